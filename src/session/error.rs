@@ -1,0 +1,20 @@
+//! Errors of one line.
+
+use tch::TchError;
+
+use super::texts;
+
+/// An error whose message is `text`: one line that says what was wrong, where, and what to do.
+pub(crate) fn error(text: String) -> anyhow::Error {
+    anyhow::Error::msg(text)
+}
+
+/// An error of libtorch's, without its C++ backtrace: only the first line of its text is of use to a reader.
+pub(crate) fn torch(error: TchError) -> anyhow::Error {
+    let text = match &error {
+        TchError::Torch(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty());
+    self::error(texts::libtorch(first.unwrap_or_default()))
+}
