@@ -1,5 +1,56 @@
-//! x
+//! Small neural networks over libtorch, for the convolution lesson in a Rust notebook.
+//!
+//! A [`Sequential`] model is a list of layers, data are plain [`tch::Tensor`]s, values show themselves in a notebook:
+//!
+//! ```no_run
+//! use svertka::prelude::*;
+//! # fn main() -> svertka::Result<()> {
+//! let mut model = Sequential::new([
+//!     conv2d(64, (3, 3), Relu),
+//!     max_pooling2d(2, 2),
+//!     flatten(),
+//!     dense(10, Softmax),
+//! ])
+//! .input_shape([1, 28, 28]);
+//! println!("{}", model.summary()?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Images are `[images, channels, height, width]`, as libtorch's. Every call that can fail returns a [`Result`] whose
+//! error stands on one line. Messages are in Russian or English: `SVERTKA_LANG=ru|en`, otherwise the system's locale.
+
+mod model;
 mod session;
+
+pub use model::{
+    Activation, Adam, Callback, Control, EarlyStopping, Epoch, Fit, History, Layer, LayerOutput,
+    LearningRateSchedule, Loss, Optimizer, Score, Sequential, Sgd, SparseCategoricalCrossentropy,
+    StopAtAccuracy, StopAtLoss, Summary, SummaryRow, TimeLimit, Verbosity, conv2d, dense, dropout,
+    flatten, max_pooling2d,
+};
+pub use session::{Versions, versions};
 
 /// A result whose error stands on one line: what was wrong, where, and what to do.
 pub type Result<T> = anyhow::Result<T>;
+
+/// Makes what follows repeatable: the same seed gives the same initial weights, the same order of images and the same
+/// dropout, bit for bit on one machine with the same number of threads.
+pub fn seed(seed: i64) {
+    tch::manual_seed(seed);
+}
+
+/// All that a notebook needs: `use svertka::prelude::*;`.
+pub mod prelude {
+    pub use std::ops::ControlFlow;
+
+    pub use tch::{Device, IndexOp, Kind, Tensor};
+
+    pub use crate::Activation::{self, Linear, Relu, Sigmoid, Softmax, Tanh};
+    pub use crate::{
+        Adam, Callback, Control, EarlyStopping, Epoch, Fit, History, Layer, LearningRateSchedule,
+        Loss, Optimizer, Score, Sequential, Sgd, SparseCategoricalCrossentropy, StopAtAccuracy,
+        StopAtLoss, Summary, TimeLimit, Verbosity, conv2d, dense, dropout, flatten, max_pooling2d,
+        seed, versions,
+    };
+}

@@ -1,7 +1,13 @@
-//! What touches the process: language, errors, the display channel, device, allocator, interrupts.
+//! What touches the process: language, errors, the display channel, progress, device, allocator, interrupts.
 
+mod allocator;
+pub(crate) mod device;
 pub(crate) mod display;
-pub(crate) mod error;
+mod error;
+pub(crate) mod interrupt;
+pub(crate) mod progress;
 pub(crate) mod texts;
+mod versions;
 
 pub(crate) use error::{error, torch};
+pub use versions::{Versions, versions};

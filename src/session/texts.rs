@@ -54,6 +54,252 @@ texts! {
         en: "libtorch could not do that: {text}",
         ru: "libtorch не справилась: {text}",
     }
+    interrupted(operation) {
+        en: "{operation} was interrupted before its end; nothing was changed: run the cell again",
+        ru: "{operation}: прервано до конца, ничего не изменено; запустите ячейку ещё раз",
+    }
+
+    // Device
+    device(name) {
+        en: "Device: {name}",
+        ru: "Устройство: {name}",
+    }
+    bad_device(wish) {
+        en: "SVERTKA_DEVICE is \"{wish}\": write cpu, cuda or cuda:0, or leave it unset",
+        ru: "SVERTKA_DEVICE равно «{wish}»: напишите cpu, cuda или cuda:0 либо не задавайте эту переменную",
+    }
+    device_fails(wish, reason) {
+        en: "SVERTKA_DEVICE asks for {wish}, but that device does not work here: {reason}; unset it or write cpu",
+        ru: "SVERTKA_DEVICE требует {wish}, но это устройство здесь не работает: {reason}; уберите переменную или напишите cpu",
+    }
+
+    // Layers and shapes
+    place(position, name) {
+        en: "layer {position} ({name})",
+        ru: "слой {position} ({name})",
+    }
+    no_layers() {
+        en: "the model has no layers: give Sequential::new at least one, such as dense(10, Softmax)",
+        ru: "в модели нет слоёв: передайте в Sequential::new хотя бы один, например dense(10, Softmax)",
+    }
+    no_shape_yet() {
+        en: "the model has no weights yet, because it has not seen an image: add .input_shape([1, 28, 28]) or call fit first",
+        ru: "у модели ещё нет весов, потому что она не видела ни одного изображения: добавьте .input_shape([1, 28, 28]) или сначала вызовите fit",
+    }
+    bad_input_shape(shape) {
+        en: "input_shape({shape}): one image needs sizes of at least 1, such as [1, 28, 28] for [channels, height, width]",
+        ru: "input_shape({shape}): размеры изображения должны быть не меньше 1, например [1, 28, 28]: [каналы, высота, ширина]",
+    }
+    not_positive(place, what, value) {
+        en: "{place}: {what} is {value}, it must be at least 1",
+        ru: "{place}: {what} = {value}, а должно быть не меньше 1",
+    }
+    too_many_parameters(place, parameters) {
+        en: "{place} would have {parameters} parameters, more than memory can be asked for: put fewer units or filters, or pooling before it",
+        ru: "{place}: получилось бы параметров: {parameters} — столько памяти не найти; уменьшите число нейронов или фильтров либо поставьте перед ним пулинг",
+    }
+    no_channels(place, input, better) {
+        en: "{place} needs images [channels, height, width] and gets {input}: reshape the images with .reshape([-1, 1, 28, 28]), so that one is {better}",
+        ru: "{place} ждёт изображения [каналы, высота, ширина], а получает {input}: добавьте канал вызовом .reshape([-1, 1, 28, 28]), чтобы одно изображение стало {better}",
+    }
+    needs_image(place, input) {
+        en: "{place} needs images [channels, height, width] and gets {input}: put it before flatten()",
+        ru: "{place} ждёт изображения [каналы, высота, ширина], а получает {input}: поставьте его перед flatten()",
+    }
+    channels_last(place, input, better) {
+        en: "{place} gets images of shape {input}, which looks like [height, width, channels]: libtorch wants the channels first, {better}",
+        ru: "{place} получает изображения размера {input} — похоже на [высота, ширина, каналы]; libtorch ждёт каналы первыми: {better}",
+    }
+    kernel_too_large(place, kernel, input) {
+        en: "{place}: its {kernel} window does not fit into its input {input}: take a smaller window or remove a pooling before it",
+        ru: "{place}: окно {kernel} не помещается во вход {input}; возьмите окно поменьше или уберите пулинг перед ним",
+    }
+    pool_too_large(place, pool, input) {
+        en: "{place}: pooling by {pool} would leave nothing of its input {input}: remove this layer or pool by less",
+        ru: "{place}: пулинг {pool} не оставит ничего от входа {input}; уберите этот слой или уменьшите окно",
+    }
+    flat_already(place, input) {
+        en: "{place}: its input {input} is flat already: remove this layer",
+        ru: "{place}: вход {input} уже плоский; уберите этот слой",
+    }
+    dense_needs_flat(place, input) {
+        en: "{place} needs a flat input and gets {input}: put flatten() before it",
+        ru: "{place} ждёт плоский вход, а получает {input}; поставьте перед ним flatten()",
+    }
+    dropout_rate(place, rate) {
+        en: "{place}: rate is {rate}, it must be at least 0 and less than 1",
+        ru: "{place}: rate = {rate}, а должно быть не меньше 0 и меньше 1",
+    }
+    softmax_in_the_middle(place) {
+        en: "{place}: Softmax makes probabilities of classes and belongs in the last layer: use Relu here",
+        ru: "{place}: Softmax превращает суммы в вероятности классов, его место в последнем слое; здесь возьмите Relu",
+    }
+    no_classes(place, shape) {
+        en: "{place} is the last and gives {shape} for an image, not one number for each class: end with flatten() and dense(10, Softmax)",
+        ru: "{place} — последний и даёт на изображение {shape}, а не по числу на каждый класс; закончите слоями flatten() и dense(10, Softmax)",
+    }
+    last_activation(place, activation) {
+        en: "{place} is the last and ends in {activation}, which gives no probabilities of classes: write Softmax there",
+        ru: "{place} — последний, и его активация {activation} не даёт вероятностей классов; напишите там Softmax",
+    }
+
+    // Images and labels
+    not_images(shape) {
+        en: "images of shape {shape}: expected [images, channels, height, width] or [images, height, width]",
+        ru: "изображения размера {shape}: ожидалось [изображения, каналы, высота, ширина] или [изображения, высота, ширина]",
+    }
+    one_image(shape) {
+        en: "this is one image of shape {shape}; the model takes a batch of them: add .unsqueeze(0)",
+        ru: "это одно изображение размера {shape}, а модель принимает пачку; добавьте .unsqueeze(0)",
+    }
+    images_without_channels(shape, own, better) {
+        en: "images of shape {shape}, but the model's image is {own}: add .reshape({better})",
+        ru: "изображения размера {shape}, а изображение модели — {own}; добавьте .reshape({better})",
+    }
+    images_channels_last(shape, own) {
+        en: "images of shape {shape}, but the model's image is {own}: the channels stand last, add .permute([0, 3, 1, 2])",
+        ru: "изображения размера {shape}, а изображение модели — {own}; каналы стоят в конце, добавьте .permute([0, 3, 1, 2])",
+    }
+    images_of_another_shape(shape, own) {
+        en: "images of shape {shape}, but the model was made for images of {own}: reshape them, or make a new model",
+        ru: "изображения размера {shape}, а модель создана для изображений {own}; измените их размер или создайте новую модель",
+    }
+    no_images() {
+        en: "there are no images: the first size of the tensor is 0",
+        ru: "изображений нет: первый размер тензора равен 0",
+    }
+    image_kind(kind) {
+        en: "the images are of kind {kind}: numbers are needed, convert with .to_kind(Kind::Float)",
+        ru: "изображения имеют тип {kind}, а нужны числа; преобразуйте вызовом .to_kind(Kind::Float)",
+    }
+    labels_shape(shape) {
+        en: "labels of shape {shape}: expected one class number for each image, [images]",
+        ru: "метки размера {shape}: ожидается по одному номеру класса на изображение, [изображения]",
+    }
+    one_hot_labels(shape) {
+        en: "labels of shape {shape} look like one-hot rows; class numbers are needed: add .argmax(-1, false)",
+        ru: "метки размера {shape} похожи на one-hot; нужны номера классов: добавьте .argmax(-1, false)",
+    }
+    label_kind(kind) {
+        en: "labels are of kind {kind}; class numbers must be whole: convert with .to_kind(Kind::Int64)",
+        ru: "метки имеют тип {kind}, а номера классов — целые числа; преобразуйте вызовом .to_kind(Kind::Int64)",
+    }
+    counts_differ(images, labels) {
+        en: "{images} images but {labels} labels: each image needs its label",
+        ru: "изображений: {images}, а меток: {labels}; каждому изображению нужна своя метка",
+    }
+    label_out_of_range(label, index, last, classes) {
+        en: "label {label} at index {index} is no class: the model's last layer has {classes} units, so labels go from 0 to {last}",
+        ru: "метка {label} под номером {index} — не класс: в последнем слое модели нейронов: {classes}, значит метки — от 0 до {last}",
+    }
+    unscaled(largest) {
+        en: "Note: the images go up to {largest}; nets learn better from 0 to 1: divide them by 255.0",
+        ru: "Замечание: значения в изображениях доходят до {largest}; сеть учится лучше на числах от 0 до 1, разделите их на 255.0",
+    }
+
+    // Weights
+    no_such_weight(name, names) {
+        en: "there is no weight named \"{name}\"; the model has {names}",
+        ru: "веса с именем «{name}» нет; в модели есть {names}",
+    }
+    weight_shape(name, own, given) {
+        en: "weight {name} has shape {own}, not {given}",
+        ru: "вес {name} имеет размер {own}, а не {given}",
+    }
+
+    // Training
+    not_compiled() {
+        en: "the model does not know how to learn yet: call model.compile(Adam::default(), SparseCategoricalCrossentropy) first",
+        ru: "модель ещё не знает, как учиться: сначала вызовите model.compile(Adam::default(), SparseCategoricalCrossentropy)",
+    }
+    learning_rate(value) {
+        en: "the learning rate is {value}: it must be a number above 0, such as 0.001",
+        ru: "скорость обучения равна {value}, а должна быть числом больше 0, например 0.001",
+    }
+    optimizer_share(name, value) {
+        en: "the optimizer's {name} is {value}: it must be at least 0 and less than 1",
+        ru: "{name} оптимизатора равно {value}, а должно быть не меньше 0 и меньше 1",
+    }
+    optimizer_epsilon(value) {
+        en: "the optimizer's epsilon is {value}: it must be a small number above 0, such as 1e-7",
+        ru: "epsilon оптимизатора равно {value}, а должно быть малым числом больше 0, например 1e-7",
+    }
+    epochs(value) {
+        en: "Fit::epochs({value}): there must be at least 1 epoch",
+        ru: "Fit::epochs({value}): нужна хотя бы 1 эпоха",
+    }
+    batch_size(value) {
+        en: "batch_size({value}): a batch needs at least 1 image",
+        ru: "batch_size({value}): в пачке должно быть хотя бы 1 изображение",
+    }
+    share(value) {
+        en: "share({value}): the share of the images must be above 0 and at most 1",
+        ru: "share({value}): доля изображений должна быть больше 0 и не больше 1",
+    }
+    diverged(epoch, step, rate) {
+        en: "the loss became NaN or infinite in epoch {epoch}, step {step}; the weights are as before that epoch: try a learning rate below {rate}, and check that the images are numbers from 0 to 1",
+        ru: "потери стали NaN или бесконечными в эпоху {epoch}, на шаге {step}; веса возвращены к началу этой эпохи: возьмите скорость обучения меньше {rate} и проверьте, что изображения — числа от 0 до 1",
+    }
+    epoch_running(epoch, epochs, percent, loss, accuracy, left, speed) {
+        en: "epoch {epoch}/{epochs} · {percent} % · loss {loss} · accuracy {accuracy} · {left} s left · {speed} images/s",
+        ru: "эпоха {epoch}/{epochs} · {percent} % · потери {loss} · точность {accuracy} · осталось {left} с · {speed} изобр./с",
+    }
+    epoch_done(epoch, epochs, seconds, loss, accuracy) {
+        en: "Epoch {epoch}/{epochs} {seconds} s · loss {loss} · accuracy {accuracy}",
+        ru: "Эпоха {epoch}/{epochs} {seconds} с · потери {loss} · точность {accuracy}",
+    }
+    epoch_validation(loss, accuracy) {
+        en: " · val_loss {loss} · val_accuracy {accuracy}",
+        ru: " · на проверке: потери {loss} · точность {accuracy}",
+    }
+    training_interrupted(epoch, epochs, percent) {
+        en: "Interrupted in epoch {epoch}/{epochs} at {percent} %: the model keeps what it has learnt, the next fit goes on from here",
+        ru: "Прервано в эпоху {epoch}/{epochs} на {percent} %: модель сохранила выученное, следующий fit продолжит отсюда",
+    }
+    score(loss, accuracy) {
+        en: "loss {loss} · accuracy {accuracy}",
+        ru: "потери {loss} · точность {accuracy}",
+    }
+
+    // Callbacks
+    loss_reached(loss, wanted) {
+        en: "Stopped: the loss is {loss}, below {wanted}",
+        ru: "Остановлено: потери {loss}, меньше {wanted}",
+    }
+    accuracy_reached(accuracy, wanted) {
+        en: "Stopped: the accuracy is {accuracy}, above {wanted}",
+        ru: "Остановлено: точность {accuracy}, больше {wanted}",
+    }
+    no_better(waited, epoch, best) {
+        en: "Stopped: no better loss for {waited} epochs; the weights are those of epoch {epoch} with loss {best}",
+        ru: "Остановлено: эпох без улучшения: {waited}; возвращены веса эпохи {epoch} с потерями {best}",
+    }
+    time_is_up(seconds) {
+        en: "Stopped: the time limit of {seconds} s is over",
+        ru: "Остановлено: отведённое время ({seconds} с) вышло",
+    }
+    callback_stops() {
+        en: "Stopped by on_epoch_end",
+        ru: "Остановлено в on_epoch_end",
+    }
+
+    // Summary
+    summary_layer() {
+        en: "Layer",
+        ru: "Слой",
+    }
+    summary_shape() {
+        en: "Output shape",
+        ru: "Размер выхода",
+    }
+    summary_parameters() {
+        en: "Parameters",
+        ru: "Параметры",
+    }
+    summary_total(total) {
+        en: "Total parameters: {total}",
+        ru: "Всего параметров: {total}",
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,207 @@
+//! What may look at a training after each epoch, and end it.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use super::training::Epoch;
+use crate::session::texts;
+
+/// Sees each epoch's figures, and may end the training or steer it through [`Control`].
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use svertka::{Callback, Control, Epoch};
+///
+/// /// Stops at the third epoch.
+/// struct Three;
+///
+/// impl Callback for Three {
+///     fn on_epoch_end(&mut self, epoch: &Epoch, _: &mut Control) -> ControlFlow<String> {
+///         if epoch.number < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break("three".into()) }
+///     }
+/// }
+/// ```
+pub trait Callback {
+    /// Called before each epoch with its number, from 1. Does nothing unless overridden.
+    fn on_epoch_begin(&mut self, number: usize, control: &mut Control) {
+        let _ = (number, control);
+    }
+
+    /// Called after each epoch. `Break` ends the training; its text, if there is one, is the reason that is shown.
+    fn on_epoch_end(&mut self, epoch: &Epoch, control: &mut Control) -> ControlFlow<String>;
+}
+
+/// What a [`Callback`] may change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Control {
+    /// The optimiser's step from now on.
+    pub learning_rate: f64,
+    /// Set: the weights as they are now are kept aside, in place of those kept before.
+    pub keep_weights: bool,
+    /// Set: when the training ends, the weights kept aside come back.
+    pub restore_weights: bool,
+}
+
+impl Control {
+    /// Nothing asked for, at this learning rate.
+    pub fn new(learning_rate: f64) -> Self {
+        Self {
+            learning_rate,
+            keep_weights: false,
+            restore_weights: false,
+        }
+    }
+}
+
+/// Stops when the training loss falls below this value, as the callback of the lesson before this one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StopAtLoss(pub f64);
+
+impl Callback for StopAtLoss {
+    fn on_epoch_end(&mut self, epoch: &Epoch, _: &mut Control) -> ControlFlow<String> {
+        if epoch.loss < self.0 {
+            return ControlFlow::Break(texts::loss_reached(format!("{:.4}", epoch.loss), self.0));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Stops when the training accuracy rises above this value, from 0 to 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StopAtAccuracy(pub f64);
+
+impl Callback for StopAtAccuracy {
+    fn on_epoch_end(&mut self, epoch: &Epoch, _: &mut Control) -> ControlFlow<String> {
+        if epoch.accuracy > self.0 {
+            let accuracy = format!("{:.4}", epoch.accuracy);
+            return ControlFlow::Break(texts::accuracy_reached(accuracy, self.0));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Stops when the loss has not fallen for a number of epochs, and brings back the weights of the best one.
+///
+/// It watches the validation loss where there is validation data, otherwise the training loss.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EarlyStopping {
+    patience: usize,
+    min_delta: f64,
+    best: f64,
+    best_epoch: usize,
+    waited: usize,
+}
+
+impl EarlyStopping {
+    /// Waits `epochs` epochs for a better loss. 0 stops at the first that is not better.
+    pub fn patience(epochs: usize) -> Self {
+        Self {
+            patience: epochs,
+            min_delta: 0.0,
+            best: f64::INFINITY,
+            best_epoch: 0,
+            waited: 0,
+        }
+    }
+
+    /// Counts an epoch as better only if its loss is lower by more than `min_delta`. Defaults to 0.
+    pub fn min_delta(self, min_delta: f64) -> Self {
+        Self { min_delta, ..self }
+    }
+}
+
+impl Callback for EarlyStopping {
+    fn on_epoch_end(&mut self, epoch: &Epoch, control: &mut Control) -> ControlFlow<String> {
+        let loss = epoch.validation.map_or(epoch.loss, |score| score.loss);
+        control.restore_weights = true;
+        if loss < self.best - self.min_delta {
+            (self.best, self.best_epoch, self.waited) = (loss, epoch.number, 0);
+            control.keep_weights = true;
+            return ControlFlow::Continue(());
+        }
+        self.waited += 1;
+        if self.waited >= self.patience {
+            let best = format!("{:.4}", self.best);
+            return ControlFlow::Break(texts::no_better(self.waited, self.best_epoch, best));
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Stops after the epoch in which this much time has passed since the training began.
+#[derive(Clone, Debug)]
+pub struct TimeLimit {
+    limit: Duration,
+    begun: Option<Instant>,
+}
+
+impl TimeLimit {
+    /// A limit in seconds.
+    pub fn seconds(seconds: f64) -> Self {
+        let limit = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
+        Self { limit, begun: None }
+    }
+}
+
+impl Callback for TimeLimit {
+    fn on_epoch_begin(&mut self, _: usize, _: &mut Control) {
+        self.begun.get_or_insert_with(Instant::now);
+    }
+
+    fn on_epoch_end(&mut self, _: &Epoch, _: &mut Control) -> ControlFlow<String> {
+        match self.begun {
+            Some(begun) if begun.elapsed() >= self.limit => {
+                ControlFlow::Break(texts::time_is_up(self.limit.as_secs_f64()))
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// Sets the learning rate before each epoch.
+pub struct LearningRateSchedule {
+    rate: Box<dyn FnMut(usize, f64) -> f64>,
+}
+
+impl LearningRateSchedule {
+    /// `rate` gets the epoch's number, from 1, and the rate so far, and answers with the rate to use.
+    pub fn new(rate: impl FnMut(usize, f64) -> f64 + 'static) -> Self {
+        Self {
+            rate: Box::new(rate),
+        }
+    }
+
+    /// Multiplies the rate by `factor` before each epoch but the first.
+    pub fn exponential(factor: f64) -> Self {
+        Self::new(move |number, rate| if number > 1 { rate * factor } else { rate })
+    }
+}
+
+impl fmt::Debug for LearningRateSchedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LearningRateSchedule")
+    }
+}
+
+impl Callback for LearningRateSchedule {
+    fn on_epoch_begin(&mut self, number: usize, control: &mut Control) {
+        control.learning_rate = (self.rate)(number, control.learning_rate);
+    }
+
+    fn on_epoch_end(&mut self, _: &Epoch, _: &mut Control) -> ControlFlow<String> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// A closure as a callback: see [`Fit::on_epoch_end`](crate::Fit::on_epoch_end).
+pub(crate) struct EpochEnd<F>(pub F);
+
+impl<F: FnMut(&Epoch) -> ControlFlow<()>> Callback for EpochEnd<F> {
+    fn on_epoch_end(&mut self, epoch: &Epoch, _: &mut Control) -> ControlFlow<String> {
+        match (self.0)(epoch) {
+            ControlFlow::Continue(()) => ControlFlow::Continue(()),
+            ControlFlow::Break(()) => ControlFlow::Break(texts::callback_stops()),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! The layers: what each does to a shape, and which weights it has.
+
+use std::fmt;
+
+use crate::Result;
+use crate::session::{error, texts};
+
+/// What a layer applies to each of its sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activation {
+    /// The sum as it is.
+    #[default]
+    Linear,
+    /// `max(0, x)`.
+    Relu,
+    /// `1 / (1 + e^−x)`.
+    Sigmoid,
+    /// `tanh(x)`.
+    Tanh,
+    /// `e^x / Σ e^x` over the layer's units: the probabilities of the classes. Only for the last layer.
+    Softmax,
+}
+
+impl Activation {
+    /// The name that Keras uses and that files hold.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Relu => "relu",
+            Self::Sigmoid => "sigmoid",
+            Self::Tanh => "tanh",
+            Self::Softmax => "softmax",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        [
+            Self::Linear,
+            Self::Relu,
+            Self::Sigmoid,
+            Self::Tanh,
+            Self::Softmax,
+        ]
+        .into_iter()
+        .find(|activation| activation.name() == name)
+    }
+}
+
+/// One layer of a [`Sequential`](crate::Sequential) model, made by [`conv2d`], [`max_pooling2d`], [`flatten`],
+/// [`dense`] or [`dropout`]. It holds no weights: the model does, once the shape of its input is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer(pub(crate) Kind);
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Kind {
+    Conv2d {
+        filters: i64,
+        kernel: (i64, i64),
+        activation: Activation,
+    },
+    MaxPooling2d {
+        pool: (i64, i64),
+    },
+    Flatten,
+    Dense {
+        units: i64,
+        activation: Activation,
+    },
+    Dropout {
+        rate: f64,
+    },
+}
+
+/// A convolution: `filters` windows of `kernel` = (height, width) pixels slide over the image, one pixel at a time and
+/// only where they fit whole (Keras's `padding="valid"`).
+///
+/// Input `[channels, h, w]`, output `[filters, h − kh + 1, w − kw + 1]`; `(channels · kh · kw + 1) · filters` weights.
+/// Kernels begin as Glorot uniform, biases as zero.
+///
+/// A mistake (no filters, a window larger than the image) is reported by the model as soon as it knows its input.
+pub fn conv2d(filters: i64, kernel: (i64, i64), activation: Activation) -> Layer {
+    Layer(Kind::Conv2d {
+        filters,
+        kernel,
+        activation,
+    })
+}
+
+/// Keeps the largest value of each `h` × `w` window; the windows lie side by side and a rest at the edge is dropped.
+///
+/// Input `[channels, rows, columns]`, output `[channels, rows / h, columns / w]` rounded down: 2 × 2 leaves a quarter of
+/// the image. No weights.
+pub fn max_pooling2d(h: i64, w: i64) -> Layer {
+    Layer(Kind::MaxPooling2d { pool: (h, w) })
+}
+
+/// Makes one row of an image: input `[channels, h, w]` or `[h, w]`, output `[channels · h · w]`. No weights.
+pub fn flatten() -> Layer {
+    Layer(Kind::Flatten)
+}
+
+/// A layer of `units` sums, each over all inputs: input `[n]`, output `[units]`; `(n + 1) · units` weights.
+///
+/// Kernels begin as Glorot uniform, biases as zero.
+pub fn dense(units: i64, activation: Activation) -> Layer {
+    Layer(Kind::Dense { units, activation })
+}
+
+/// While training, sets each value to zero with probability `rate` (0 ≤ rate < 1) and scales the others by
+/// `1 / (1 − rate)`; otherwise does nothing. Any shape. No weights.
+pub fn dropout(rate: f64) -> Layer {
+    Layer(Kind::Dropout { rate })
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Conv2d {
+                filters,
+                kernel: (h, w),
+                activation,
+            } => {
+                write!(f, "conv2d({filters}, ({h}, {w}), {activation:?})")
+            }
+            Kind::MaxPooling2d { pool: (h, w) } => write!(f, "max_pooling2d({h}, {w})"),
+            Kind::Flatten => write!(f, "flatten()"),
+            Kind::Dense { units, activation } => write!(f, "dense({units}, {activation:?})"),
+            Kind::Dropout { rate } => write!(f, "dropout({rate})"),
+        }
+    }
+}
+
+impl Layer {
+    /// The name that Keras gives to a layer of this kind.
+    pub(crate) fn kind_name(&self) -> &'static str {
+        match self.0 {
+            Kind::Conv2d { .. } => "conv2d",
+            Kind::MaxPooling2d { .. } => "max_pooling2d",
+            Kind::Flatten => "flatten",
+            Kind::Dense { .. } => "dense",
+            Kind::Dropout { .. } => "dropout",
+        }
+    }
+
+    pub(crate) fn activation(&self) -> Activation {
+        match self.0 {
+            Kind::Conv2d { activation, .. } | Kind::Dense { activation, .. } => activation,
+            _ => Activation::Linear,
+        }
+    }
+
+    /// The shapes of kernel and bias for an input of shape `input`, for a layer that has them.
+    pub(crate) fn weight_shapes(&self, input: &[i64]) -> Option<(Vec<i64>, Vec<i64>)> {
+        match self.0 {
+            Kind::Conv2d {
+                filters,
+                kernel: (h, w),
+                ..
+            } => Some((vec![filters, input[0], h, w], vec![filters])),
+            Kind::Dense { units, .. } => Some((vec![units, input[0]], vec![units])),
+            _ => None,
+        }
+    }
+
+    /// How many weights the layer has after an input of shape `input`, counted without overflow.
+    pub(crate) fn parameters(&self, input: &[i64]) -> i64 {
+        let product = |shape: &[i64]| shape.iter().fold(1i64, |a, &b| a.saturating_mul(b));
+        self.weight_shapes(input).map_or(0, |(kernel, bias)| {
+            product(&kernel).saturating_add(product(&bias))
+        })
+    }
+
+    /// The shape that comes out for an image of shape `input`, both without the number of images.
+    ///
+    /// `place` says which layer this is, for the message: "layer 3 (dense)".
+    pub(crate) fn output_shape(&self, place: &Place, input: &[i64]) -> Result<Vec<i64>> {
+        match self.0 {
+            Kind::Conv2d {
+                filters,
+                kernel: (h, w),
+                ..
+            } => {
+                positive(place, "filters", filters)?;
+                positive(place, "kernel height", h)?;
+                positive(place, "kernel width", w)?;
+                let [_, rows, columns] = image(place, input)?;
+                if h > rows || w > columns {
+                    let input_text = shape(input);
+                    return Err(error(if looks_channels_last(input) {
+                        let better = shape(&[input[2], input[0], input[1]]);
+                        texts::channels_last(place, input_text, better)
+                    } else {
+                        texts::kernel_too_large(place, window(h, w), input_text)
+                    }));
+                }
+                Ok(vec![filters, rows - h + 1, columns - w + 1])
+            }
+            Kind::MaxPooling2d { pool: (h, w) } => {
+                positive(place, "pool height", h)?;
+                positive(place, "pool width", w)?;
+                let [channels, rows, columns] = image(place, input)?;
+                if h > rows || w > columns {
+                    return Err(error(texts::pool_too_large(
+                        place,
+                        window(h, w),
+                        shape(input),
+                    )));
+                }
+                // h_out = h / pool, rounded down.
+                Ok(vec![channels, rows / h, columns / w])
+            }
+            Kind::Flatten => {
+                if input.len() == 1 {
+                    return Err(error(texts::flat_already(place, shape(input))));
+                }
+                Ok(vec![input.iter().fold(1i64, |a, &b| a.saturating_mul(b))])
+            }
+            Kind::Dense { units, .. } => {
+                positive(place, "units", units)?;
+                if input.len() != 1 {
+                    return Err(error(texts::dense_needs_flat(place, shape(input))));
+                }
+                Ok(vec![units])
+            }
+            Kind::Dropout { rate } => {
+                if !(0.0..1.0).contains(&rate) {
+                    return Err(error(texts::dropout_rate(place, rate)));
+                }
+                Ok(input.to_vec())
+            }
+        }
+    }
+}
+
+/// Which layer a message speaks of.
+pub(crate) struct Place {
+    /// Counted from 1.
+    pub position: usize,
+    pub name: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&texts::place(self.position, &self.name))
+    }
+}
+
+/// `[1, 28, 28]`.
+pub(crate) fn shape(shape: &[i64]) -> String {
+    format!("{shape:?}")
+}
+
+fn window(h: i64, w: i64) -> String {
+    format!("{h}×{w}")
+}
+
+fn positive(place: &Place, what: &str, value: i64) -> Result<()> {
+    if value < 1 {
+        return Err(error(texts::not_positive(place, what, value)));
+    }
+    Ok(())
+}
+
+fn image(place: &Place, input: &[i64]) -> Result<[i64; 3]> {
+    match *input {
+        [channels, rows, columns] => Ok([channels, rows, columns]),
+        [h, w] => Err(error(texts::no_channels(
+            place,
+            shape(input),
+            shape(&[1, h, w]),
+        ))),
+        _ => Err(error(texts::needs_image(place, shape(input)))),
+    }
+}
+
+/// `[28, 28, 1]`: a size that Keras would write, with the channels at the end.
+pub(crate) fn looks_channels_last(input: &[i64]) -> bool {
+    matches!(*input, [a, b, c] if c <= 4 && a > 4 && b > 4)
+}

@@ -1,0 +1,18 @@
+//! A model is a list of layers, as in Keras: it works out its own shapes, trains, and shows what it is.
+
+mod callbacks;
+mod layer;
+mod network;
+mod optimizer;
+mod sequential;
+mod summary;
+mod training;
+
+pub use callbacks::{
+    Callback, Control, EarlyStopping, LearningRateSchedule, StopAtAccuracy, StopAtLoss, TimeLimit,
+};
+pub use layer::{Activation, Layer, conv2d, dense, dropout, flatten, max_pooling2d};
+pub use optimizer::{Adam, Optimizer, Sgd};
+pub use sequential::{LayerOutput, Sequential};
+pub use summary::{Summary, SummaryRow};
+pub use training::{Epoch, Fit, History, Loss, Score, SparseCategoricalCrossentropy, Verbosity};

@@ -1,0 +1,201 @@
+//! The optimisers, and their state over one flat tensor of all weights.
+
+use tch::{Kind, Tensor};
+
+use crate::Result;
+use crate::session::{error, texts};
+
+/// How the weights follow the gradients: [`Adam`] or [`Sgd`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Optimizer {
+    /// Adaptive moments.
+    Adam(Adam),
+    /// Gradient descent.
+    Sgd(Sgd),
+}
+
+/// Adam (Kingma and Ba, 2015), with Keras's defaults and Keras's place for epsilon.
+///
+/// `m ← β₁·m + (1 − β₁)·g`, `v ← β₂·v + (1 − β₂)·g²`, `w ← w − η·√(1 − β₂ᵗ)/(1 − β₁ᵗ) · m / (√v + ε)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adam {
+    /// η, the step. Defaults to 0.001.
+    pub learning_rate: f64,
+    /// β₁, how long the mean of the gradients remembers. Defaults to 0.9.
+    pub beta_1: f64,
+    /// β₂, how long the mean of their squares remembers. Defaults to 0.999.
+    pub beta_2: f64,
+    /// ε, keeps the division from zero. Defaults to 1e-7.
+    pub epsilon: f64,
+}
+
+impl Default for Adam {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-3,
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-7,
+        }
+    }
+}
+
+impl Adam {
+    /// Adam with another learning rate, otherwise Keras's defaults.
+    pub fn new(learning_rate: f64) -> Self {
+        Self {
+            learning_rate,
+            ..Self::default()
+        }
+    }
+}
+
+/// Stochastic gradient descent, with momentum where asked for: `u ← μ·u − η·g`, `w ← w + u`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sgd {
+    /// η, the step. Defaults to 0.01.
+    pub learning_rate: f64,
+    /// μ, 0 ≤ μ < 1. Defaults to 0: plain gradient descent.
+    pub momentum: f64,
+}
+
+impl Default for Sgd {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-2,
+            momentum: 0.0,
+        }
+    }
+}
+
+impl Sgd {
+    /// Gradient descent with another learning rate, without momentum.
+    pub fn new(learning_rate: f64) -> Self {
+        Self {
+            learning_rate,
+            ..Self::default()
+        }
+    }
+
+    /// The same with a momentum, 0 ≤ `momentum` < 1.
+    pub fn momentum(self, momentum: f64) -> Self {
+        Self { momentum, ..self }
+    }
+}
+
+impl From<Adam> for Optimizer {
+    fn from(adam: Adam) -> Self {
+        Self::Adam(adam)
+    }
+}
+
+impl From<Sgd> for Optimizer {
+    fn from(sgd: Sgd) -> Self {
+        Self::Sgd(sgd)
+    }
+}
+
+impl Optimizer {
+    pub(crate) fn learning_rate(&self) -> f64 {
+        match self {
+            Self::Adam(adam) => adam.learning_rate,
+            Self::Sgd(sgd) => sgd.learning_rate,
+        }
+    }
+
+    /// Refuses numbers with which no training makes sense.
+    pub(crate) fn check(&self) -> Result<()> {
+        check_learning_rate(self.learning_rate())?;
+        let shares: &[(&str, f64)] = match self {
+            Self::Adam(adam) => &[("beta_1", adam.beta_1), ("beta_2", adam.beta_2)],
+            Self::Sgd(sgd) => &[("momentum", sgd.momentum)],
+        };
+        for &(name, value) in shares {
+            if !(0.0..1.0).contains(&value) {
+                return Err(error(texts::optimizer_share(name, value)));
+            }
+        }
+        if let Self::Adam(adam) = self
+            && !(adam.epsilon > 0.0 && adam.epsilon.is_finite())
+        {
+            return Err(error(texts::optimizer_epsilon(adam.epsilon)));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn check_learning_rate(value: f64) -> Result<()> {
+    if value > 0.0 && value.is_finite() {
+        Ok(())
+    } else {
+        Err(error(texts::learning_rate(value)))
+    }
+}
+
+/// What an optimiser remembers between steps: each tensor has one number for each weight, in the weights' order.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub steps: i64,
+    /// Adam: m and v. Sgd with momentum: u. Otherwise none.
+    pub moments: Vec<(&'static str, Tensor)>,
+}
+
+impl State {
+    pub(crate) fn new(optimizer: &Optimizer, weights: &Tensor) -> tch::Result<Self> {
+        let names: &[&str] = match optimizer {
+            Optimizer::Adam(_) => &["m", "v"],
+            Optimizer::Sgd(sgd) if sgd.momentum != 0.0 => &["u"],
+            Optimizer::Sgd(_) => &[],
+        };
+        let zeros = |&name| Ok((name, weights.f_zeros_like()?.f_detach()?));
+        Ok(Self {
+            steps: 0,
+            moments: names.iter().map(zeros).collect::<tch::Result<_>>()?,
+        })
+    }
+
+    pub(crate) fn copy(&self) -> tch::Result<Self> {
+        let copy = |(name, tensor): &(_, Tensor)| Ok((*name, tensor.f_detach_copy()?));
+        Ok(Self {
+            steps: self.steps,
+            moments: self.moments.iter().map(copy).collect::<tch::Result<_>>()?,
+        })
+    }
+
+    /// One step: `weights` and `gradients` are flat and of one length.
+    pub(crate) fn step(
+        &mut self,
+        optimizer: &Optimizer,
+        learning_rate: f64,
+        weights: &mut Tensor,
+        gradients: &Tensor,
+    ) -> tch::Result<()> {
+        self.steps += 1;
+        match (optimizer, self.moments.as_mut_slice()) {
+            (Optimizer::Adam(adam), [(_, m), (_, v)]) => {
+                let t = self.steps as f64;
+                let rate = learning_rate * (1.0 - adam.beta_2.powf(t)).sqrt()
+                    / (1.0 - adam.beta_1.powf(t));
+                let _ = m.f_lerp_(gradients, 1.0 - adam.beta_1)?;
+                let _ = v.f_lerp_(&gradients.f_square()?, 1.0 - adam.beta_2)?;
+                // The rate goes into the divisor, so that one call divides and adds.
+                let mut divisor = v.f_sqrt()?;
+                let _ = divisor.f_add_scalar_(adam.epsilon)?;
+                let _ = divisor.f_mul_scalar_(-1.0 / rate)?;
+                let _ = weights.f_addcdiv_(m, &divisor)?;
+            }
+            (Optimizer::Sgd(sgd), [(_, u)]) => {
+                let _ = u.f_mul_scalar_(sgd.momentum)?;
+                let _ = u.f_sub_(&gradients.f_mul_scalar(learning_rate)?)?;
+                let _ = weights.f_add_(u)?;
+            }
+            _ => {
+                let _ = weights.f_sub_(&gradients.f_mul_scalar(learning_rate)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The kind of number that weights are.
+pub(crate) const WEIGHT_KIND: Kind = Kind::Float;

@@ -1,0 +1,522 @@
+//! The list of layers and its checks; what a model answers without being trained.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use tch::{Kind as TensorKind, Tensor};
+
+use super::layer::{Layer, Place, looks_channels_last, shape};
+use super::network::{Network, Pass, correct, cross_entropy};
+use super::optimizer::{Optimizer, State};
+use super::training::{Loss, Score};
+use super::{Activation, Summary};
+use crate::Result;
+use crate::session::interrupt::Watch;
+use crate::session::{device, display, error, texts, torch};
+
+/// How many images go through the network at once when nothing is learnt: few enough for the processor's cache.
+const INFERENCE_BATCH: i64 = 64;
+
+/// A model: layers in a row, each fed by the one before it.
+///
+/// ```no_run
+/// use svertka::prelude::*;
+/// # fn main() -> svertka::Result<()> {
+/// let fashion = datasets::fashion_mnist()?;
+/// let (images, labels) = fashion.train;
+/// let mut model = Sequential::new([flatten(), dense(128, Relu), dense(10, Softmax)]);
+/// model.compile(Adam::default(), SparseCategoricalCrossentropy);
+/// model.fit(&(images / 255.0), &labels, Fit::epochs(5))?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The layers' shapes are worked out as soon as the shape of an image is known: from
+/// [`input_shape`](Self::input_shape), otherwise from the first images given to [`fit`](Self::fit). Then the weights are
+/// made. A layer that can't follow the one before it is an error of the first call that needs the weights.
+#[derive(Debug)]
+pub struct Sequential {
+    layers: Vec<Layer>,
+    /// Given by the learner; kept to report what was wrong with it.
+    input_shape: Option<Vec<i64>>,
+    pub(crate) network: Option<Network>,
+    pub(crate) compiled: Option<Compiled>,
+    /// Whether the learner was told that the images don't seem to be scaled.
+    pub(crate) told_unscaled: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub optimizer: Optimizer,
+    /// Set by a schedule; begins as the optimiser's own.
+    pub learning_rate: f64,
+    pub loss: Loss,
+    /// Made at the first step.
+    pub state: Option<State>,
+}
+
+/// One layer's output for a batch of images: see [`Sequential::activations`].
+#[derive(Debug)]
+pub struct LayerOutput {
+    /// The layer's name: `conv2d`, `max_pooling2d`, `conv2d_1`, …
+    pub name: String,
+    /// The output: `[images, …the layer's output shape]`.
+    pub output: Tensor,
+}
+
+impl Sequential {
+    /// A model of these layers, first to last: an array or a `Vec`.
+    pub fn new(layers: impl Into<Vec<Layer>>) -> Self {
+        Self {
+            layers: layers.into(),
+            input_shape: None,
+            network: None,
+            compiled: None,
+            told_unscaled: false,
+        }
+    }
+
+    /// Says what one image is: `[channels, height, width]`, or `[height, width]` for a model that begins with
+    /// [`flatten`](crate::flatten). The weights are made now.
+    pub fn input_shape(mut self, input_shape: impl Into<Vec<i64>>) -> Self {
+        let input_shape = input_shape.into();
+        // What is wrong with the layers is said by the first call that can return an error.
+        if let Ok(network) = self.build(&input_shape) {
+            self.network = Some(network);
+        }
+        self.input_shape = Some(input_shape);
+        self
+    }
+
+    /// Says how the model learns: an optimiser ([`Adam`](crate::Adam), [`Sgd`](crate::Sgd)) and a loss. Again: the
+    /// weights stay, the optimiser begins anew. An impossible learning rate is an error of the next
+    /// [`fit`](Self::fit).
+    pub fn compile(&mut self, optimizer: impl Into<Optimizer>, loss: impl Into<Loss>) {
+        let optimizer = optimizer.into();
+        let learning_rate = optimizer.learning_rate();
+        self.compiled = Some(Compiled {
+            optimizer,
+            learning_rate,
+            loss: loss.into(),
+            state: None,
+        });
+    }
+
+    /// The layers, as they were given.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// Layer by layer: name, output shape, number of weights.
+    ///
+    /// # Errors
+    /// If the input shape isn't known yet or a layer can't follow the one before it.
+    pub fn summary(&self) -> Result<Summary> {
+        Ok(Summary::new(self.built()?))
+    }
+
+    /// The probability of every class for every image: `[images, classes]`.
+    ///
+    /// # Errors
+    /// If the weights aren't there yet, an image has another shape than the model's, or an interrupt came.
+    pub fn predict(&self, images: &Tensor) -> Result<Tensor> {
+        let network = self.classifier()?;
+        check_images(network, images)?;
+        let watch = Watch::new();
+        let _guard = tch::no_grad_guard();
+        let mut parts = Vec::new();
+        for batch in Batches::new(count(images), INFERENCE_BATCH) {
+            if watch.requested() {
+                return Err(error(texts::interrupted("predict")));
+            }
+            let part = || {
+                let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
+                logits.f_softmax(-1, TensorKind::Float)
+            };
+            parts.push(part().map_err(torch)?);
+        }
+        Tensor::f_cat(&parts, 0).map_err(torch)
+    }
+
+    /// Mean loss over all images, and the share whose most probable class is their label.
+    ///
+    /// `images`: `[images, …]`, `labels`: whole numbers `[images]`. Memory doesn't grow with the number of images.
+    ///
+    /// # Errors
+    /// As [`predict`](Self::predict), and if labels and images don't fit each other or a label is no class.
+    pub fn evaluate(&self, images: &Tensor, labels: &Tensor) -> Result<Score> {
+        let network = self.classifier()?;
+        check_images(network, images)?;
+        let labels = check_labels(network, images, labels)?;
+        self.score(images, &labels, &Watch::new())?
+            .ok_or_else(|| error(texts::interrupted("evaluate")))
+    }
+
+    /// The score of checked images and labels; none if an interrupt came.
+    pub(crate) fn score(
+        &self,
+        images: &Tensor,
+        labels: &Tensor,
+        watch: &Watch,
+    ) -> Result<Option<Score>> {
+        let network = self.built()?;
+        let _guard = tch::no_grad_guard();
+        // Kept on the device and read once at the end.
+        let mut sums = Vec::new();
+        for batch in Batches::new(count(images), INFERENCE_BATCH) {
+            if watch.requested() {
+                return Ok(None);
+            }
+            let part = || {
+                let labels = batch.of(labels, network)?;
+                let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
+                // A short last batch counts by its images.
+                let loss = cross_entropy(&logits, &labels)?.f_mul_scalar(batch.len)?;
+                Tensor::f_stack(&[loss, correct(&logits, &labels)?], 0)
+            };
+            sums.push(part().map_err(torch)?);
+        }
+        let total = || {
+            let sum = Tensor::f_stack(&sums, 0)?.f_sum_dim_intlist(
+                [0i64].as_slice(),
+                false,
+                TensorKind::Double,
+            )?;
+            Vec::<f64>::try_from(sum)
+        };
+        let total = total().map_err(torch)?;
+        let n = count(images) as f64;
+        Ok(Some(Score {
+            loss: total[0] / n,
+            accuracy: total[1] / n,
+        }))
+    }
+
+    /// Each layer's output for these images, by one pass and without gradients. All outputs are held at once: give a
+    /// handful of images.
+    ///
+    /// # Errors
+    /// If the weights aren't there yet, or an image has another shape than the model's.
+    pub fn activations(&self, images: &Tensor) -> Result<Vec<LayerOutput>> {
+        let network = self.built()?;
+        check_images(network, images)?;
+        let _guard = tch::no_grad_guard();
+        let outputs = || network.outputs(&images.f_to_device(network.device)?);
+        let outputs = outputs().map_err(torch)?;
+        let named = network.slots.iter().zip(outputs);
+        Ok(named
+            .map(|(slot, output)| LayerOutput {
+                name: slot.name.clone(),
+                output,
+            })
+            .collect())
+    }
+
+    /// Every weight with its name, as copies: `conv2d.kernel` `[filters, channels, height, width]`, `dense.kernel`
+    /// `[units, inputs]`, `….bias` `[filters or units]`.
+    ///
+    /// # Errors
+    /// If the weights aren't there yet.
+    pub fn weights(&self) -> Result<Vec<(String, Tensor)>> {
+        let _guard = tch::no_grad_guard();
+        let copy =
+            |(name, weight): (String, &Tensor)| Ok((name, weight.f_detach_copy()?.f_contiguous()?));
+        self.built()?
+            .named_weights()
+            .map(copy)
+            .collect::<tch::Result<_>>()
+            .map_err(torch)
+    }
+
+    /// Replaces weights by name; those not named stay.
+    ///
+    /// # Errors
+    /// If the weights aren't there yet, a name isn't one of [`weights`](Self::weights)'s, or a shape differs: then
+    /// nothing is replaced.
+    pub fn set_weights<N: AsRef<str>>(&mut self, weights: &[(N, Tensor)]) -> Result<()> {
+        let network = self.built()?;
+        let own: HashMap<String, Tensor> = network
+            .named_weights()
+            .map(|(name, view)| (name, view.shallow_clone()))
+            .collect();
+        for (name, value) in weights {
+            let name = name.as_ref();
+            let Some(view) = own.get(name) else {
+                let mut names: Vec<_> = own.into_keys().collect();
+                names.sort();
+                return Err(error(texts::no_such_weight(name, names.join(", "))));
+            };
+            if view.size() != value.size() {
+                let (own, given) = (shape(&view.size()), shape(&value.size()));
+                return Err(error(texts::weight_shape(name, own, given)));
+            }
+        }
+        let _guard = tch::no_grad_guard();
+        for (name, value) in weights {
+            if let Some(view) = own.get(name.as_ref()) {
+                view.shallow_clone().f_copy_(value).map_err(torch)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The gradient of the mean loss of these images by every weight, named and shaped as [`weights`](Self::weights).
+    ///
+    /// # Errors
+    /// As [`evaluate`](Self::evaluate).
+    pub fn gradients(&self, images: &Tensor, labels: &Tensor) -> Result<Vec<(String, Tensor)>> {
+        let network = self.classifier()?;
+        check_images(network, images)?;
+        let labels = check_labels(network, images, labels)?;
+        let windows = || {
+            let images = images.f_to_device(network.device)?;
+            let labels = labels.f_to_device(network.device)?;
+            let logits = network.logits(&images, Pass::Inference)?;
+            let flat = network.gradients(&cross_entropy(&logits, &labels)?)?;
+            network
+                .windows(&flat)?
+                .iter()
+                .map(Tensor::f_contiguous)
+                .collect::<tch::Result<_>>()
+        };
+        let windows: Vec<Tensor> = windows().map_err(torch)?;
+        Ok(network
+            .named_weights()
+            .map(|(name, _)| name)
+            .zip(windows)
+            .collect())
+    }
+
+    /// The network, or why there is none.
+    pub(crate) fn built(&self) -> Result<&Network> {
+        match (&self.network, &self.input_shape) {
+            (Some(network), _) => Ok(network),
+            // Building failed before: it fails again, this time with someone to tell.
+            (None, Some(input_shape)) => match self.build(input_shape) {
+                Ok(_) => Err(error(texts::no_shape_yet())),
+                Err(reason) => Err(reason),
+            },
+            (None, None) if self.layers.is_empty() => Err(error(texts::no_layers())),
+            (None, None) => Err(error(texts::no_shape_yet())),
+        }
+    }
+
+    /// The network, if its last layer answers with one number a class.
+    pub(crate) fn classifier(&self) -> Result<&Network> {
+        let network = self.built()?;
+        let Some((position, last)) = network.slots.iter().enumerate().next_back() else {
+            return Err(error(texts::no_layers()));
+        };
+        let place = Place {
+            position: position + 1,
+            name: last.name.clone(),
+        };
+        if last.output.len() != 1 {
+            return Err(error(texts::no_classes(place, shape(&last.output))));
+        }
+        match last.layer.activation() {
+            Activation::Softmax | Activation::Linear => Ok(network),
+            other => Err(error(texts::last_activation(place, other.name()))),
+        }
+    }
+
+    /// Makes the weights for these images if that has not happened.
+    pub(crate) fn build_for(&mut self, images: &Tensor) -> Result<()> {
+        if self.network.is_none() {
+            if self.input_shape.is_some() {
+                self.built()?;
+            }
+            let size = images.size();
+            if size.len() < 2 {
+                return Err(error(texts::not_images(shape(&size))));
+            }
+            self.network = Some(self.build(&size[1..])?);
+        }
+        Ok(())
+    }
+
+    fn build(&self, input_shape: &[i64]) -> Result<Network> {
+        if self.layers.is_empty() {
+            return Err(error(texts::no_layers()));
+        }
+        if input_shape.is_empty() || input_shape.iter().any(|&size| size < 1) {
+            return Err(error(texts::bad_input_shape(shape(input_shape))));
+        }
+        let mut names: HashMap<&str, usize> = HashMap::new();
+        let mut input = input_shape.to_vec();
+        let mut layers = Vec::new();
+        for (i, layer) in self.layers.iter().enumerate() {
+            let seen = names.entry(layer.kind_name()).or_default();
+            let name = match *seen {
+                0 => layer.kind_name().to_string(),
+                n => format!("{}_{n}", layer.kind_name()),
+            };
+            *seen += 1;
+            let place = Place {
+                position: i + 1,
+                name,
+            };
+            let output = layer.output_shape(&place, &input)?;
+            if layer.activation() == Activation::Softmax && i + 1 < self.layers.len() {
+                return Err(error(texts::softmax_in_the_middle(place)));
+            }
+            // More than that is a slip of the keyboard, and libtorch would ask the system for all of it at once.
+            let parameters = layer.parameters(&input);
+            if parameters > 1 << 31 {
+                return Err(error(texts::too_many_parameters(place, parameters)));
+            }
+            layers.push((
+                layer.clone(),
+                place.name,
+                std::mem::replace(&mut input, output.clone()),
+                output,
+            ));
+        }
+        let device = device::choose()?;
+        Network::new(layers, device).map_err(torch)
+    }
+
+    /// Says once that images with values up to 255 learn badly.
+    pub(crate) fn warn_unscaled(&mut self, images: &Tensor) -> Result<()> {
+        if self.told_unscaled {
+            return Ok(());
+        }
+        let first = images
+            .f_narrow(0, 0, count(images).min(256))
+            .map_err(torch)?;
+        let largest = first
+            .f_max()
+            .and_then(|max| f64::try_from(max))
+            .map_err(torch)?;
+        if largest > 10.0 {
+            self.told_unscaled = true;
+            display::print(&texts::unscaled(format!("{largest:.0}")));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Sequential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let layers: Vec<String> = self.layers.iter().map(Layer::to_string).collect();
+        write!(f, "Sequential [{}]", layers.join(", "))
+    }
+}
+
+/// The number of images in a tensor that [`check_images`] has seen.
+pub(crate) fn count(images: &Tensor) -> i64 {
+    images.size().first().copied().unwrap_or_default()
+}
+
+/// Refuses images that the network can't take.
+pub(crate) fn check_images(network: &Network, images: &Tensor) -> Result<()> {
+    let size = images.size();
+    let own = &network.slots[0].input;
+    if size.len() == own.len() && size == *own {
+        return Err(error(texts::one_image(shape(&size))));
+    }
+    if size.is_empty() || size[1..] != *own {
+        let (own, size_text) = (shape(own), shape(&size));
+        let wanted = network.slots[0].input.as_slice();
+        return Err(error(match size.as_slice() {
+            [_, h, w] if wanted == [1, *h, *w] => {
+                texts::images_without_channels(size_text, own, format!("[-1, 1, {h}, {w}]"))
+            }
+            [_, rest @ ..] if looks_channels_last(rest) && wanted[0] == rest[2] => {
+                texts::images_channels_last(size_text, own)
+            }
+            _ => texts::images_of_another_shape(size_text, own),
+        }));
+    }
+    if size[0] == 0 {
+        return Err(error(texts::no_images()));
+    }
+    use TensorKind::{BFloat16, Double, Float, Half, Int, Int8, Int16, Int64, Uint8};
+    match images.kind() {
+        Float | Double | Half | BFloat16 | Uint8 | Int8 | Int16 | Int | Int64 => Ok(()),
+        other => Err(error(texts::image_kind(format!("{other:?}")))),
+    }
+}
+
+/// The labels as `int64`, if they belong to the images and each is a class of the network.
+pub(crate) fn check_labels(network: &Network, images: &Tensor, labels: &Tensor) -> Result<Tensor> {
+    use TensorKind::{Int, Int8, Int16, Int64, Uint8};
+    let size = labels.size();
+    let classes = network.slots.last().map_or(0, |slot| slot.output[0]);
+    match size.as_slice() {
+        [_, n] if *n == classes => return Err(error(texts::one_hot_labels(shape(&size)))),
+        [_] => (),
+        _ => return Err(error(texts::labels_shape(shape(&size)))),
+    }
+    if !matches!(labels.kind(), Uint8 | Int8 | Int16 | Int | Int64) {
+        return Err(error(texts::label_kind(format!("{:?}", labels.kind()))));
+    }
+    if size[0] != count(images) {
+        return Err(error(texts::counts_differ(count(images), size[0])));
+    }
+    let check = || {
+        let labels = labels.f_to_kind(Int64)?;
+        let outside = labels.f_lt(0)?.f_logical_or(&labels.f_ge(classes)?)?;
+        let first = outside.f_to_kind(Uint8)?.f_argmax(0, false)?;
+        let first = i64::try_from(first)?;
+        let wrong = bool::try_from(outside.f_get(first)?)?;
+        let found =
+            wrong.then(|| Ok::<_, tch::TchError>((first, i64::try_from(labels.f_get(first)?)?)));
+        Ok::<_, tch::TchError>((labels, found.transpose()?))
+    };
+    match check().map_err(torch)? {
+        (labels, None) => Ok(labels),
+        (_, Some((index, label))) => Err(error(texts::label_out_of_range(
+            label,
+            index,
+            classes - 1,
+            classes,
+        ))),
+    }
+}
+
+/// Consecutive parts of `total` rows.
+pub(crate) struct Batches {
+    total: i64,
+    size: i64,
+    next: i64,
+}
+
+/// Rows `start .. start + len`.
+pub(crate) struct Batch {
+    pub start: i64,
+    pub len: i64,
+}
+
+impl Batches {
+    pub(crate) fn new(total: i64, size: i64) -> Self {
+        Self {
+            total,
+            size,
+            next: 0,
+        }
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        let start = self.next;
+        if start >= self.total {
+            return None;
+        }
+        let len = self.size.min(self.total - start);
+        self.next += len;
+        Some(Batch { start, len })
+    }
+}
+
+impl Batch {
+    /// These rows of `tensor`, on the network's device.
+    fn of(&self, tensor: &Tensor, network: &Network) -> tch::Result<Tensor> {
+        tensor
+            .f_narrow(0, self.start, self.len)?
+            .f_to_device(network.device)
+    }
+}

@@ -1,0 +1,153 @@
+//! Progress of something that takes a while: a bar that moves in place where there is one, lines elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::display::{self, Content, Display};
+
+/// How often a bar moves at the most.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How often a line says that the work goes on, where there is no bar.
+const LINE: Duration = Duration::from_secs(5);
+
+/// Lines that stay, and below them the state of what is under way.
+pub(crate) struct Progress {
+    lines: Vec<String>,
+    out: Out,
+    due: Instant,
+}
+
+enum Out {
+    /// svertka's kernel: one output, redrawn.
+    Kernel(Display),
+    /// A terminal: lines, and a bar below them.
+    Terminal(ProgressBar),
+    /// Anything else: lines.
+    Lines,
+    /// Nothing is shown.
+    Silent,
+}
+
+impl Progress {
+    pub(crate) fn new(silent: bool) -> Self {
+        let out = if silent {
+            Out::Silent
+        } else if display::speaks() {
+            Out::Kernel(Display::new())
+        } else if std::io::stdout().is_terminal() {
+            let bar = ProgressBar::new(1000);
+            // The template is a constant that indicatif takes; without it the bar would only look plainer.
+            if let Ok(style) = ProgressStyle::with_template("{bar:30} {msg}") {
+                bar.set_style(style);
+            }
+            Out::Terminal(bar)
+        } else {
+            Out::Lines
+        };
+        let wait = if matches!(out, Out::Lines) {
+            LINE
+        } else {
+            Duration::ZERO
+        };
+        Self {
+            lines: Vec::new(),
+            out,
+            due: Instant::now() + wait,
+        }
+    }
+
+    /// Whether it is time to show where the work is. Asking costs some 30 ns, so every step may ask.
+    pub(crate) fn is_due(&self) -> bool {
+        !matches!(self.out, Out::Silent) && Instant::now() >= self.due
+    }
+
+    /// Shows where the work is: `share` done, 0 to 1, and `text` beside it.
+    pub(crate) fn update(&mut self, share: f64, text: &str) {
+        let share = share.clamp(0.0, 1.0);
+        match &mut self.out {
+            Out::Kernel(display) => {
+                display.show(&content(&self.lines, Some((share, text))));
+                self.due = Instant::now() + TICK;
+            }
+            Out::Terminal(bar) => {
+                bar.set_position((share * 1000.0) as u64);
+                bar.set_message(text.to_string());
+                self.due = Instant::now() + TICK;
+            }
+            Out::Lines => {
+                display::print(&format!("  {:3.0} %  {text}", share * 100.0));
+                self.due = Instant::now() + LINE;
+            }
+            Out::Silent => (),
+        }
+    }
+
+    /// Adds a line that stays.
+    pub(crate) fn line(&mut self, line: String) {
+        match &mut self.out {
+            Out::Kernel(display) => {
+                self.lines.push(line);
+                display.show(&content(&self.lines, None));
+                self.due = Instant::now() + TICK;
+            }
+            Out::Terminal(bar) => bar.suspend(|| display::print(&line)),
+            Out::Lines => {
+                display::print(&line);
+                self.due = Instant::now() + LINE;
+            }
+            Out::Silent => (),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        match &mut self.out {
+            // What was under way has ended, well or not: its bar goes, the lines stay.
+            Out::Kernel(display) => display.show(&content(&self.lines, None)),
+            Out::Terminal(bar) => bar.finish_and_clear(),
+            Out::Lines | Out::Silent => (),
+        }
+    }
+}
+
+/// The lines and the bar as one output. Text takes the page's own colours; the bar's are seen on white and on black.
+fn content(lines: &[String], bar: Option<(f64, &str)>) -> Content {
+    let mut plain = lines.join("\n");
+    // Many lines scroll in their own box: the page doesn't grow with the epochs.
+    let mut html = format!(
+        "<pre style=\"margin:0;max-height:22em;overflow-y:auto\">{}</pre>",
+        escape(&plain)
+    );
+    if let Some((share, text)) = bar {
+        let percent = share * 100.0;
+        if !plain.is_empty() {
+            plain.push('\n');
+        }
+        let done = (share * 30.0).round() as usize;
+        plain.push_str(&format!(
+            "{}{} {text}",
+            "█".repeat(done),
+            "░".repeat(30 - done)
+        ));
+        html.push_str(&format!(
+            "<div style=\"display:flex;align-items:center;gap:1em\">\
+             <div style=\"width:16em;height:0.8em;border-radius:0.4em;background:#8884;overflow:hidden\">\
+             <div style=\"width:{percent:.1}%;height:100%;background:#e8743b\"></div></div>\
+             <code style=\"white-space:pre\">{}</code></div>",
+            escape(text)
+        ));
+    }
+    Content::html(plain, html)
+}
+
+/// The text for a place inside HTML.
+pub(crate) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
