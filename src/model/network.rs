@@ -134,7 +134,7 @@ impl Network {
     /// Every layer's output, in order, softmax included.
     pub(crate) fn outputs(&self, images: &Tensor) -> tch::Result<Vec<Tensor>> {
         let mut outputs = Vec::new();
-        self.run(images, Pass::Inference, false, |_, output| {
+        let _ = self.run(images, Pass::Inference, false, |_, output| {
             outputs.push(output.shallow_clone())
         })?;
         Ok(outputs)

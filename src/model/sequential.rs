@@ -386,7 +386,7 @@ impl Sequential {
             .map_err(torch)?;
         let largest = first
             .f_max()
-            .and_then(|max| f64::try_from(max))
+            .and_then(f64::try_from)
             .map_err(torch)?;
         if largest > 10.0 {
             self.told_unscaled = true;
