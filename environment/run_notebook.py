@@ -9,6 +9,7 @@ counts as its failure.
 """
 
 import argparse
+import asyncio
 import os
 import resource
 import sys
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 import nbformat
+from jupyter_client.kernelspec import NoSuchKernel
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbconvert import HTMLExporter
@@ -64,7 +66,7 @@ def may_fail(cell):
     return "raises-exception" in cell.metadata.get("tags", [])
 
 
-def execute(notebook, folder, kernel):
+async def execute(notebook, folder, kernel):
     """Runs the cells until one fails; gives the failure's text, or nothing."""
     options = {"kernel_name": kernel} if kernel else {}
     client = LiveClient(
@@ -75,8 +77,8 @@ def execute(notebook, folder, kernel):
         **options,
     )
     begin = time.monotonic()
-    with client.setup_kernel():
-        info = client.kc.kernel_info(reply=True, timeout=START_SECONDS)["content"]
+    async with client.async_setup_kernel():
+        info = (await client.kc.kernel_info(reply=True, timeout=START_SECONDS))["content"]
         stock = info["implementation"].startswith("evcxr")
         notebook.metadata["language_info"] = info["language_info"]
         print(f"kernel {info['implementation']} ready in {time.monotonic() - begin:.1f} s", flush=True)
@@ -88,7 +90,7 @@ def execute(notebook, folder, kernel):
             begin = time.monotonic()
             failure = ""
             try:
-                client.execute_cell(cell, index)
+                await client.async_execute_cell(cell, index)
             except CellExecutionError as error:
                 failure = f"{error.ename}: {error.evalue}"
             except (CellTimeoutError, DeadKernelError) as error:
@@ -119,7 +121,10 @@ def main():
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
     begin = time.monotonic()
-    failure = execute(notebook, arguments.notebook.resolve().parent, arguments.kernel)
+    try:
+        failure = asyncio.run(execute(notebook, arguments.notebook.resolve().parent, arguments.kernel))
+    except (NoSuchKernel, RuntimeError) as error:
+        failure = f"the kernel did not start: {error}"
     arguments.folder.mkdir(parents=True, exist_ok=True)
     executed = arguments.folder / arguments.notebook.name
     page = executed.with_suffix(".html")
