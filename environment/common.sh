@@ -85,9 +85,9 @@ use_jupyter() {
     export JUPYTER_DATA_DIR=$environment/.jupyter/data
     export JUPYTER_RUNTIME_DIR=$environment/.jupyter/runtime
     export IPYTHONDIR=$environment/.jupyter/ipython
-    mkdir -p "$JUPYTER_CONFIG_DIR" "$JUPYTER_DATA_DIR" "$IPYTHONDIR"
-    # Connection files hold the keys of running kernels.
-    mkdir -p -m 700 "$JUPYTER_RUNTIME_DIR"
+    mkdir -p "$JUPYTER_CONFIG_DIR" "$JUPYTER_DATA_DIR" "$JUPYTER_RUNTIME_DIR" "$IPYTHONDIR"
+    # The keys of running kernels and the server's token lie in there.
+    chmod 700 "$environment/.jupyter"
 }
 
 # May packages of the system be installed without asking (root on Debian or Ubuntu)?
