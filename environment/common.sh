@@ -61,21 +61,18 @@ libtorch_version() {
     printf '%s\n' "${version%%+*}"
 }
 
-# Is LIBTORCH set to a libtorch of the user's own, of the right version?
+# Sets `libtorch` to the libtorch of the user's own, if LIBTORCH, or the link that an earlier set-up made from it, names one of
+# the right version outside of the virtual environment.
 libtorch_given() {
-    [[ -n ${LIBTORCH:-} && $LIBTORCH != "$venv"/* && -e $LIBTORCH/lib/libtorch_cpu.so ]] &&
-        [[ $(libtorch_version "$LIBTORCH") == "$torch_version" ]]
+    libtorch=$(realpath --quiet -- "${LIBTORCH:-$environment/libtorch}") || return 1
+    [[ $libtorch != "$venv"/* && -e $libtorch/lib/libtorch_cpu.so && $(libtorch_version "$libtorch") == "$torch_version" ]]
 }
 
-# Exports LIBTORCH (the user's, or the one in the virtual environment) and the way to its libraries.
+# Exports LIBTORCH and the way to its libraries. It is always the same path, that of .cargo/config.toml too: torch-sys is
+# built anew (2 minutes) whenever LIBTORCH changes.
 use_libtorch() {
-    local folder
-    if ! libtorch_given; then
-        for folder in "$venv"/lib/python3.*/site-packages/torch; do
-            [[ -e $folder/lib/libtorch_cpu.so ]] && export LIBTORCH=$folder
-        done
-    fi
-    [[ -e ${LIBTORCH:-}/lib/libtorch_cpu.so ]] || fail "libtorch $torch_version is missing: run environment/setup"
+    export LIBTORCH=$environment/libtorch
+    [[ -e $LIBTORCH/lib/libtorch_cpu.so ]] || fail "libtorch $torch_version is missing: run environment/setup"
     export LD_LIBRARY_PATH=$LIBTORCH/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 }
 
