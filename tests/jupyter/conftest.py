@@ -1,0 +1,62 @@
+"""Installs a kernelspec in a folder of its own and starts one kernel for each file of tests."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import kernels
+
+
+def libtorch():
+    if "LIBTORCH" in os.environ:
+        return Path(os.environ["LIBTORCH"])
+    found = sorted(kernels.PROJECT.glob("environment/.venv/lib/python*/site-packages/torch"))
+    assert found, "set LIBTORCH, or run environment/lesson once"
+    return found[0]
+
+
+def pytest_configure(config):
+    # Before any test class asks for the kernel by name.
+    binary = Path(os.environ.get("SVERTKA_KERNEL_BINARY", kernels.PROJECT / "target/release/svertka-kernel"))
+    assert binary.exists(), f"{binary} is not built: run environment/lesson once"
+    torch = libtorch()
+    spec = {
+        "argv": [str(binary), "{connection_file}"],
+        "display_name": "Rust (svertka)",
+        "language": "rust",
+        "interrupt_mode": "message",
+        "env": {
+            "SVERTKA_PROJECT": str(kernels.PROJECT),
+            "LIBTORCH": str(torch),
+            "LD_LIBRARY_PATH": str(torch / "lib"),
+        },
+    }
+    import tempfile
+
+    folder = tempfile.TemporaryDirectory(prefix="svertka-jupyter-")
+    config.add_cleanup(folder.cleanup)
+    place = Path(folder.name) / "kernels" / kernels.NAME
+    place.mkdir(parents=True)
+    (place / "kernel.json").write_text(json.dumps(spec))
+    os.environ["JUPYTER_PATH"] = folder.name
+    os.environ["JUPYTER_RUNTIME_DIR"] = str(Path(folder.name) / "runtime")
+    os.environ["SVERTKA_LANG"] = "en"
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    kernel = kernels.Kernel()
+    yield kernel
+    kernel.stop()
+
+
+@pytest.fixture
+def own_kernel():
+    """A kernel that a test may break."""
+    kernel = kernels.Kernel()
+    yield kernel
+    kernel.stop()

@@ -1,0 +1,103 @@
+"""An interrupt stops what can be stopped, and takes the variables only when asked twice."""
+
+import random
+import threading
+import time
+
+import pytest
+from test_output import line
+
+LOOP = "loop { std::thread::sleep(std::time::Duration::from_millis(10)); }"
+
+
+def later(kernel, seconds):
+    threading.Timer(seconds, kernel.interrupt).start()
+
+
+def test_one_interrupt_of_a_loop_warns_and_a_second_ends_it(kernel):
+    kernel.ok("let mine: i32 = 1;")
+    told = []
+
+    def seen(message):
+        if message["msg_type"] == "stream" and not told:
+            told.append(message["content"]["text"])
+            later(kernel, 0.5)
+
+    later(kernel, 2)
+    cell = kernel.run(LOOP, seen=seen)
+    assert "once more within 5 seconds" in told[0]
+    assert cell.status == "error" and cell.reply["ename"] == "crash"
+    assert kernel.ok("1 + 1").result == "2"
+    assert kernel.run("mine").status == "error"
+
+
+def test_two_interrupts_far_apart_end_nothing(kernel):
+    later(kernel, 2)
+    later(kernel, 7.5)
+    cell = kernel.ok("let patient: i32 = { std::thread::sleep(std::time::Duration::from_secs(9)); 5 };")
+    assert cell.err.count("once more") == 2
+    assert kernel.ok("patient").result == "5"
+
+
+def test_an_idle_kernel_takes_no_harm(kernel):
+    kernel.ok("let idle: i32 = 3;")
+    for _ in range(3):
+        kernel.interrupt()
+    assert kernel.ok("idle").result == "3"
+
+
+def test_a_stray_signal_does_not_kill_the_cells(kernel):
+    import os
+    import signal
+
+    import kernels
+
+    kernel.ok("let stray: i32 = 4;")
+    for process in [kernel.pid, *kernels.descendants(kernel.pid)]:
+        os.kill(process, signal.SIGINT)
+    assert kernel.ok("stray").result == "4"
+
+
+def test_a_cell_that_answers_the_signal_gets_it(kernel):
+    code = """
+    {
+        use std::sync::atomic::{AtomicBool, Ordering};
+        static STOP: AtomicBool = AtomicBool::new(false);
+        extern "C" fn stop(_: i32) { STOP.store(true, Ordering::SeqCst); }
+        unsafe extern "C" { fn signal(number: i32, handler: usize) -> usize; }
+        let before = unsafe { signal(2, stop as *const () as usize) };
+        ON
+        while !STOP.load(Ordering::SeqCst) { std::thread::sleep(std::time::Duration::from_millis(5)); }
+        OFF
+        unsafe { signal(2, before) };
+        println!("stopped softly");
+    }
+    """
+    code = code.replace("ON", line({"type": "interruptible", "value": True}), 1)
+    code = code.replace("OFF", line({"type": "interruptible", "value": False}), 1)
+    later(kernel, 2)
+    cell = kernel.ok(code)
+    assert cell.out == "stopped softly\n" and cell.err == ""
+
+
+def test_at_random_moments_the_kernel_lives_and_the_variables_too(kernel):
+    """Whatever it is doing: reading, compiling, running, answering."""
+    kernel.ok("let mut kept: i32 = 0;")
+    chance = random.Random(3)
+    done = 0
+    for _ in range(20):
+        later(kernel, chance.uniform(0, 1.2))
+        cell = kernel.run("{ kept += 1; std::thread::sleep(std::time::Duration::from_millis(300)); }")
+        done += cell.status == "ok"
+        assert cell.status == "ok" or cell.reply["ename"] == "interrupted", cell.reply
+        time.sleep(0.1)
+    time.sleep(1.5)
+    assert kernel.ok("kept").result == str(done)
+
+
+def test_a_compilation_is_stopped(kernel):
+    slow = "".join(f"fn f{n}(x: u64) -> u64 {{ (0..x).map(|y| y * {n}).filter(|y| y % 3 == 1).sum() }}\n" for n in range(4000))
+    later(kernel, 1.5)
+    cell = kernel.run(slow + "f1(3)")
+    assert cell.status == "error" and cell.reply["ename"] == "interrupted", cell.reply
+    assert kernel.ok("2 + 2").result == "4"
