@@ -20,6 +20,7 @@
 //! Images are `[images, channels, height, width]`, as libtorch's. Every call that can fail returns a [`Result`] whose
 //! error stands on one line. Messages are in Russian or English: `SVERTKA_LANG=ru|en`, otherwise the system's locale.
 
+pub mod datasets;
 mod model;
 mod session;
 
@@ -50,7 +51,7 @@ pub mod prelude {
     pub use crate::{
         Adam, Callback, Control, EarlyStopping, Epoch, Fit, History, Layer, LearningRateSchedule,
         Loss, Optimizer, Score, Sequential, Sgd, SparseCategoricalCrossentropy, StopAtAccuracy,
-        StopAtLoss, Summary, TimeLimit, Verbosity, conv2d, dense, dropout, flatten, max_pooling2d,
-        seed, versions,
+        StopAtLoss, Summary, TimeLimit, Verbosity, conv2d, datasets, dense, dropout, flatten,
+        max_pooling2d, seed, versions,
     };
 }

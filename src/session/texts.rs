@@ -299,6 +299,195 @@ texts! {
     summary_total(total) {
         en: "Total parameters: {total}",
         ru: "Всего параметров: {total}",
+
+    // Datasets: what is wrong with a file
+    data_not_a_file() {
+        en: "it is not a file",
+        ru: "это не файл",
+    }
+    data_unreadable(reason) {
+        en: "it can't be read ({reason})",
+        ru: "не читается ({reason})",
+    }
+    data_strange(expected) {
+        en: "it is neither gzip nor IDX ({expected} bytes were expected inside)",
+        ru: "это не gzip и не IDX (внутри ожидалось байт: {expected})",
+    }
+    data_cut_short() {
+        en: "its gzip data end too early",
+        ru: "данные gzip обрываются",
+    }
+    data_broken_gzip() {
+        en: "its gzip data are damaged",
+        ru: "данные gzip повреждены",
+    }
+    data_too_long(expected) {
+        en: "it holds more than the {expected} bytes expected",
+        ru: "внутри больше, чем ожидалось (байт: {expected})",
+    }
+    data_too_short(expected, found) {
+        en: "it holds {found} bytes instead of {expected}",
+        ru: "внутри байт: {found} вместо {expected}",
+    }
+    data_other_content() {
+        en: "its content is not the right one (SHA-256 differs)",
+        ru: "содержимое не то (SHA-256 не совпадает)",
+    }
+    // Datasets: where they come from
+    data_bad_own(path, defect) {
+        en: "The file {path} (from SVERTKA_DATA) is bad: {defect}. Replace it, or remove it to have it looked for elsewhere.",
+        ru: "Файл {path} (из SVERTKA_DATA) испорчен: {defect}. Замените его или удалите: тогда он будет взят из другого места.",
+    }
+    data_bad_cached(path, defect) {
+        en: "The file {path} in the cache is bad: {defect}. It is fetched again.",
+        ru: "Файл {path} в кэше испорчен: {defect}. Он будет загружен заново.",
+    }
+    data_bad_kept(path, defect) {
+        en: "The file {path} is bad: {defect}. It is not used.",
+        ru: "Файл {path} испорчен: {defect}. Он не используется.",
+    }
+    data_not_in(folder) {
+        en: "not in {folder}",
+        ru: "нет в {folder}",
+    }
+    data_no_home() {
+        en: "There is no home folder to keep the data in: they are used now and downloaded again next time. Set HOME or XDG_CACHE_HOME to keep them.",
+        ru: "Нет домашней папки, чтобы сохранить данные: сейчас они используются, а в следующий раз загрузятся снова. Чтобы сохранять их, задайте HOME или XDG_CACHE_HOME.",
+    }
+    data_not_kept(folder, reason) {
+        en: "The data can't be kept in {folder} ({reason}): they are used now and downloaded again next time.",
+        ru: "Данные не удаётся сохранить в {folder} ({reason}): сейчас они используются, а в следующий раз загрузятся снова.",
+    }
+    data_waiting(title) {
+        en: "Another program is downloading {title}: waiting for it.",
+        ru: "{title} уже загружает другая программа: ждём её.",
+    }
+    data_interrupted(title) {
+        en: "The download of {title} was stopped. Run the cell again to go on with it.",
+        ru: "Загрузка {title} остановлена. Чтобы продолжить её, выполните ячейку ещё раз.",
+    }
+    data_nowhere(title, tried, files, folder) {
+        en: "{title} could not be had: {tried}. Try again when the network works, or put {files} into a folder {folder} and set SVERTKA_DATA to the folder that holds it.",
+        ru: "{title} взять неоткуда: {tried}. Повторите, когда сеть заработает, или положите {files} в папку {folder} и укажите в SVERTKA_DATA папку, в которой она лежит.",
+    }
+    data_sample(title, train, test, tried) {
+        en: "The full {title} could not be had ({tried}): its sample is used, {train} images to train and {test} to test.",
+        ru: "Полный {title} взять неоткуда ({tried}): используется его часть, изображений для обучения {train}, для проверки {test}.",
+    }
+    data_progress(file, done, total) {
+        en: "{file}: {done} of {total} MB",
+        ru: "{file}: {done} из {total} МБ",
+    }
+    data_progress_unknown(file, done) {
+        en: "{file}: {done} MB",
+        ru: "{file}: {done} МБ",
+    }
+    // Datasets: what a dataset shows of itself
+    data_train() { en: "train", ru: "обучение" }
+    data_test() { en: "test", ru: "проверка" }
+    data_images() { en: "images", ru: "изображения" }
+    data_labels() { en: "labels", ru: "метки" }
+    data_classes() { en: "classes", ru: "классы" }
+    data_origin() { en: "from", ru: "источник" }
+    data_licence() { en: "licence", ru: "лицензия" }
+    // Datasets: what a mirror did; stands behind the mirror's name
+    net_interrupted() {
+        en: "stopped",
+        ru: "остановлено",
+    }
+    net_not_https() {
+        en: "its address is not HTTPS",
+        ru: "адрес не HTTPS",
+    }
+    net_left_https() {
+        en: "it sends on to an address without HTTPS",
+        ru: "перенаправляет на адрес без HTTPS",
+    }
+    net_no_host() {
+        en: "its name is not known here",
+        ru: "имя не найдено",
+    }
+    net_no_connection(seconds) {
+        en: "no connection within {seconds} s",
+        ru: "нет соединения за {seconds} с",
+    }
+    net_refused() {
+        en: "the connection is refused",
+        ru: "в соединении отказано",
+    }
+    net_proxy(proxy, reason) {
+        en: "the proxy {proxy} from the environment does not help ({reason})",
+        ru: "прокси {proxy} из окружения не помог ({reason})",
+    }
+    net_no_tls() {
+        en: "it does not answer in TLS",
+        ru: "отвечает не по TLS",
+    }
+    net_certificate(reason) {
+        en: "its certificate is not trusted ({reason})",
+        ru: "нет доверия к сертификату ({reason})",
+    }
+    net_status(status) {
+        en: "it answered {status}",
+        ru: "ответ {status}",
+    }
+    net_redirects() {
+        en: "it sends on from address to address without end",
+        ru: "перенаправляет без конца",
+    }
+    net_stalled(seconds) {
+        en: "nothing came for {seconds} s",
+        ru: "ничего не пришло за {seconds} с",
+    }
+    net_too_slow(slowest) {
+        en: "it is slower than {slowest} bytes a second",
+        ru: "медленнее, чем {slowest} байт в секунду",
+    }
+    net_out_of_time(seconds) {
+        en: "it took longer than {seconds} s",
+        ru: "не уложились в {seconds} с",
+    }
+    net_broken_off(done) {
+        en: "the connection broke off after {done} bytes",
+        ru: "соединение оборвалось, получено байт: {done}",
+    }
+    net_too_long(limit) {
+        en: "it sends more than {limit} bytes",
+        ru: "присылает больше {limit} байт",
+    }
+    net_other(reason) {
+        en: "{reason}",
+        ru: "{reason}",
+    }
+
+    // Datasets: the IDX format
+    idx_bad(file, defect) {
+        en: "{file}: {defect}.",
+        ru: "{file}: {defect}.",
+    }
+    idx_dimensions(file, found, wanted) {
+        en: "{file}: its dimensions are {found} instead of {wanted}.",
+        ru: "{file}: размеры {found} вместо {wanted}.",
+    }
+    idx_not_idx() {
+        en: "it is not an IDX file",
+        ru: "это не файл IDX",
+    }
+    idx_type(kind) {
+        en: "its values are of type {kind}, only unsigned bytes (0x08) are read",
+        ru: "значения типа {kind}, а читаются только байты без знака (0x08)",
+    }
+    idx_header_cut(expected, found) {
+        en: "its header takes {expected} bytes and the file has {found}",
+        ru: "заголовок занимает байт: {expected}, а в файле {found}",
+    }
+    idx_too_large() {
+        en: "its dimensions are larger than any memory",
+        ru: "размеры больше любой памяти",
+    }
+    idx_length(expected, found) {
+        en: "its header announces {expected} values and {found} follow",
+        ru: "в заголовке значений: {expected}, а в файле {found}",
     }
 }
 

