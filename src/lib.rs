@@ -20,6 +20,7 @@
 //! Images are `[images, channels, height, width]`, as libtorch's. Every call that can fail returns a [`Result`] whose
 //! error stands on one line. Messages are in Russian or English: `SVERTKA_LANG=ru|en`, otherwise the system's locale.
 
+pub mod figures;
 mod model;
 mod session;
 

@@ -300,6 +300,77 @@ texts! {
         en: "Total parameters: {total}",
         ru: "Всего параметров: {total}",
     }
+
+    not_written(path, problem) {
+        en: "{path} was not written: {problem}",
+        ru: "{path} не записан: {problem}",
+    }
+
+    // Figures
+    figure_line(what, width, height) {
+        en: "Picture: {what}, {width} × {height} pixels",
+        ru: "Рисунок: {what}, {width} × {height} пикселей",
+    }
+    figure_not_drawn(problem) {
+        en: "the figure could not be drawn: {problem}; please report this as a mistake in svertka",
+        ru: "рисунок не получился: {problem}; сообщите, пожалуйста, об этом как об ошибке в svertka",
+    }
+    figure_ending(path) {
+        en: "{path}: a figure is saved as .png or .svg; let the file's name end in one of them",
+        ru: "{path}: рисунок сохраняется как .png или .svg; пусть имя файла кончается на одно из них",
+    }
+    figure_no_folder(path, folder) {
+        en: "{path}: there is no folder {folder}; make it first or choose another place",
+        ru: "{path}: папки {folder} нет; сначала создайте её или выберите другое место",
+    }
+    figure_path_is_folder(path) {
+        en: "{path} is a folder; add the name of a file, for example figure.png",
+        ru: "{path} — это папка; добавьте имя файла, например figure.png",
+    }
+    figure_filter(number) {
+        en: "Filter {number}: what each layer makes of the image",
+        ru: "Фильтр {number}: что делает с изображением каждый слой",
+    }
+    figure_image(index) {
+        en: "image {index}",
+        ru: "№ {index}",
+    }
+    figure_activations(images, layers) {
+        en: "activations, {images} images × {layers} layers",
+        ru: "активации, изображений: {images}, слоёв: {layers}",
+    }
+    figure_history(epochs) {
+        en: "history of the training, epochs: {epochs}",
+        ru: "история обучения, эпох: {epochs}",
+    }
+    figure_loss() {
+        en: "Loss",
+        ru: "Потери",
+    }
+    figure_accuracy() {
+        en: "Accuracy",
+        ru: "Точность",
+    }
+    figure_epoch() {
+        en: "epoch",
+        ru: "эпоха",
+    }
+    figure_training() {
+        en: "training",
+        ru: "обучение",
+    }
+    figure_validation() {
+        en: "validation",
+        ru: "проверка",
+    }
+    figure_line_styles() {
+        en: "whole line: training, broken: validation",
+        ru: "сплошная линия — обучение, прерывистая — проверка",
+    }
+    figure_best(epoch, value) {
+        en: "best: {value}, epoch {epoch}",
+        ru: "лучшее: {value}, эпоха {epoch}",
+    }
 }
 
 #[cfg(test)]
