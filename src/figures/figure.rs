@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::scene::Scene;
 use crate::Result;
@@ -17,12 +18,55 @@ use crate::session::{error, texts};
 pub struct Figure {
     scene: Scene,
     what: String,
+    recipe: Option<Arc<Recipe>>,
+}
+
+/// Draws a figure again with names for the classes.
+type Recipe = dyn Fn(&Names) -> Scene + Send + Sync;
+
+/// Classes by number; without names they are shown as their numbers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names(Vec<String>);
+
+impl Names {
+    pub(crate) fn of(&self, class: usize) -> String {
+        self.0
+            .get(class)
+            .cloned()
+            .unwrap_or_else(|| class.to_string())
+    }
 }
 
 impl Figure {
     /// `what` says in a few words what the figure shows.
     pub(crate) fn new(scene: Scene, what: String) -> Self {
-        Self { scene, what }
+        Self {
+            scene,
+            what,
+            recipe: None,
+        }
+    }
+
+    /// A figure in which classes occur.
+    pub(crate) fn with_classes(
+        recipe: impl Fn(&Names) -> Scene + Send + Sync + 'static,
+        what: String,
+    ) -> Self {
+        Self {
+            scene: recipe(&Names::default()),
+            what,
+            recipe: Some(Arc::new(recipe)),
+        }
+    }
+
+    /// Calls the classes by their names: `.names(class_names)`. Defaults to their numbers, which also stand for classes
+    /// beyond the end of the list. A figure without classes stays as it is.
+    #[must_use]
+    pub fn names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        if let Some(recipe) = &self.recipe {
+            self.scene = recipe(&Names(names.into_iter().map(Into::into).collect()));
+        }
+        self
     }
 
     /// Shows the figure now, also in the middle of a cell; several in one cell appear in order. Outside of a notebook

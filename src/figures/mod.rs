@@ -2,8 +2,14 @@
 
 mod activation_grid;
 mod axis;
+mod chart;
+mod comparison;
+mod confusion;
 mod figure;
+mod filters;
+mod gallery;
 mod history;
 mod scene;
+mod tiles;
 
 pub use figure::Figure;

@@ -139,7 +139,7 @@ impl Scene {
         }
     }
 
-    /// A text in ink; change it through the reference that is given back.
+    /// A text on its baseline.
     pub(crate) fn text(
         &mut self,
         at: (f64, f64),
@@ -159,7 +159,7 @@ impl Scene {
         });
     }
 
-    /// A text in bold ink.
+    /// A bold text in ink.
     pub(crate) fn heading(
         &mut self,
         at: (f64, f64),
@@ -175,6 +175,19 @@ impl Scene {
             color: look::INK,
             anchor,
             upward: false,
+        });
+    }
+
+    /// A text that reads from the bottom to the top; `at` is the middle of its baseline.
+    pub(crate) fn sideways(&mut self, at: (f64, f64), size: f64, color: RGBColor, text: String) {
+        self.marks.push(Mark::Text {
+            at,
+            text,
+            size,
+            bold: false,
+            color,
+            anchor: Anchor::Middle,
+            upward: true,
         });
     }
 
@@ -332,8 +345,22 @@ fn paint<B: DrawingBackend>(scene: &Scene, mut backend: B, target: Target) -> Re
                     width,
                     color,
                 } => {
-                    let style = color.stroke_width((width * scale).round().max(1.0) as u32);
-                    backend.draw_path(points.iter().copied().map(place), &style)?;
+                    let width = width * scale;
+                    let points = points.iter().copied().map(place);
+                    let straight =
+                        |pair: &[(i32, i32)]| pair[0].0 == pair[1].0 || pair[0].1 == pair[1].1;
+                    let points: Vec<_> = points.collect();
+                    if target == Target::Svg || points.windows(2).all(straight) {
+                        let style = color.stroke_width(width.round().max(1.0) as u32);
+                        backend.draw_path(points, &style)?;
+                    } else {
+                        for pair in points.windows(2) {
+                            for (pixel, covered) in slant(pair[0], pair[1], width) {
+                                let color = color.mix(covered).to_backend_color();
+                                backend.draw_pixel(pixel, color)?;
+                            }
+                        }
+                    }
                 }
                 Mark::Rectangle { at, size, color } => {
                     let end = (at.0 + size.0, at.1 + size.1);
@@ -391,6 +418,28 @@ fn paint<B: DrawingBackend>(scene: &Scene, mut backend: B, target: Target) -> Re
     all().map_err(|problem| error(texts::figure_not_drawn(problem)))
 }
 
+/// The pixels of a thick line with round ends, and how much of each is covered. plotters' own rounds the corners of
+/// the line's outline to whole pixels, so that its thickness changes with its direction.
+fn slant(from: (i32, i32), to: (i32, i32), width: f64) -> Vec<((i32, i32), f64)> {
+    let half = width / 2.0;
+    let reach = half.ceil() as i32 + 1;
+    let (dx, dy) = (f64::from(to.0 - from.0), f64::from(to.1 - from.1));
+    let length = (dx * dx + dy * dy).max(1e-9);
+    let mut pixels = Vec::new();
+    for y in from.1.min(to.1) - reach..=from.1.max(to.1) + reach {
+        for x in from.0.min(to.0) - reach..=from.0.max(to.0) + reach {
+            let (px, py) = (f64::from(x - from.0), f64::from(y - from.1));
+            let along = ((px * dx + py * dy) / length).clamp(0.0, 1.0);
+            let distance = (px - along * dx).hypot(py - along * dy);
+            let covered = (half + 0.5 - distance).clamp(0.0, 1.0);
+            if covered > 0.0 {
+                pixels.push(((x, y), covered));
+            }
+        }
+    }
+    pixels
+}
+
 /// Makes one pixel of each square of four.
 fn average(large: &[u8], width: usize, height: usize) -> Vec<u8> {
     let mut pixels = Vec::with_capacity(width * height * 3);
@@ -414,8 +463,8 @@ fn png(width: u32, height: u32, pixels: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = png::Encoder::new(&mut file, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
-    // Most rows of a figure repeat the one above.
-    encoder.set_filter(png::FilterType::Up);
+    // Together 2 ms for the grid, 90 KB; the default compression takes 25 ms for 55 KB.
+    encoder.set_filter(png::FilterType::Paeth);
     encoder.set_compression(png::Compression::Fast);
     let write = || {
         let mut writer = encoder.write_header()?;

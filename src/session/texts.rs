@@ -371,6 +371,58 @@ texts! {
         en: "best: {value}, epoch {epoch}",
         ru: "лучшее: {value}, эпоха {epoch}",
     }
+    figure_comparison() {
+        en: "Test accuracy against time of training",
+        ru: "Точность на тесте и время обучения",
+    }
+    figure_comparison_line(variants) {
+        en: "comparison, variants: {variants}",
+        ru: "сравнение, вариантов: {variants}",
+    }
+    figure_seconds() {
+        en: "seconds of training",
+        ru: "секунды обучения",
+    }
+    figure_confusion() {
+        en: "What the net takes for what",
+        ru: "Что сеть с чем путает",
+    }
+    figure_confusion_note(correct, all, percent) {
+        en: "right answers: {correct} of {all} ({percent} %)",
+        ru: "верных ответов: {correct} из {all} ({percent} %)",
+    }
+    figure_confusion_line(classes, images) {
+        en: "confusion matrix, classes: {classes}, images: {images}",
+        ru: "матрица ошибок, классов: {classes}, изображений: {images}",
+    }
+    figure_answered() {
+        en: "the net's answer",
+        ru: "ответ сети",
+    }
+    figure_truth() {
+        en: "the truth",
+        ru: "на самом деле",
+    }
+    figure_in_truth(name) {
+        en: "is: {name}",
+        ru: "это: {name}",
+    }
+    figure_weights(reach) {
+        en: "red: +{reach}, white: 0, blue: −{reach}",
+        ru: "красный: +{reach}, белый: 0, синий: −{reach}",
+    }
+    figure_weights_table(reach) {
+        en: "rows: filters, columns: channels they look at; red: +{reach}, white: 0, blue: −{reach}",
+        ru: "строки — фильтры, столбцы — каналы, на которые они смотрят; красный: +{reach}, белый: 0, синий: −{reach}",
+    }
+    figure_one_scale(low, high) {
+        en: "all on one scale: black {low}, yellow {high}",
+        ru: "все на одной шкале: чёрный {low}, жёлтый {high}",
+    }
+    figure_right() {
+        en: "right",
+        ru: "верно",
+    }
 }
 
 #[cfg(test)]
