@@ -21,6 +21,7 @@
 //! error stands on one line. Messages are in Russian or English: `SVERTKA_LANG=ru|en`, otherwise the system's locale.
 
 pub mod datasets;
+pub mod figures;
 mod model;
 mod session;
 

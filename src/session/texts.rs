@@ -489,6 +489,129 @@ texts! {
         en: "its header announces {expected} values and {found} follow",
         ru: "в заголовке значений: {expected}, а в файле {found}",
     }
+
+    not_written(path, problem) {
+        en: "{path} was not written: {problem}",
+        ru: "{path} не записан: {problem}",
+    }
+
+    // Figures
+    figure_line(what, width, height) {
+        en: "Picture: {what}, {width} × {height} pixels",
+        ru: "Рисунок: {what}, {width} × {height} пикселей",
+    }
+    figure_not_drawn(problem) {
+        en: "the figure could not be drawn: {problem}; please report this as a mistake in svertka",
+        ru: "рисунок не получился: {problem}; сообщите, пожалуйста, об этом как об ошибке в svertka",
+    }
+    figure_ending(path) {
+        en: "{path}: a figure is saved as .png or .svg; let the file's name end in one of them",
+        ru: "{path}: рисунок сохраняется как .png или .svg; пусть имя файла кончается на одно из них",
+    }
+    figure_no_folder(path, folder) {
+        en: "{path}: there is no folder {folder}; make it first or choose another place",
+        ru: "{path}: папки {folder} нет; сначала создайте её или выберите другое место",
+    }
+    figure_path_is_folder(path) {
+        en: "{path} is a folder; add the name of a file, for example figure.png",
+        ru: "{path} — это папка; добавьте имя файла, например figure.png",
+    }
+    figure_filter(number) {
+        en: "Filter {number}: what each layer makes of the image",
+        ru: "Фильтр {number}: что делает с изображением каждый слой",
+    }
+    figure_image(index) {
+        en: "image {index}",
+        ru: "№ {index}",
+    }
+    figure_activations(images, layers) {
+        en: "activations, {images} images × {layers} layers",
+        ru: "активации, изображений: {images}, слоёв: {layers}",
+    }
+    figure_history(epochs) {
+        en: "history of the training, epochs: {epochs}",
+        ru: "история обучения, эпох: {epochs}",
+    }
+    figure_loss() {
+        en: "Loss",
+        ru: "Потери",
+    }
+    figure_accuracy() {
+        en: "Accuracy",
+        ru: "Точность",
+    }
+    figure_epoch() {
+        en: "epoch",
+        ru: "эпоха",
+    }
+    figure_training() {
+        en: "training",
+        ru: "обучение",
+    }
+    figure_validation() {
+        en: "validation",
+        ru: "проверка",
+    }
+    figure_line_styles() {
+        en: "whole line: training, broken: validation",
+        ru: "сплошная линия — обучение, прерывистая — проверка",
+    }
+    figure_best(epoch, value) {
+        en: "best: {value}, epoch {epoch}",
+        ru: "лучшее: {value}, эпоха {epoch}",
+    }
+    figure_comparison() {
+        en: "Test accuracy against time of training",
+        ru: "Точность на тесте и время обучения",
+    }
+    figure_comparison_line(variants) {
+        en: "comparison, variants: {variants}",
+        ru: "сравнение, вариантов: {variants}",
+    }
+    figure_seconds() {
+        en: "seconds of training",
+        ru: "секунды обучения",
+    }
+    figure_confusion() {
+        en: "What the net takes for what",
+        ru: "Что сеть с чем путает",
+    }
+    figure_confusion_note(correct, all, percent) {
+        en: "right answers: {correct} of {all} ({percent} %)",
+        ru: "верных ответов: {correct} из {all} ({percent} %)",
+    }
+    figure_confusion_line(classes, images) {
+        en: "confusion matrix, classes: {classes}, images: {images}",
+        ru: "матрица ошибок, классов: {classes}, изображений: {images}",
+    }
+    figure_answered() {
+        en: "the net's answer",
+        ru: "ответ сети",
+    }
+    figure_truth() {
+        en: "the truth",
+        ru: "на самом деле",
+    }
+    figure_in_truth(name) {
+        en: "is: {name}",
+        ru: "это: {name}",
+    }
+    figure_weights(reach) {
+        en: "red: +{reach}, white: 0, blue: −{reach}",
+        ru: "красный: +{reach}, белый: 0, синий: −{reach}",
+    }
+    figure_weights_table(reach) {
+        en: "rows: filters, columns: channels they look at; red: +{reach}, white: 0, blue: −{reach}",
+        ru: "строки — фильтры, столбцы — каналы, на которые они смотрят; красный: +{reach}, белый: 0, синий: −{reach}",
+    }
+    figure_one_scale(low, high) {
+        en: "all on one scale: black {low}, yellow {high}",
+        ru: "все на одной шкале: чёрный {low}, жёлтый {high}",
+    }
+    figure_right() {
+        en: "right",
+        ru: "верно",
+    }
 }
 
 #[cfg(test)]

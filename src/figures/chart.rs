@@ -1,0 +1,120 @@
+//! The frame that all charts share: axes with ticks, lines and points in it.
+
+use plotters::style::RGBColor;
+
+use super::axis::{decimals, round_ticks};
+use super::scene::{Anchor, Scene, look};
+
+/// Where a chart lies on the paper and which values it covers.
+#[derive(Clone, Debug)]
+pub(crate) struct Area {
+    pub left: f64,
+    pub right: f64,
+    pub top: f64,
+    pub bottom: f64,
+    /// Values at the left and the right edge.
+    pub across: (f64, f64),
+    /// Values at the bottom and the top edge.
+    pub up: (f64, f64),
+}
+
+impl Area {
+    /// The place of a point on the paper.
+    pub(crate) fn place(&self, x: f64, y: f64) -> (f64, f64) {
+        let share = |value: f64, (low, high): (f64, f64)| (value - low) / (high - low);
+        (
+            self.left + share(x, self.across) * (self.right - self.left),
+            self.bottom - share(y, self.up) * (self.bottom - self.top),
+        )
+    }
+
+    /// Draws the rules and the numbers of the vertical axis, which from then on reaches from tick to tick.
+    pub(crate) fn rules(&mut self, scene: &mut Scene, values: impl Iterator<Item = f64>) {
+        let (low, high) = span(values);
+        let ticks = round_ticks(low, high, 5);
+        self.up = (ticks[0], ticks[ticks.len() - 1]);
+        let decimals = decimals(&ticks);
+        for tick in ticks {
+            let (_, y) = self.place(self.across.0, tick);
+            scene.line(vec![(self.left, y), (self.right, y)], 1.0, look::RULE);
+            let at = (self.left - 8.0, y + look::SMALL * 0.36);
+            let text = format!("{tick:.decimals$}");
+            scene.text(at, Anchor::End, look::SMALL, look::GREY, text);
+        }
+        let floor = vec![(self.left, self.bottom), (self.right, self.bottom)];
+        scene.line(floor, 1.0, look::GREY);
+    }
+
+    /// Draws a tick of the horizontal axis.
+    pub(crate) fn tick(&self, scene: &mut Scene, value: f64, text: String) {
+        let (x, _) = self.place(value, self.up.0);
+        scene.line(
+            vec![(x, self.bottom), (x, self.bottom + 4.0)],
+            1.0,
+            look::GREY,
+        );
+        let at = (x, self.bottom + 4.0 + look::SMALL);
+        scene.text(at, Anchor::Middle, look::SMALL, look::GREY, text);
+    }
+
+    /// Says what the horizontal axis measures.
+    pub(crate) fn unit(&self, scene: &mut Scene, text: String) {
+        let at = ((self.left + self.right) / 2.0, self.bottom + 32.0);
+        scene.text(at, Anchor::Middle, look::SMALL, look::GREY, text);
+    }
+}
+
+/// The smallest and the largest value, with some air where all are nearly the same.
+fn span(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let found = values.fold(None, |range, value| match range {
+        None => Some((value, value)),
+        Some((low, high)) => Some((value.min(low), value.max(high))),
+    });
+    let Some((low, high)) = found else {
+        return (0.0, 1.0);
+    };
+    let least = (high.abs() * 0.05).max(1e-6);
+    if high - low >= least {
+        return (low, high);
+    }
+    let middle = (low + high) / 2.0;
+    (middle - least / 2.0, middle + least / 2.0)
+}
+
+/// Training is a whole line, validation a broken one.
+pub(crate) fn stroke(scene: &mut Scene, points: &[(f64, f64)], color: RGBColor, validation: bool) {
+    if validation {
+        scene.dashes(points, 2.0, color);
+    } else if points.len() > 1 {
+        scene.line(points.to_vec(), 2.0, color);
+    }
+}
+
+/// Training's points are full, validation's are rings.
+pub(crate) fn dot(scene: &mut Scene, center: (f64, f64), color: RGBColor, validation: bool) {
+    if validation {
+        scene.ring(center, 3.5, color);
+    } else {
+        scene.disc(center, 3.0, color);
+    }
+}
+
+/// A point that is meant to be seen first.
+pub(crate) fn target(scene: &mut Scene, center: (f64, f64), color: RGBColor) {
+    scene.disc(center, 6.5, color);
+    scene.disc(center, 4.5, look::PAPER);
+    scene.disc(center, 2.5, color);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_values_get_air() {
+        let (low, high) = span([0.9, 0.9].into_iter());
+        assert!(low < 0.9 && high > 0.9);
+        assert_eq!(span([0.2, 0.7, 0.5].into_iter()), (0.2, 0.7));
+        assert_eq!(span([].into_iter()), (0.0, 1.0));
+    }
+}

@@ -1,0 +1,114 @@
+//! Accuracy against time: what a variant of the net costs and what it brings.
+
+use super::axis::{decimals, round_ticks};
+use super::chart::{Area, dot, stroke};
+use super::figure::Figure;
+use super::scene::{Anchor, Scene, fitted, look, text_width};
+use crate::session::texts;
+
+/// One variant's way: seconds of training since the start and the accuracy then, epoch by epoch.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    pub name: String,
+    pub points: Vec<(f64, f64)>,
+}
+
+const HEIGHT: f64 = 380.0;
+/// Between the labels' baselines.
+const LINE: f64 = 18.0;
+
+/// Draws a line for each variant, with its name at its end.
+pub(crate) fn draw(ways: &[Way]) -> Figure {
+    let finite = |(x, y): &(f64, f64)| x.is_finite() && y.is_finite();
+    let points = || {
+        ways.iter()
+            .flat_map(|way| &way.points)
+            .copied()
+            .filter(finite)
+    };
+    let names = ways
+        .iter()
+        .map(|way| text_width(&way.name, look::TEXT, false));
+    let label = names.fold(0.0, f64::max).min(240.0).ceil();
+
+    let mut scene = Scene::new(look::WIDTH, HEIGHT);
+    let slowest = points().map(|(seconds, _)| seconds).fold(0.0, f64::max);
+    let ticks = round_ticks(0.0, slowest.max(1e-3), 8);
+    let mut area = Area {
+        left: look::MARGIN + 46.0,
+        right: look::WIDTH - look::MARGIN - label - 44.0,
+        top: look::MARGIN + 34.0,
+        bottom: HEIGHT - look::MARGIN - 34.0,
+        across: (0.0, ticks[ticks.len() - 1]),
+        up: (0.0, 1.0),
+    };
+    let at = (area.left, look::MARGIN + look::TEXT);
+    scene.heading(at, Anchor::Start, look::TEXT, texts::figure_comparison());
+    area.rules(&mut scene, points().map(|(_, accuracy)| accuracy));
+    let places = decimals(&ticks);
+    for tick in &ticks {
+        area.tick(&mut scene, *tick, format!("{tick:.places$}"));
+    }
+    area.unit(&mut scene, texts::figure_seconds());
+
+    let mut ends = Vec::new();
+    for (i, way) in ways.iter().enumerate() {
+        let color = look::SERIES[i % look::SERIES.len()];
+        let points = way.points.iter().copied().filter(finite);
+        let points: Vec<_> = points
+            .map(|(seconds, accuracy)| area.place(seconds, accuracy))
+            .collect();
+        stroke(&mut scene, &points, color, false);
+        for point in &points {
+            dot(&mut scene, *point, color, false);
+        }
+        if let Some(end) = points.last() {
+            ends.push((*end, &way.name, color));
+        }
+    }
+    ends.sort_by(|a, b| a.0.1.total_cmp(&b.0.1));
+    let wanted: Vec<_> = ends.iter().map(|(end, _, _)| end.1).collect();
+    for (y, (end, name, color)) in spread(&wanted, LINE, area.bottom).into_iter().zip(ends) {
+        let leader = [
+            (end.0 + 5.0, end.1),
+            (area.right + 8.0, y),
+            (area.right + 24.0, y),
+        ];
+        scene.line(leader.to_vec(), 1.0, color);
+        let at = (area.right + 30.0, y + look::TEXT * 0.36);
+        let name = fitted(name, look::TEXT, false, label);
+        scene.text(at, Anchor::Start, look::TEXT, look::INK, name);
+    }
+    Figure::new(scene, texts::figure_comparison_line(ways.len()))
+}
+
+/// Moves labels apart that would lie on one another: `wanted` in ascending order, at least `gap` between two, none
+/// below `limit` as long as there is room.
+fn spread(wanted: &[f64], gap: f64, limit: f64) -> Vec<f64> {
+    let mut places: Vec<f64> = Vec::with_capacity(wanted.len());
+    for &place in wanted {
+        let free = places.last().map_or(place, |last| place.max(last + gap));
+        places.push(free);
+    }
+    let mut ceiling = limit;
+    for place in places.iter_mut().rev() {
+        *place = place.min(ceiling);
+        ceiling = *place - gap;
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_never_lie_on_one_another() {
+        assert_eq!(spread(&[10.0, 50.0], 18.0, 100.0), [10.0, 50.0]);
+        assert_eq!(spread(&[10.0, 12.0, 14.0], 18.0, 100.0), [10.0, 28.0, 46.0]);
+        assert_eq!(
+            spread(&[90.0, 95.0, 99.0], 18.0, 100.0),
+            [64.0, 82.0, 100.0]
+        );
+    }
+}

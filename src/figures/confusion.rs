@@ -1,0 +1,124 @@
+//! Which classes the net takes for which.
+
+use plotters::style::RGBColor;
+
+use super::figure::Names;
+use super::scene::{Anchor, Scene, fitted, look, text_width};
+use super::tiles::head;
+use crate::session::texts;
+
+/// Draws the counts, `counts[true class][answered class]`: right answers in shades of blue on the diagonal, wrong ones
+/// in shades of vermilion beside it. The shade is the square root of the share in the row, so that few mistakes are
+/// seen beside many right answers.
+pub(crate) fn draw(counts: &[Vec<u64>], names: &Names) -> Scene {
+    let classes = counts.len();
+    let name = |class: usize| names.of(class);
+    let widest = (0..classes)
+        .map(|class| text_width(&name(class), look::TEXT, false))
+        .fold(0.0, f64::max);
+    let label = widest.min(150.0).ceil();
+    let left = look::MARGIN + 22.0 + label + 10.0;
+    let right = look::MARGIN + 64.0;
+    let count = classes.max(1) as f64;
+    let cell = ((look::WIDTH - left - right) / count).min(72.0).floor();
+    let tall = cell.min(40.0);
+    let top = 2.0 * look::MARGIN + look::TITLE + 60.0;
+    let bottom = top + count * tall;
+    let mut scene = Scene::new(left + count * cell + right, bottom + look::MARGIN);
+
+    let all: u64 = counts.iter().flatten().sum();
+    let correct: u64 = counts.iter().enumerate().map(|(i, row)| row[i]).sum();
+    let share = if all == 0 {
+        0.0
+    } else {
+        correct as f64 / all as f64
+    };
+    let note = texts::figure_confusion_note(correct, all, format!("{:.1}", share * 100.0));
+    head(&mut scene, &texts::figure_confusion(), &note);
+
+    let across = left + count * cell / 2.0;
+    scene.text(
+        (across, top - 26.0),
+        Anchor::Middle,
+        look::SMALL,
+        look::GREY,
+        texts::figure_answered(),
+    );
+    scene.sideways(
+        (look::MARGIN + look::SMALL, (top + bottom) / 2.0),
+        look::SMALL,
+        look::GREY,
+        texts::figure_truth(),
+    );
+    let recall = left + count * cell + 10.0;
+    scene.text(
+        (recall, top - 8.0),
+        Anchor::Start,
+        look::SMALL,
+        look::GREY,
+        texts::figure_right(),
+    );
+    for (class, row) in counts.iter().enumerate() {
+        let x = left + class as f64 * cell;
+        let text = fitted(&name(class), look::SMALL, false, cell - 4.0);
+        scene.text(
+            (x + cell / 2.0, top - 8.0),
+            Anchor::Middle,
+            look::SMALL,
+            look::INK,
+            text,
+        );
+
+        let y = top + class as f64 * tall;
+        let baseline = y + tall / 2.0 + look::TEXT * 0.36;
+        let text = fitted(&name(class), look::TEXT, false, label);
+        scene.text(
+            (left - 10.0, baseline),
+            Anchor::End,
+            look::TEXT,
+            look::INK,
+            text,
+        );
+        let total: u64 = row.iter().sum();
+        for (answered, &number) in row.iter().enumerate() {
+            let x = left + answered as f64 * cell;
+            let share = if total == 0 {
+                0.0
+            } else {
+                number as f64 / total as f64
+            };
+            let full = look::SERIES[usize::from(answered != class)];
+            let shade = share.sqrt();
+            scene.rectangle(
+                (x + 1.0, y + 1.0),
+                (cell - 2.0, tall - 2.0),
+                mixed(full, shade),
+            );
+            let (size, color) = match number {
+                0 => (look::SMALL, look::GREY),
+                _ if shade > 0.55 => (look::TEXT, look::PAPER),
+                _ => (look::TEXT, look::INK),
+            };
+            let at = (x + cell / 2.0, y + tall / 2.0 + size * 0.36);
+            scene.text(at, Anchor::Middle, size, color, number.to_string());
+        }
+        if total > 0 {
+            let share = 100.0 * row[class] as f64 / total as f64;
+            let text = format!("{share:.1} %");
+            scene.text(
+                (recall, baseline),
+                Anchor::Start,
+                look::TEXT,
+                look::INK,
+                text,
+            );
+        }
+    }
+    scene
+}
+
+/// A colour over the palest grey, `share` of it.
+fn mixed(color: RGBColor, share: f64) -> RGBColor {
+    let mix = |part: u8| (246.0 + (f64::from(part) - 246.0) * share).round() as u8;
+    RGBColor(mix(color.0), mix(color.1), mix(color.2))
+}

@@ -1,0 +1,220 @@
+//! A training as a chart: loss and accuracy over the epochs, one training or several.
+
+use plotters::style::RGBColor;
+
+use super::axis::{short, whole_step};
+use super::chart::{Area, dot, stroke, target};
+use super::figure::Figure;
+use super::scene::{Anchor, Scene, fitted, look, text_width};
+use crate::session::texts;
+
+/// A training's figures, one number for each epoch; the validation's are empty when there was none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Curves {
+    /// What the legend calls this training; not used when there is only one.
+    pub name: String,
+    /// The number of the first epoch, usually 1.
+    pub first_epoch: usize,
+    pub loss: Vec<f64>,
+    pub accuracy: Vec<f64>,
+    pub validation_loss: Vec<f64>,
+    pub validation_accuracy: Vec<f64>,
+}
+
+impl Curves {
+    /// The number of the last epoch.
+    fn last_epoch(&self) -> usize {
+        let count = self.loss.len().max(self.accuracy.len());
+        (self.first_epoch + count).saturating_sub(1)
+    }
+}
+
+/// One line of the chart.
+struct Line<'a> {
+    values: &'a [f64],
+    first_epoch: usize,
+    color: RGBColor,
+    validation: bool,
+}
+
+impl Line<'_> {
+    /// Epoch and value, without what is not a number.
+    fn points(&self) -> impl Iterator<Item = (usize, f64)> {
+        let points = self.values.iter().enumerate();
+        let points = points.map(|(i, value)| (self.first_epoch + i, *value));
+        points.filter(|(_, value)| value.is_finite())
+    }
+}
+
+/// Which way is better.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Best {
+    Lowest,
+    Highest,
+}
+
+const HEIGHT: f64 = 340.0;
+/// Room for the numbers of the vertical axis.
+const AXIS: f64 = 46.0;
+
+/// Draws the trainings in one chart. The axis of the epochs reaches to `epochs` at least, so that a chart that grows
+/// while the training runs keeps its scale.
+pub(crate) fn draw(curves: &[Curves], epochs: usize) -> Figure {
+    let first = curves.iter().map(|one| one.first_epoch).min().unwrap_or(1);
+    let last = curves.iter().map(Curves::last_epoch).max().unwrap_or(1);
+    let last = last.max(epochs).max(first + 1);
+    let color = |i: usize, validation: bool| match curves.len() {
+        // One training: its two lines have different colours. Several: a colour for each.
+        1 => look::SERIES[usize::from(validation)],
+        _ => look::SERIES[i % look::SERIES.len()],
+    };
+    let lines = |loss: bool| -> Vec<Line> {
+        let lines = curves.iter().enumerate().flat_map(|(i, one)| {
+            let (training, validation) = if loss {
+                (&one.loss, &one.validation_loss)
+            } else {
+                (&one.accuracy, &one.validation_accuracy)
+            };
+            [(training, false), (validation, true)].map(|(values, validation)| Line {
+                values,
+                first_epoch: one.first_epoch,
+                color: color(i, validation),
+                validation,
+            })
+        });
+        lines.filter(|line| !line.values.is_empty()).collect()
+    };
+
+    let mut scene = Scene::new(look::WIDTH, HEIGHT);
+    let top = legend(&mut scene, curves, color) + 44.0;
+    let half = (look::WIDTH - 3.0 * look::MARGIN) / 2.0;
+    let loss = (look::MARGIN, texts::figure_loss(), true, Best::Lowest);
+    let second = 2.0 * look::MARGIN + half;
+    let accuracy = (second, texts::figure_accuracy(), false, Best::Highest);
+    for (left, title, which, best) in [loss, accuracy] {
+        let area = Area {
+            left: left + AXIS,
+            right: left + half - 10.0,
+            top,
+            bottom: HEIGHT - look::MARGIN - 34.0,
+            across: (first as f64, last as f64),
+            up: (0.0, 1.0),
+        };
+        chart(&mut scene, area, &title, &lines(which), best);
+    }
+    let done = curves.iter().map(|one| one.loss.len()).max().unwrap_or(0);
+    Figure::new(scene, texts::figure_history(done))
+}
+
+/// The legend's rows; gives back the last one's baseline.
+fn legend(scene: &mut Scene, curves: &[Curves], color: impl Fn(usize, bool) -> RGBColor) -> f64 {
+    let validated = curves
+        .iter()
+        .any(|one| !one.validation_loss.is_empty() || !one.validation_accuracy.is_empty());
+    let mut entries = Vec::new();
+    if let [_] = curves {
+        entries.push((texts::figure_training(), Some((color(0, false), false))));
+        if validated {
+            entries.push((texts::figure_validation(), Some((color(0, true), true))));
+        }
+    } else {
+        for (i, one) in curves.iter().enumerate() {
+            entries.push((one.name.clone(), Some((color(i, false), false))));
+        }
+        if validated {
+            entries.push((texts::figure_line_styles(), None));
+        }
+    }
+    let (mut x, mut y) = (look::MARGIN, look::MARGIN + 10.0);
+    for (text, sample) in entries {
+        let text = fitted(&text, look::TEXT, false, 440.0);
+        let before = if sample.is_some() { 36.0 } else { 0.0 };
+        let width = before + text_width(&text, look::TEXT, false);
+        if x > look::MARGIN && x + width > look::WIDTH - look::MARGIN {
+            (x, y) = (look::MARGIN, y + 20.0);
+        }
+        let ink = match sample {
+            Some((color, validation)) => {
+                let line = [(x, y - 4.5), (x + 28.0, y - 4.5)];
+                stroke(scene, &line, color, validation);
+                dot(scene, (x + 14.0, y - 4.5), color, validation);
+                look::INK
+            }
+            None => look::GREY,
+        };
+        scene.text((x + before, y), Anchor::Start, look::TEXT, ink, text);
+        x += width + 24.0;
+    }
+    y
+}
+
+fn chart(scene: &mut Scene, mut area: Area, title: &str, lines: &[Line], best: Best) {
+    scene.heading(
+        (area.left, area.top - 14.0),
+        Anchor::Start,
+        look::TEXT,
+        title,
+    );
+    area.rules(
+        scene,
+        lines.iter().flat_map(Line::points).map(|(_, value)| value),
+    );
+
+    let (first, last) = (area.across.0 as usize, area.across.1 as usize);
+    // Half a step of air at both ends, at most 12 pixels.
+    let steps = (last - first) as f64;
+    let air = ((area.right - area.left) / (steps + 1.0) / 2.0).min(12.0);
+    let air = air * steps / (area.right - area.left - 2.0 * air);
+    area.across = (first as f64 - air, last as f64 + air);
+    let step = whole_step(last - first + 1, 21);
+    for epoch in (first..=last).filter(|epoch| epoch % step == 0) {
+        area.tick(scene, epoch as f64, epoch.to_string());
+    }
+    area.unit(scene, texts::figure_epoch());
+
+    let crowded = last - first > 40;
+    for line in lines {
+        let points = line
+            .points()
+            .map(|(epoch, value)| area.place(epoch as f64, value));
+        let points: Vec<_> = points.collect();
+        stroke(scene, &points, line.color, line.validation);
+        if !crowded || points.len() == 1 {
+            for point in points {
+                dot(scene, point, line.color, line.validation);
+            }
+        }
+    }
+    mark_best(scene, &area, lines, best);
+}
+
+/// Marks the best value: of the validation where there is one, because it tells how well the net does on new images.
+fn mark_best(scene: &mut Scene, area: &Area, lines: &[Line], best: Best) {
+    let validated = lines.iter().any(|line| line.validation);
+    let candidates = lines.iter().filter(|line| line.validation == validated);
+    let points = candidates.flat_map(|line| {
+        line.points()
+            .map(|(epoch, value)| (epoch, value, line.color))
+    });
+    let found = points.reduce(|kept, next| {
+        let better = match best {
+            Best::Lowest => next.1 < kept.1,
+            Best::Highest => next.1 > kept.1,
+        };
+        if better { next } else { kept }
+    });
+    let Some((epoch, value, color)) = found else {
+        return;
+    };
+    let place = area.place(epoch as f64, value);
+    scene.dashes(&[place, (place.0, area.bottom)], 1.0, look::GREY);
+    target(scene, place, color);
+    let number = if value >= 0.01 {
+        format!("{value:.3}")
+    } else {
+        short(value)
+    };
+    let at = (area.right, area.top - 14.0);
+    let text = texts::figure_best(epoch, number);
+    scene.text(at, Anchor::End, look::SMALL, look::GREY, text);
+}
