@@ -384,10 +384,7 @@ impl Sequential {
         let first = images
             .f_narrow(0, 0, count(images).min(256))
             .map_err(torch)?;
-        let largest = first
-            .f_max()
-            .and_then(f64::try_from)
-            .map_err(torch)?;
+        let largest = first.f_max().and_then(f64::try_from).map_err(torch)?;
         if largest > 10.0 {
             self.told_unscaled = true;
             display::print(&texts::unscaled(format!("{largest:.0}")));

@@ -299,6 +299,7 @@ texts! {
     summary_total(total) {
         en: "Total parameters: {total}",
         ru: "Всего параметров: {total}",
+    }
 
     // Datasets: what is wrong with a file
     data_not_a_file() {

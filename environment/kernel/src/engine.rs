@@ -56,13 +56,23 @@ pub struct Engine {
 impl Engine {
     /// Starts evcxr and the process that runs the cells. The environment says where (`prepare`).
     pub fn start(sink: Sink) -> Result<Self> {
-        let (context, outputs) = CommandContext::new().map_err(|error| anyhow!("evcxr doesn't start: {error}"))?;
+        let (context, outputs) =
+            CommandContext::new().map_err(|error| anyhow!("evcxr doesn't start: {error}"))?;
         let interrupter = Arc::new(Interrupter::new(context.process_handle()));
         let outcome = Arc::new(Mutex::new(Outcome::default()));
         let (drain, drains) = bounded(0);
-        let listener = Listener { sink, outcome: outcome.clone(), interrupter: interrupter.clone() };
+        let listener = Listener {
+            sink,
+            outcome: outcome.clone(),
+            interrupter: interrupter.clone(),
+        };
         std::thread::spawn(move || listener.listen(&outputs.stdout, &outputs.stderr, &drains));
-        Ok(Self { context, outcome, drain, interrupter })
+        Ok(Self {
+            context,
+            outcome,
+            drain,
+            interrupter,
+        })
     }
 
     pub fn interrupter(&self) -> Arc<Interrupter> {
@@ -71,7 +81,10 @@ impl Engine {
 
     /// Makes the crate a dependency of the cells, written as `:dep svertka = { path = ".." }` of a notebook becomes.
     pub fn add_crate(&mut self, project: &Path) -> Result<()> {
-        self.evaluate(&format!(":dep svertka = {{ path = {:?} }}", project.display().to_string()))
+        self.evaluate(&format!(
+            ":dep svertka = {{ path = {:?} }}",
+            project.display().to_string()
+        ))
     }
 
     /// Loads the crate into the cells' process and into rust-analyzer.
@@ -93,8 +106,12 @@ impl Engine {
     pub fn execute(&mut self, code: &str, input: Input) -> Outcome {
         *lock(&self.outcome) = Outcome::default();
         self.interrupter.begin();
-        let mut callbacks = EvalCallbacks { input_reader: &|request| input(&request.prompt, request.is_password) };
-        let result = catch_unwind(AssertUnwindSafe(|| self.context.execute_with_callbacks(code, &mut callbacks)));
+        let mut callbacks = EvalCallbacks {
+            input_reader: &|request| input(&request.prompt, request.is_password),
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            self.context.execute_with_callbacks(code, &mut callbacks)
+        }));
         self.wait_for_output();
         let interrupted = self.interrupter.end();
         let mut outcome = std::mem::take(&mut *lock(&self.outcome));
@@ -102,18 +119,26 @@ impl Engine {
             Ok(Ok(shown)) => {
                 // Commands such as `:vars` answer here.
                 for (mime, text) in shown.content_by_mime_type {
-                    outcome.content.entry(mime).or_insert_with(|| text.trim_end().into());
+                    outcome
+                        .content
+                        .entry(mime)
+                        .or_insert_with(|| text.trim_end().into());
                 }
                 None
             }
             Ok(Err(_)) if interrupted => Some(Failure::interrupted()),
-            Ok(Err(Error::CompilationErrors(errors))) => Some(report::compile_errors(&errors, code)),
+            Ok(Err(Error::CompilationErrors(errors))) => {
+                Some(report::compile_errors(&errors, code))
+            }
             Ok(Err(Error::SubprocessTerminated(status))) => Some(Failure::ended(&status)),
             Ok(Err(error)) => Some(Failure::new("error", &error.to_string())),
-            Err(_) => Some(Failure::new("error", say(
-                "The kernel itself failed at this cell; its log says more.",
-                "На этой ячейке сбой в самом ядре; подробности в его журнале.",
-            ))),
+            Err(_) => Some(Failure::new(
+                "error",
+                say(
+                    "The kernel itself failed at this cell; its log says more.",
+                    "На этой ячейке сбой в самом ядре; подробности в его журнале.",
+                ),
+            )),
         };
         outcome.failure = outcome.failure.or(failure);
         if outcome.failure.is_some() {
@@ -124,12 +149,16 @@ impl Engine {
 
     /// Completions at a byte offset: what is replaced, and by what.
     pub fn complete(&mut self, code: &str, at: usize) -> Option<evcxr::Completions> {
-        catch_unwind(AssertUnwindSafe(|| self.context.completions(code, at))).ok()?.ok()
+        catch_unwind(AssertUnwindSafe(|| self.context.completions(code, at)))
+            .ok()?
+            .ok()
     }
 
     /// Documentation of what stands at a byte offset, as text and as HTML.
     pub fn inspect(&mut self, code: &str, at: usize) -> Option<(String, String)> {
-        let found = catch_unwind(AssertUnwindSafe(|| self.context.hover_at(code, at))).ok()?.ok()?;
+        let found = catch_unwind(AssertUnwindSafe(|| self.context.hover_at(code, at)))
+            .ok()?
+            .ok()?;
         (found.0 != "No documentation found").then_some(found)
     }
 
@@ -157,7 +186,12 @@ struct Listener {
 }
 
 impl Listener {
-    fn listen(&self, lines: &Receiver<String>, errors: &Receiver<String>, drains: &Receiver<Sender<()>>) {
+    fn listen(
+        &self,
+        lines: &Receiver<String>,
+        errors: &Receiver<String>,
+        drains: &Receiver<Sender<()>>,
+    ) {
         loop {
             select! {
                 recv(lines) -> line => match line {
@@ -181,7 +215,9 @@ impl Listener {
     }
 
     fn take(&self, line: &str) {
-        let piece = line.strip_prefix(char::from(MARK)).and_then(|json| serde_json::from_str::<Value>(json).ok());
+        let piece = line
+            .strip_prefix(char::from(MARK))
+            .and_then(|json| serde_json::from_str::<Value>(json).ok());
         let Some(mut piece) = piece else {
             return (self.sink)(Event::Text(Stream::Out, format!("{line}\n")));
         };
@@ -197,16 +233,30 @@ impl Listener {
             };
             lock(&self.outcome).failure.get_or_insert(failure);
         } else if let Some(panic) = piece["panic"].as_str() {
-            (self.sink)(Event::Text(Stream::Err, format!("panic: {}\n", report::panic_message(panic))));
+            (self.sink)(Event::Text(
+                Stream::Err,
+                format!("panic: {}\n", report::panic_message(panic)),
+            ));
         } else if let Some(mime) = piece["content"].as_str() {
-            let value = if mime.ends_with("json") { serde_json::from_str(text).ok() } else { None };
+            let value = if mime.ends_with("json") {
+                serde_json::from_str(text).ok()
+            } else {
+                None
+            };
             let mut outcome = lock(&self.outcome);
             if outcome.content.contains_key(mime) {
                 (self.sink)(Event::Content(std::mem::take(&mut outcome.content)));
             }
-            outcome.content.insert(mime.to_owned(), value.unwrap_or_else(|| text.into()));
-        } else if let Some(value) = piece["message"]["value"].as_bool().filter(|_| piece["message"]["type"] == "interruptible") {
-            self.interrupter.interruptible.store(value, Ordering::Release);
+            outcome
+                .content
+                .insert(mime.to_owned(), value.unwrap_or_else(|| text.into()));
+        } else if let Some(value) = piece["message"]["value"]
+            .as_bool()
+            .filter(|_| piece["message"]["type"] == "interruptible")
+        {
+            self.interrupter
+                .interruptible
+                .store(value, Ordering::Release);
         } else {
             (self.sink)(Event::Message(piece["message"].take()));
         }

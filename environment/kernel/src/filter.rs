@@ -65,7 +65,11 @@ pub fn run(mut ends: Ends) -> ! {
 
 fn pump(ends: &mut Ends, filter: &mut Filter<File>) -> std::io::Result<()> {
     let mut buffer = vec![0; 64 << 10];
-    let watch = |file: &File| libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let watch = |file: &File| libc::pollfd {
+        fd: file.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
     let mut ready = [watch(&ends.out), watch(&ends.err), watch(&ends.done)];
     loop {
         let wait = filter.wait().map_or(-1, |wait| wait.as_millis() as i32 + 1);
@@ -230,7 +234,10 @@ impl<W: Write> Filter<W> {
         } else if let Some(at) = find(&line, BEGIN_CONTENT) {
             self.push(&line[..at], false)?;
             let mime = String::from_utf8_lossy(&line[at + BEGIN_CONTENT.len()..]).into_owned();
-            self.shown = Some(Shown { mime, bytes: Vec::new() });
+            self.shown = Some(Shown {
+                mime,
+                bytes: Vec::new(),
+            });
         } else if line.starts_with(CHANGED_TYPE) {
             self.control(&line)?;
         } else if let Some(at) = find(&line, INPUT) {
@@ -291,7 +298,11 @@ impl<W: Write> Filter<W> {
     fn complete(&mut self) -> std::io::Result<()> {
         self.shown = None;
         for is_err in [false, true] {
-            let rest = std::mem::take(if is_err { &mut self.err_line } else { &mut self.line });
+            let rest = std::mem::take(if is_err {
+                &mut self.err_line
+            } else {
+                &mut self.line
+            });
             self.push(&rest, is_err)?;
         }
         self.report_panic()?;
@@ -306,7 +317,11 @@ impl<W: Write> Filter<W> {
     /// The cells' process has ended.
     fn end(&mut self) -> std::io::Result<()> {
         for is_err in [false, true] {
-            let rest = std::mem::take(if is_err { &mut self.err_line } else { &mut self.line });
+            let rest = std::mem::take(if is_err {
+                &mut self.err_line
+            } else {
+                &mut self.line
+            });
             self.push(&rest, is_err)?;
         }
         self.report_panic()?;
@@ -348,7 +363,10 @@ impl<W: Write> Filter<W> {
         if self.texts_left == 0 {
             self.flush()?;
             self.text_is_err = true;
-            self.text = format!("\n[The output of this cell is cut here, after {} MB.]\n", TEXT_LIMIT >> 20);
+            self.text = format!(
+                "\n[The output of this cell is cut here, after {} MB.]\n",
+                TEXT_LIMIT >> 20
+            );
             self.cut = true;
             self.flush()?;
         } else if self.text.len() > 256 << 10 {
@@ -375,7 +393,9 @@ impl<W: Write> Filter<W> {
     }
 
     fn send_shown(&mut self) -> std::io::Result<()> {
-        let Some(shown) = self.shown.take() else { return Ok(()) };
+        let Some(shown) = self.shown.take() else {
+            return Ok(());
+        };
         if self.affords(shown.bytes.len()) {
             let text = String::from_utf8_lossy(&shown.bytes);
             return self.send(&json!({"content": shown.mime, "text": text}));
@@ -407,7 +427,10 @@ impl<W: Write> Filter<W> {
         if affords {
             self.displays_left -= length;
         } else {
-            let notice = format!("[A displayed value of {} MB is not shown: too large.]\n", length >> 20);
+            let notice = format!(
+                "[A displayed value of {} MB is not shown: too large.]\n",
+                length >> 20
+            );
             let _ = self.push(notice.as_bytes(), true);
         }
         affords
@@ -419,11 +442,16 @@ impl<W: Write> Filter<W> {
         let lines: Vec<&str> = self.tail.lines().collect();
         let is_frame = |line: &&str| {
             let line = line.trim_start();
-            line.is_empty() || line.starts_with("frame #") || line.starts_with("Exception raised from ")
+            line.is_empty()
+                || line.starts_with("frame #")
+                || line.starts_with("Exception raised from ")
         };
         let last = lines.iter().rposition(|line| !is_frame(line)).unwrap_or(0);
         let message = lines.get(last).unwrap_or(&"").trim().to_owned();
-        let behind: usize = lines[last.min(lines.len())..].iter().map(|line| line.len() + 1).sum();
+        let behind: usize = lines[last.min(lines.len())..]
+            .iter()
+            .map(|line| line.len() + 1)
+            .sum();
         if self.text_is_err {
             let keep = self.text.len().saturating_sub(behind);
             let keep = self.text.floor_char_boundary(keep);
@@ -456,16 +484,23 @@ impl<W: Write> Filter<W> {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
 }
 
 /// Where in an unfinished line a marker begins or could begin; its length if nowhere.
 fn marker_begins(line: &[u8]) -> usize {
     let begins = |at: &usize| {
         let rest = &line[*at..];
-        [&b"EVCXR_"[..], &[MARK]].iter().any(|mark| rest.starts_with(mark) || mark.starts_with(rest))
+        [&b"EVCXR_"[..], &[MARK]]
+            .iter()
+            .any(|mark| rest.starts_with(mark) || mark.starts_with(rest))
     };
-    (0..line.len()).filter(|at| matches!(line[*at], b'E' | MARK)).find(begins).unwrap_or(line.len())
+    (0..line.len())
+        .filter(|at| matches!(line[*at], b'E' | MARK))
+        .find(begins)
+        .unwrap_or(line.len())
 }
 
 /// The length without a character that is not whole yet.
@@ -488,19 +523,32 @@ mod tests {
         }
         filter.complete().unwrap();
         let text = String::from_utf8(filter.answers).unwrap();
-        text.lines().map(|line| line.trim_start_matches('\u{1e}').to_owned()).collect()
+        text.lines()
+            .map(|line| line.trim_start_matches('\u{1e}').to_owned())
+            .collect()
     }
 
     #[test]
     fn text_passes_with_and_without_newlines() {
         assert_eq!(filtered(&[(b"a\nb", b"")]), [r#"{"out":"a\nb"}"#, COMPLETE]);
-        assert_eq!(filtered(&[(b"\xff\xd0", b""), (b"\xbf", b"")]), [r#"{"out":"�п"}"#, COMPLETE]);
+        assert_eq!(
+            filtered(&[(b"\xff\xd0", b""), (b"\xbf", b"")]),
+            [r#"{"out":"�п"}"#, COMPLETE]
+        );
     }
 
     #[test]
     fn markers_are_found_in_pieces_and_behind_text() {
-        let expected = [r#"{"out":"so E"}"#, r#"{"failed":"error","text":"too bad"}"#, "EVCXR_ERROR_OCCURRED", COMPLETE];
-        assert_eq!(filtered(&[(b"so EEVCXR_ERR", b"too bad\n"), (b"OR_OCCURRED\n", b"")]), expected);
+        let expected = [
+            r#"{"out":"so E"}"#,
+            r#"{"failed":"error","text":"too bad"}"#,
+            "EVCXR_ERROR_OCCURRED",
+            COMPLETE,
+        ];
+        assert_eq!(
+            filtered(&[(b"so EEVCXR_ERR", b"too bad\n"), (b"OR_OCCURRED\n", b"")]),
+            expected
+        );
     }
 
     #[test]
@@ -508,23 +556,53 @@ mod tests {
         let err = "warning\nInternal torch error: shapes\nException raised from view (most recent call first):\nframe #0: f\n\n\n";
         let lines = filtered(&[(b"EVCXR_ERROR_OCCURRED\n", err.as_bytes())]);
         assert_eq!(lines[0], r#"{"err":"warning\n"}"#);
-        assert_eq!(lines[1], r#"{"failed":"error","text":"Internal torch error: shapes"}"#);
+        assert_eq!(
+            lines[1],
+            r#"{"failed":"error","text":"Internal torch error: shapes"}"#
+        );
     }
 
     #[test]
     fn a_panic_fails_the_cell_only_with_its_notification() {
-        let lines = filtered(&[(b"", "\u{1e}panic no\u{1f}src/lib.rs:1:2\n".as_bytes()), (b"EVCXR_PANIC_NOTIFICATION\n", b"")]);
-        assert_eq!(lines[0], "{\"failed\":\"panic\",\"text\":\"no\\u001fsrc/lib.rs:1:2\\n\"}");
+        let lines = filtered(&[
+            (b"", "\u{1e}panic no\u{1f}src/lib.rs:1:2\n".as_bytes()),
+            (b"EVCXR_PANIC_NOTIFICATION\n", b""),
+        ]);
+        assert_eq!(
+            lines[0],
+            "{\"failed\":\"panic\",\"text\":\"no\\u001fsrc/lib.rs:1:2\\n\"}"
+        );
         let lines = filtered(&[(b"", "\u{1e}panic no\u{1f}src/lib.rs:1:2\n".as_bytes())]);
         assert_eq!(lines[0], "{\"panic\":\"no\\u001fsrc/lib.rs:1:2\\n\"}");
     }
 
     #[test]
     fn content_and_messages_pass_whole() {
-        let lines = filtered(&[(b"xEVCXR_BEGIN_CONTENT text/plain\n1\n2\nEVCXR_END_CONTENT\n", b"")]);
-        assert_eq!(lines, [r#"{"out":"x"}"#, r#"{"content":"text/plain","text":"1\n2"}"#, COMPLETE]);
-        let lines = filtered(&[(b"y\x1esvertka {\"type\":\"display\"}\n\x1esvertka no\n", b"")]);
-        assert_eq!(lines, [r#"{"out":"y"}"#, r#"{"message":{"type":"display"}}"#, r#"{"out":"no\n"}"#, COMPLETE]);
+        let lines = filtered(&[(
+            b"xEVCXR_BEGIN_CONTENT text/plain\n1\n2\nEVCXR_END_CONTENT\n",
+            b"",
+        )]);
+        assert_eq!(
+            lines,
+            [
+                r#"{"out":"x"}"#,
+                r#"{"content":"text/plain","text":"1\n2"}"#,
+                COMPLETE
+            ]
+        );
+        let lines = filtered(&[(
+            b"y\x1esvertka {\"type\":\"display\"}\n\x1esvertka no\n",
+            b"",
+        )]);
+        assert_eq!(
+            lines,
+            [
+                r#"{"out":"y"}"#,
+                r#"{"message":{"type":"display"}}"#,
+                r#"{"out":"no\n"}"#,
+                COMPLETE
+            ]
+        );
     }
 
     #[test]

@@ -26,7 +26,9 @@ impl Folders {
         let project = std::env::var_os("SVERTKA_PROJECT")
             .context("SVERTKA_PROJECT is not set: it names the folder of svertka's sources; environment/lesson sets it")?;
         let project = PathBuf::from(project);
-        let project = project.canonicalize().with_context(|| format!("no folder {}", project.display()))?;
+        let project = project
+            .canonicalize()
+            .with_context(|| format!("no folder {}", project.display()))?;
         let root = project.join("target").join("kernel");
         fs::create_dir_all(&root).with_context(|| format!("can't create {}", root.display()))?;
         Ok(Self { project, root })
@@ -61,35 +63,56 @@ impl Folders {
         fs::create_dir_all(&warm)?;
         let _ = fs::remove_file(&path);
         // The same versions as everywhere else in the project.
-        fs::copy(self.project.join("Cargo.lock"), warm.join("Cargo.lock")).context("can't copy Cargo.lock")?;
+        fs::copy(self.project.join("Cargo.lock"), warm.join("Cargo.lock"))
+            .context("can't copy Cargo.lock")?;
         let source = self.root.join("cell_side.rs");
         fs::write(&source, include_str!("cell_side.rs"))?;
         let compiled = Command::new("rustc")
-            .args(["--edition=2024", "--crate-type=cdylib", "--crate-name=svertka_cell_side"])
+            .args([
+                "--edition=2024",
+                "--crate-type=cdylib",
+                "--crate-name=svertka_cell_side",
+            ])
             .args(["-Copt-level=2", "-Cprefer-dynamic", "-Crpath", "-o"])
             .arg(self.cell_side())
             .arg(&source)
             .output()
             .context("can't run rustc")?;
         if !compiled.status.success() {
-            bail!("rustc failed on {}: {}", source.display(), String::from_utf8_lossy(&compiled.stderr));
+            bail!(
+                "rustc failed on {}: {}",
+                source.display(),
+                String::from_utf8_lossy(&compiled.stderr)
+            );
         }
-        Ok(Some(Stamp { path, text, _lock: lock }))
+        Ok(Some(Stamp {
+            path,
+            text,
+            _lock: lock,
+        }))
     }
 
     /// Changes with whatever a warmed folder depends on.
     fn fingerprint(&self) -> Result<String> {
         let mut hasher = DefaultHasher::new();
-        let mut files = vec![self.project.join("Cargo.toml"), self.project.join("Cargo.lock"), std::env::current_exe()?];
+        let mut files = vec![
+            self.project.join("Cargo.toml"),
+            self.project.join("Cargo.lock"),
+            std::env::current_exe()?,
+        ];
         list(&self.project.join("src"), &mut files)?;
         files.sort();
         for file in files {
-            let about = fs::metadata(&file).with_context(|| format!("can't read {}", file.display()))?;
+            let about =
+                fs::metadata(&file).with_context(|| format!("can't read {}", file.display()))?;
             // Cargo goes by the time too: a file that was only touched is built again.
             let changed = about.modified()?.duration_since(SystemTime::UNIX_EPOCH)?;
             (file, about.len(), changed).hash(&mut hasher);
         }
-        let compiler = Command::new("rustc").arg("-vV").output().context("can't run rustc")?;
+        let compiler = Command::new("rustc")
+            .arg("-vV")
+            .output()
+            .context("can't run rustc")?;
         compiler.stdout.hash(&mut hasher);
         std::env::var_os("LIBTORCH").hash(&mut hasher);
         Ok(format!("{:016x}\n", hasher.finish()))
@@ -101,12 +124,14 @@ impl Folders {
         self.clean()?;
         let path = self.root.join(format!("run-{}", std::process::id()));
         let lock = File::create(lock_of(&path))?;
-        lock.try_lock().with_context(|| format!("{} is in use", path.display()))?;
+        lock.try_lock()
+            .with_context(|| format!("{} is in use", path.display()))?;
         let copy = Copy { path, _lock: lock };
         fs::create_dir_all(&copy.path)?;
         if self.warm().exists() {
-            copy_folder(&self.warm(), &copy.path)
-                .with_context(|| format!("can't copy the build folder to {}", copy.path.display()))?;
+            copy_folder(&self.warm(), &copy.path).with_context(|| {
+                format!("can't copy the build folder to {}", copy.path.display())
+            })?;
         }
         Ok(copy)
     }
@@ -119,12 +144,16 @@ impl Folders {
     fn clean(&self) -> Result<()> {
         for entry in fs::read_dir(&self.root)? {
             let path = entry?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
             if !name.starts_with("run-") || name.ends_with(".lock") {
                 continue;
             }
             let lock = lock_of(&path);
-            let alive = File::open(&lock).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+            let alive = File::open(&lock)
+                .is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
             if !alive {
                 let _ = fs::remove_dir_all(&path);
                 let _ = fs::remove_file(&lock);
@@ -147,7 +176,8 @@ pub struct Stamp {
 
 impl Stamp {
     pub fn write(self) -> Result<()> {
-        fs::write(&self.path, &self.text).with_context(|| format!("can't write {}", self.path.display()))
+        fs::write(&self.path, &self.text)
+            .with_context(|| format!("can't write {}", self.path.display()))
     }
 }
 
@@ -200,15 +230,26 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
         fs::copy(&source, &target)?;
         // Cargo compares times.
         let modified = entry.metadata()?.modified()?;
-        File::options().append(true).open(&target)?.set_modified(modified)?;
+        File::options()
+            .append(true)
+            .open(&target)?
+            .set_modified(modified)?;
     }
     Ok(())
 }
 
 /// Whether a build's file stays as it is: what the compiler made of the dependencies. Everything else is small.
 fn never_rewritten(file: &Path) -> bool {
-    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let kind = file.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
-    let of_ours = ["libctx", "ctx", "libsvertka", "libcode_"].iter().any(|begin| name.starts_with(begin));
+    let name = file
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let kind = file
+        .extension()
+        .and_then(|kind| kind.to_str())
+        .unwrap_or_default();
+    let of_ours = ["libctx", "ctx", "libsvertka", "libcode_"]
+        .iter()
+        .any(|begin| name.starts_with(begin));
     matches!(kind, "rlib" | "rmeta" | "so" | "a" | "o") && !of_ours
 }

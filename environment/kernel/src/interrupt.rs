@@ -60,10 +60,15 @@ impl Interrupter {
         let compilers = descendants(std::process::id(), cells);
         if !compilers.is_empty() {
             self.stopped.store(true, Ordering::Release);
-            compilers.into_iter().for_each(|process| signal(process, libc::SIGTERM));
+            compilers
+                .into_iter()
+                .for_each(|process| signal(process, libc::SIGTERM));
             return None;
         }
-        if lock(&self.last).replace(Instant::now()).is_some_and(|last| last.elapsed() < AGAIN) {
+        if lock(&self.last)
+            .replace(Instant::now())
+            .is_some_and(|last| last.elapsed() < AGAIN)
+        {
             self.kill();
             return None;
         }
@@ -77,7 +82,9 @@ impl Interrupter {
     pub fn kill_all(&self) {
         let cells = lock(&self.process).id();
         self.kill();
-        descendants(std::process::id(), cells).into_iter().for_each(|process| signal(process, libc::SIGKILL));
+        descendants(std::process::id(), cells)
+            .into_iter()
+            .for_each(|process| signal(process, libc::SIGKILL));
     }
 
     /// Ends the process that runs the cells, whatever it does.
@@ -95,12 +102,25 @@ fn signal(process: u32, signal: i32) {
 fn descendants(root: u32, except: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(process) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        let Some(process) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else {
+            continue;
+        };
         // The name in brackets may hold anything; state and parent follow it.
-        let Some((_, rest)) = stat.rsplit_once(')') else { continue };
+        let Some((_, rest)) = stat.rsplit_once(')') else {
+            continue;
+        };
         let mut words = rest.split_whitespace();
-        let (state, parent) = (words.next(), words.next().and_then(|parent| parent.parse().ok()));
+        let (state, parent) = (
+            words.next(),
+            words.next().and_then(|parent| parent.parse().ok()),
+        );
         if let (Some(parent), Some("R" | "S" | "D" | "T")) = (parent, state) {
             children.entry(parent).or_default().push(process);
         }

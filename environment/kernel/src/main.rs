@@ -65,7 +65,11 @@ fn run(code: &str) -> Result<()> {
     let mut engine = Engine::start(Box::new(print))?;
     engine.add_crate(&folders.project)?;
     let outcome = engine.execute(code, &|_, _| String::new());
-    if let Some(text) = outcome.content.get("text/plain").and_then(|text| text.as_str()) {
+    if let Some(text) = outcome
+        .content
+        .get("text/plain")
+        .and_then(|text| text.as_str())
+    {
         println!("{text}");
     }
     match outcome.failure {
@@ -75,8 +79,10 @@ fn run(code: &str) -> Result<()> {
 }
 
 fn serve(connection_file: &str) -> Result<()> {
-    let text = std::fs::read_to_string(connection_file).with_context(|| format!("can't read {connection_file}"))?;
-    let connection = serde_json::from_str(&text).with_context(|| format!("{connection_file} is no connection file"))?;
+    let text = std::fs::read_to_string(connection_file)
+        .with_context(|| format!("can't read {connection_file}"))?;
+    let connection = serde_json::from_str(&text)
+        .with_context(|| format!("{connection_file} is no connection file"))?;
     let folders = Folders::find()?;
     server::serve(connection, folders)
 }
@@ -90,7 +96,11 @@ fn prepare(folder: &std::path::Path, folders: &Folders) -> Result<()> {
         // Preludes of the user's for the stock kernel would slow the start and could break it.
         std::env::set_var("EVCXR_CONFIG_DIR", folder);
         std::env::set_var(cells::CELL_SIDE, cell_side);
-        for name in ["CARGO_ENCODED_RUSTFLAGS", "CARGO_INCREMENTAL", "CARGO_BUILD_TARGET"] {
+        for name in [
+            "CARGO_ENCODED_RUSTFLAGS",
+            "CARGO_INCREMENTAL",
+            "CARGO_BUILD_TARGET",
+        ] {
             std::env::remove_var(name);
         }
         // An interrupt reaches the cells' process as a message, never as a stray signal to the group.

@@ -8,8 +8,14 @@ const PLAIN: &str = "\u{1b}[0m";
 /// Chooses between the two languages, as the crate does: `SVERTKA_LANG`, else the locale.
 pub fn say(english: &'static str, russian: &'static str) -> &'static str {
     let names = ["SVERTKA_LANG", "LC_ALL", "LC_MESSAGES", "LANG"];
-    let set = names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    if set.is_some_and(|language| language.starts_with("ru")) { russian } else { english }
+    let set = names
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    if set.is_some_and(|language| language.starts_with("ru")) {
+        russian
+    } else {
+        english
+    }
 }
 
 /// Why a cell failed, as Jupyter wants it.
@@ -23,15 +29,22 @@ pub struct Failure {
 impl Failure {
     pub fn new(name: &str, value: &str) -> Self {
         let value = value.trim();
-        Self { name: name.into(), value: value.into(), traceback: vec![format!("{RED}{name}{PLAIN}: {value}")] }
+        Self {
+            name: name.into(),
+            value: value.into(),
+            traceback: vec![format!("{RED}{name}{PLAIN}: {value}")],
+        }
     }
 
     /// The compilers were stopped by an interrupt.
     pub fn interrupted() -> Self {
-        Self::new("interrupted", say(
-            "Stopped while the cell was being compiled: nothing of it ran.",
-            "Остановлено во время компиляции: ничего из ячейки не выполнено.",
-        ))
+        Self::new(
+            "interrupted",
+            say(
+                "Stopped while the cell was being compiled: nothing of it ran.",
+                "Остановлено во время компиляции: ничего из ячейки не выполнено.",
+            ),
+        )
     }
 
     /// The process that runs the cells has ended.
@@ -52,16 +65,32 @@ impl Failure {
 
 /// The line that helps of what a panic said: `message`, U+001F, place, with newlines escaped.
 pub fn panic_message(text: &str) -> String {
-    let (message, place) = text.trim_end().split_once('\u{1f}').unwrap_or((text.trim_end(), ""));
+    let (message, place) = text
+        .trim_end()
+        .split_once('\u{1f}')
+        .unwrap_or((text.trim_end(), ""));
     // An error shown by `{:?}` inside the message was escaped twice.
-    let message = message.replace("\\\\n", "\n").replace("\\n", "\n").replace("\\\"", "\"").replace("\\'", "'");
-    let message = message.split("\nException raised from ").next().unwrap_or_default();
+    let message = message
+        .replace("\\\\n", "\n")
+        .replace("\\n", "\n")
+        .replace("\\\"", "\"")
+        .replace("\\'", "'");
+    let message = message
+        .split("\nException raised from ")
+        .next()
+        .unwrap_or_default();
     let message = message.replace("\\\\", "\\");
-    let message = message.strip_prefix("called `Result::unwrap()` on an `Err` value: Torch(\"").unwrap_or(&message);
+    let message = message
+        .strip_prefix("called `Result::unwrap()` on an `Err` value: Torch(\"")
+        .unwrap_or(&message);
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     // A place in the code that evcxr generated says nothing to a learner.
     let ours = place.is_empty() || place.starts_with("src/lib.rs") || place.contains("/registry/");
-    if ours { message } else { format!("{message} ({place})") }
+    if ours {
+        message
+    } else {
+        format!("{message} ({place})")
+    }
 }
 
 /// rustc's errors, with the cell's lines and columns.
@@ -72,13 +101,21 @@ pub fn compile_errors(errors: &[CompilationError], code: &str) -> Failure {
         traceback.extend(error.help().into_iter().map(|help| format!("help: {help}")));
     }
     let first = errors.first();
-    let name = first.and_then(|error| error.code()).unwrap_or("compile error");
+    let name = first
+        .and_then(|error| error.code())
+        .unwrap_or("compile error");
     let value = first.map_or(String::new(), |error| {
-        let span = error.primary_spanned_message().and_then(|message| message.span);
+        let span = error
+            .primary_spanned_message()
+            .and_then(|message| message.span);
         let place = span.map(|span| format!(" ({}:{})", span.start_line, span.start_column));
         format!("{}{}", error.message(), place.unwrap_or_default())
     });
-    Failure { name: name.into(), value, traceback }
+    Failure {
+        name: name.into(),
+        value,
+        traceback,
+    }
 }
 
 /// The error drawn into the cell's text.
@@ -89,18 +126,39 @@ fn draw(error: &CompilationError, code: &str) -> String {
             if let Some(span) = message.span {
                 text += &format!(" ({}:{})", span.start_line, span.start_column);
             }
-            text += &message.lines.iter().map(|line| format!("\n    {line}")).collect::<String>();
+            text += &message
+                .lines
+                .iter()
+                .map(|line| format!("\n    {line}"))
+                .collect::<String>();
         }
         text
     };
     // evcxr draws only ASCII: every other character is replaced by one that the cell does not have, and put back.
-    let Some(stand_in) = ('!'..='~').rev().find(|character| !code.contains(*character) && !character.is_alphanumeric())
+    let Some(stand_in) = ('!'..='~')
+        .rev()
+        .find(|character| !code.contains(*character) && !character.is_alphanumeric())
     else {
         return plain();
     };
-    let ascii: String = code.chars().map(|character| if character.is_ascii() { character } else { stand_in }).collect();
-    let has_place = error.spanned_messages().iter().any(|message| message.span.is_some() && !message.label.is_empty());
-    let Some(report) = error.build_report("cell".into(), ascii.clone(), Theme::Light).filter(|_| has_place) else {
+    let ascii: String = code
+        .chars()
+        .map(|character| {
+            if character.is_ascii() {
+                character
+            } else {
+                stand_in
+            }
+        })
+        .collect();
+    let has_place = error
+        .spanned_messages()
+        .iter()
+        .any(|message| message.span.is_some() && !message.label.is_empty());
+    let Some(report) = error
+        .build_report("cell".into(), ascii.clone(), Theme::Light)
+        .filter(|_| has_place)
+    else {
         return plain();
     };
     let mut drawn = Vec::new();
@@ -108,7 +166,11 @@ fn draw(error: &CompilationError, code: &str) -> String {
         return plain();
     }
     let drawn = String::from_utf8_lossy(&drawn).trim_end().to_owned();
-    if code.is_ascii() { drawn } else { put_back(&drawn, code, stand_in) }
+    if code.is_ascii() {
+        drawn
+    } else {
+        put_back(&drawn, code, stand_in)
+    }
 }
 
 fn ariadne_source(text: &str) -> (String, ariadne::Source) {
@@ -119,12 +181,23 @@ fn ariadne_source(text: &str) -> (String, ariadne::Source) {
 fn put_back(drawn: &str, code: &str, stand_in: char) -> String {
     let line_back = |line: &str| {
         let bare = without_colours(line);
-        let number = bare.split('│').next().and_then(|number| number.trim().parse::<usize>().ok());
+        let number = bare
+            .split('│')
+            .next()
+            .and_then(|number| number.trim().parse::<usize>().ok());
         let original = number.and_then(|number| code.lines().nth(number.checked_sub(1)?));
-        let Some(original) = original else { return line.to_owned() };
+        let Some(original) = original else {
+            return line.to_owned();
+        };
         let mut others = original.chars().filter(|character| !character.is_ascii());
         line.chars()
-            .map(|character| if character == stand_in { others.next().unwrap_or(character) } else { character })
+            .map(|character| {
+                if character == stand_in {
+                    others.next().unwrap_or(character)
+                } else {
+                    character
+                }
+            })
             .collect()
     };
     drawn.lines().map(line_back).collect::<Vec<_>>().join("\n")
@@ -148,7 +221,10 @@ mod tests {
     #[test]
     fn a_panic_is_one_line() {
         assert_eq!(panic_message("no\u{1f}src/lib.rs:3:4\n"), "no");
-        assert_eq!(panic_message("a\\nb\u{1f}/home/x/my.rs:3:4"), "a b (/home/x/my.rs:3:4)");
+        assert_eq!(
+            panic_message("a\\nb\u{1f}/home/x/my.rs:3:4"),
+            "a b (/home/x/my.rs:3:4)"
+        );
         let torch = "called `Result::unwrap()` on an `Err` value: Torch(\\\"shape \\'[3]\\' is invalid\\\\nException raised from x\\\\nframe #0";
         assert_eq!(panic_message(torch), "shape '[3]' is invalid");
     }
@@ -156,12 +232,19 @@ mod tests {
     #[test]
     fn the_end_of_the_process_is_one_line() {
         let failure = Failure::ended("Subprocess terminated with status: signal: 11 (SIGSEGV)");
-        assert!(failure.value.ends_with("(signal: 11 (SIGSEGV))"), "{}", failure.value);
+        assert!(
+            failure.value.ends_with("(signal: 11 (SIGSEGV))"),
+            "{}",
+            failure.value
+        );
     }
 
     #[test]
     fn characters_are_put_back_in_their_lines() {
         let drawn = "   \u{1b}[2m2 │\u{1b}[0m let ~ = \"~~\";\n │ ~";
-        assert_eq!(put_back(drawn, "a\nlet я = \"мы\";", '~'), "   \u{1b}[2m2 │\u{1b}[0m let я = \"мы\";\n │ ~");
+        assert_eq!(
+            put_back(drawn, "a\nlet я = \"мы\";", '~'),
+            "   \u{1b}[2m2 │\u{1b}[0m let я = \"мы\";\n │ ~"
+        );
     }
 }

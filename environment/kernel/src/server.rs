@@ -8,9 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use jupyter_protocol::{ConnectionInfo, Header, JupyterMessage, UnknownMessage};
 use jupyter_zmq_client::{
-    Connection, KernelIoPubXPubConnection, RawMessage, RouterRecvConnection, RouterSendConnection, SubscriptionEvent,
-    create_kernel_control_connection, create_kernel_heartbeat_connection, create_kernel_iopub_xpub_connection,
-    create_kernel_shell_connection, create_kernel_stdin_connection,
+    Connection, KernelIoPubXPubConnection, RawMessage, RouterRecvConnection, RouterSendConnection,
+    SubscriptionEvent, create_kernel_control_connection, create_kernel_heartbeat_connection,
+    create_kernel_iopub_xpub_connection, create_kernel_shell_connection,
+    create_kernel_stdin_connection,
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -36,7 +37,9 @@ pub fn serve(connection: ConnectionInfo, folders: Folders) -> Result<()> {
     crate::prepare(copy.path(), &folders)?;
     // SAFETY: no thread has been started yet.
     unsafe { std::env::set_var("SVERTKA_KERNEL", DISPLAY_PROTOCOL) };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let interrupter = Arc::new(OnceLock::new());
     let served = runtime.block_on(talk(connection, folders, interrupter.clone()));
     // Whatever runs ends with the kernel, and its folder goes.
@@ -51,14 +54,31 @@ pub fn serve(connection: ConnectionInfo, folders: Folders) -> Result<()> {
     }
 }
 
-async fn talk(connection: ConnectionInfo, folders: Folders, interrupter: Arc<OnceLock<Arc<Interrupter>>>) -> Result<()> {
+async fn talk(
+    connection: ConnectionInfo,
+    folders: Folders,
+    interrupter: Arc<OnceLock<Arc<Interrupter>>>,
+) -> Result<()> {
     let session = format!("svertka-{}", std::process::id());
     let bound = "can't listen on the connection file's ports";
-    let iopub = create_kernel_iopub_xpub_connection(&connection, &session).await.context(bound)?;
-    let (shell_send, shell) = create_kernel_shell_connection(&connection, &session).await.context(bound)?.split();
-    let (control_send, control) = create_kernel_control_connection(&connection, &session).await.context(bound)?.split();
-    let (stdin_send, stdin) = create_kernel_stdin_connection(&connection, &session).await.context(bound)?.split();
-    let mut heartbeat = create_kernel_heartbeat_connection(&connection).await.context(bound)?;
+    let iopub = create_kernel_iopub_xpub_connection(&connection, &session)
+        .await
+        .context(bound)?;
+    let (shell_send, shell) = create_kernel_shell_connection(&connection, &session)
+        .await
+        .context(bound)?
+        .split();
+    let (control_send, control) = create_kernel_control_connection(&connection, &session)
+        .await
+        .context(bound)?
+        .split();
+    let (stdin_send, stdin) = create_kernel_stdin_connection(&connection, &session)
+        .await
+        .context(bound)?
+        .split();
+    let mut heartbeat = create_kernel_heartbeat_connection(&connection)
+        .await
+        .context(bound)?;
 
     let (publish, published) = unbounded_channel();
     let (asks, asked) = unbounded_channel();
@@ -67,16 +87,24 @@ async fn talk(connection: ConnectionInfo, folders: Folders, interrupter: Arc<Onc
     let current = Arc::new(Mutex::new(None));
     let input = Arc::new(Mutex::new(None));
 
-    tokio::spawn(async move {
-        while heartbeat.single_heartbeat().await.is_ok() {}
-    });
+    tokio::spawn(async move { while heartbeat.single_heartbeat().await.is_ok() {} });
     tokio::spawn(publish_all(iopub, published));
     tokio::spawn(ask_all(stdin_send, asked, input.clone()));
     tokio::spawn(read_input(stdin, input.clone()));
-    let publisher = Publisher { to: publish, current: current.clone() };
+    let publisher = Publisher {
+        to: publish,
+        current: current.clone(),
+    };
     publisher.status("starting", None);
-    let worker = Worker { folders, publisher: publisher.clone(), asks, interrupter: interrupter.clone() };
-    std::thread::Builder::new().stack_size(STACK).spawn(move || worker.work(&work, ready))?;
+    let worker = Worker {
+        folders,
+        publisher: publisher.clone(),
+        asks,
+        interrupter: interrupter.clone(),
+    };
+    std::thread::Builder::new()
+        .stack_size(STACK)
+        .spawn(move || worker.work(&work, ready))?;
 
     let (requests, requested) = unbounded_channel();
     tokio::spawn(read_all(shell, requests));
@@ -97,7 +125,12 @@ async fn talk(connection: ConnectionInfo, folders: Folders, interrupter: Arc<Onc
         shell.serve().await;
     });
 
-    let mut control = Control { send: control_send, publisher, interrupter, input };
+    let mut control = Control {
+        send: control_send,
+        publisher,
+        interrupter,
+        input,
+    };
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     loop {
         tokio::select! {
@@ -141,7 +174,10 @@ impl Request {
 }
 
 fn message(kind: &str, content: Value, parent: Option<&JupyterMessage>) -> JupyterMessage {
-    let content = UnknownMessage { msg_type: kind.to_owned(), content };
+    let content = UnknownMessage {
+        msg_type: kind.to_owned(),
+        content,
+    };
     let mut message = JupyterMessage::new(content, parent);
     message.header.username = "kernel".to_owned();
     message
@@ -167,15 +203,23 @@ async fn read_all(mut channel: RouterRecvConnection, requests: UnboundedSender<R
 
 async fn read(channel: &mut RouterRecvConnection) -> Result<Request> {
     let raw = RawMessage::from_multipart(channel.socket.recv().await?, &channel.mac)?;
-    let part = |at: usize| raw.jparts.get(at).ok_or_else(|| anyhow!("a part is missing"));
+    let part = |at: usize| {
+        raw.jparts
+            .get(at)
+            .ok_or_else(|| anyhow!("a part is missing"))
+    };
     let header: Header = serde_json::from_slice(part(0)?)?;
     let content: Value = serde_json::from_slice(part(3)?)?;
-    let mut envelope = message("envelope", Value::Null, None).with_zmq_identities(raw.zmq_identities);
+    let mut envelope =
+        message("envelope", Value::Null, None).with_zmq_identities(raw.zmq_identities);
     envelope.header = header;
     Ok(Request { envelope, content })
 }
 
-async fn publish_all(mut iopub: KernelIoPubXPubConnection, mut messages: UnboundedReceiver<JupyterMessage>) {
+async fn publish_all(
+    mut iopub: KernelIoPubXPubConnection,
+    mut messages: UnboundedReceiver<JupyterMessage>,
+) {
     loop {
         let message = tokio::select! {
             biased;
@@ -219,10 +263,18 @@ impl Publisher {
         let parent = parent.as_ref();
         match event {
             Event::Text(stream, text) => {
-                let name = if matches!(stream, Stream::Out) { "stdout" } else { "stderr" };
+                let name = if matches!(stream, Stream::Out) {
+                    "stdout"
+                } else {
+                    "stderr"
+                };
                 self.publish("stream", json!({"name": name, "text": text}), parent);
             }
-            Event::Content(data) => self.publish("display_data", json!({"data": data, "metadata": {}, "transient": {}}), parent),
+            Event::Content(data) => self.publish(
+                "display_data",
+                json!({"data": data, "metadata": {}, "transient": {}}),
+                parent,
+            ),
             Event::Message(message) => {
                 let kind = match message["type"].as_str() {
                     Some("display") => "display_data",
@@ -231,7 +283,11 @@ impl Publisher {
                 };
                 if message["data"].is_object() && message["id"].is_string() {
                     let transient = json!({"display_id": message["id"]});
-                    self.publish(kind, json!({"data": message["data"], "metadata": {}, "transient": transient}), parent);
+                    self.publish(
+                        kind,
+                        json!({"data": message["data"], "metadata": {}, "transient": transient}),
+                        parent,
+                    );
                 }
             }
         }
@@ -249,11 +305,19 @@ struct Ask {
 /// Where the answer to the last question goes.
 type Answer = Arc<Mutex<Option<blocking::Sender<String>>>>;
 
-async fn ask_all(mut channel: RouterSendConnection, mut asked: UnboundedReceiver<Ask>, answer: Answer) {
+async fn ask_all(
+    mut channel: RouterSendConnection,
+    mut asked: UnboundedReceiver<Ask>,
+    answer: Answer,
+) {
     while let Some(ask) = asked.recv().await {
         *lock(&answer) = Some(ask.answer);
         let content = json!({"prompt": ask.prompt, "password": ask.password});
-        if channel.send(message("input_request", content, Some(&ask.parent))).await.is_err() {
+        if channel
+            .send(message("input_request", content, Some(&ask.parent)))
+            .await
+            .is_err()
+        {
             // Whoever sent the cell has gone: an empty line is the answer.
             *lock(&answer) = None;
         }
@@ -274,9 +338,22 @@ async fn read_input(channel: RouterRecvConnection, answer: Answer) {
 
 /// Work for evcxr's thread.
 enum Job {
-    Execute { code: String, parent: JupyterMessage, allow_stdin: bool, reply: oneshot::Sender<Outcome> },
-    Complete { code: String, at: usize, reply: oneshot::Sender<Option<evcxr::Completions>> },
-    Inspect { code: String, at: usize, reply: oneshot::Sender<Option<(String, String)>> },
+    Execute {
+        code: String,
+        parent: JupyterMessage,
+        allow_stdin: bool,
+        reply: oneshot::Sender<Outcome>,
+    },
+    Complete {
+        code: String,
+        at: usize,
+        reply: oneshot::Sender<Option<evcxr::Completions>>,
+    },
+    Inspect {
+        code: String,
+        at: usize,
+        reply: oneshot::Sender<Option<(String, String)>>,
+    },
 }
 
 /// evcxr's thread.
@@ -301,17 +378,33 @@ impl Worker {
         let _ = ready.send(());
         for job in jobs {
             match (&mut engine, job) {
-                (Ok(engine), Job::Execute { code, parent, allow_stdin, reply }) => {
-                    let input = |prompt: &str, password| self.ask(prompt, password, &parent, allow_stdin);
+                (
+                    Ok(engine),
+                    Job::Execute {
+                        code,
+                        parent,
+                        allow_stdin,
+                        reply,
+                    },
+                ) => {
+                    let input =
+                        |prompt: &str, password| self.ask(prompt, password, &parent, allow_stdin);
                     let _ = reply.send(engine.execute(&code, &input));
                 }
                 // A kernel that says why it can't work helps more than one that dies.
                 (Err(error), Job::Execute { reply, .. }) => {
                     let failure = Some(Failure::new("kernel", &format!("{error:#}")));
-                    let _ = reply.send(Outcome { failure, ..Outcome::default() });
+                    let _ = reply.send(Outcome {
+                        failure,
+                        ..Outcome::default()
+                    });
                 }
-                (Ok(engine), Job::Complete { code, at, reply }) => drop(reply.send(engine.complete(&code, at))),
-                (Ok(engine), Job::Inspect { code, at, reply }) => drop(reply.send(engine.inspect(&code, at))),
+                (Ok(engine), Job::Complete { code, at, reply }) => {
+                    drop(reply.send(engine.complete(&code, at)))
+                }
+                (Ok(engine), Job::Inspect { code, at, reply }) => {
+                    drop(reply.send(engine.inspect(&code, at)))
+                }
                 (Err(_), _) => {}
             }
         }
@@ -319,31 +412,54 @@ impl Worker {
 
     fn preload(&self, engine: &mut Engine) {
         if !self.folders.warmed() {
-            eprintln!("svertka-kernel: no warmed folder: the first `:dep svertka` will take minutes. Run environment/lesson.");
+            eprintln!(
+                "svertka-kernel: no warmed folder: the first `:dep svertka` will take minutes. Run environment/lesson."
+            );
             return;
         }
         if let Err(error) = engine.preload(&self.folders.project) {
             eprintln!("svertka-kernel: the crate is not preloaded: {error:#}");
         }
-        let sysroot = std::process::Command::new("rustc").args(["--print", "sysroot"]).output();
-        let sysroot = sysroot.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-        if !std::path::Path::new(&sysroot).join("lib/rustlib/src/rust/library").exists() {
-            eprintln!("svertka-kernel: rust-src is not installed: completion knows nothing of the standard library.");
+        let sysroot = std::process::Command::new("rustc")
+            .args(["--print", "sysroot"])
+            .output();
+        let sysroot = sysroot
+            .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+            .unwrap_or_default();
+        if !std::path::Path::new(&sysroot)
+            .join("lib/rustlib/src/rust/library")
+            .exists()
+        {
+            eprintln!(
+                "svertka-kernel: rust-src is not installed: completion knows nothing of the standard library."
+            );
         }
     }
 
     /// Asks the client for a line; the cell waits.
-    fn ask(&self, prompt: &str, password: bool, parent: &JupyterMessage, allow_stdin: bool) -> String {
+    fn ask(
+        &self,
+        prompt: &str,
+        password: bool,
+        parent: &JupyterMessage,
+        allow_stdin: bool,
+    ) -> String {
         if !allow_stdin {
             let text = say(
                 "This client can't be asked for input: the cell reads an empty line.\n",
                 "Этот клиент не умеет спрашивать: ячейка читает пустую строку.\n",
             );
-            self.publisher.publish_event(Event::Text(Stream::Err, text.to_owned()));
+            self.publisher
+                .publish_event(Event::Text(Stream::Err, text.to_owned()));
             return String::new();
         }
         let (answer, answered) = blocking::channel();
-        let ask = Ask { prompt: prompt.to_owned(), password, parent: parent.clone(), answer };
+        let ask = Ask {
+            prompt: prompt.to_owned(),
+            password,
+            parent: parent.clone(),
+            answer,
+        };
         let _ = self.asks.send(ask);
         let line = answered.recv().unwrap_or_default();
         line.replace(['\n', '\r'], " ")
@@ -400,11 +516,21 @@ impl Shell {
                 };
                 self.reply(request, content).await;
             }
-            "history_request" => self.reply(request, json!({"status": "ok", "history": self.remember(request)})).await,
-            "comm_info_request" => self.reply(request, json!({"status": "ok", "comms": {}})).await,
+            "history_request" => {
+                self.reply(
+                    request,
+                    json!({"status": "ok", "history": self.remember(request)}),
+                )
+                .await
+            }
+            "comm_info_request" => {
+                self.reply(request, json!({"status": "ok", "comms": {}}))
+                    .await
+            }
             "comm_open" => {
                 let content = json!({"comm_id": request.content["comm_id"], "data": {}});
-                self.publisher.publish("comm_close", content, Some(&request.envelope));
+                self.publisher
+                    .publish("comm_close", content, Some(&request.envelope));
             }
             "connect_request" => self.reply(request, json!({"status": "ok"})).await,
             _ => {}
@@ -426,11 +552,20 @@ impl Shell {
         let parent = &request.envelope;
         *lock(&self.publisher.current) = Some(parent.clone());
         if !silent {
-            self.publisher.publish("execute_input", json!({"code": code, "execution_count": self.count}), Some(parent));
+            self.publisher.publish(
+                "execute_input",
+                json!({"code": code, "execution_count": self.count}),
+                Some(parent),
+            );
         }
         let (reply, outcome) = oneshot::channel();
         let allow_stdin = request.flag("allow_stdin", true);
-        let _ = self.jobs.send(Job::Execute { code, parent: parent.clone(), allow_stdin, reply });
+        let _ = self.jobs.send(Job::Execute {
+            code,
+            parent: parent.clone(),
+            allow_stdin,
+            reply,
+        });
         let outcome = outcome.await.unwrap_or_default();
         if let Some(failure) = outcome.failure {
             let error = json!({"ename": failure.name, "evalue": failure.value, "traceback": failure.traceback});
@@ -442,14 +577,20 @@ impl Shell {
             return request.flag("stop_on_error", true);
         }
         if !outcome.content.is_empty() && !silent {
-            let content = json!({"execution_count": self.count, "data": outcome.content, "metadata": {}});
-            self.publisher.publish("execute_result", content, Some(parent));
+            let content =
+                json!({"execution_count": self.count, "data": outcome.content, "metadata": {}});
+            self.publisher
+                .publish("execute_result", content, Some(parent));
         }
         let unknown = |(name, _): (&String, &Value)| {
-            (name.clone(), json!({"status": "error", "ename": "unsupported", "evalue": "", "traceback": []}))
+            (
+                name.clone(),
+                json!({"status": "error", "ename": "unsupported", "evalue": "", "traceback": []}),
+            )
         };
         let expressions = request.content["user_expressions"].as_object();
-        let expressions: Map<String, Value> = expressions.into_iter().flatten().map(unknown).collect();
+        let expressions: Map<String, Value> =
+            expressions.into_iter().flatten().map(unknown).collect();
         let count = self.count;
         let content = json!({"status": "ok", "execution_count": count, "payload": [], "user_expressions": expressions});
         self.reply(request, content).await;
@@ -467,7 +608,11 @@ impl Shell {
         for request in rest {
             if request.kind() == "execute_request" {
                 self.publisher.status("busy", Some(&request.envelope));
-                self.reply(&request, json!({"status": "aborted", "execution_count": self.count})).await;
+                self.reply(
+                    &request,
+                    json!({"status": "aborted", "execution_count": self.count}),
+                )
+                .await;
                 self.publisher.status("idle", Some(&request.envelope));
             } else {
                 self.waiting.push_back(request);
@@ -478,7 +623,11 @@ impl Shell {
     async fn complete(&mut self, request: &Request) -> Value {
         let (code, cursor) = (request.text("code"), request.number("cursor_pos"));
         let (reply, found) = oneshot::channel();
-        let _ = self.jobs.send(Job::Complete { at: bytes_before(&code, cursor), code: code.clone(), reply });
+        let _ = self.jobs.send(Job::Complete {
+            at: bytes_before(&code, cursor),
+            code: code.clone(),
+            reply,
+        });
         let mut content = json!({"status": "ok", "matches": [], "metadata": {}, "cursor_start": cursor, "cursor_end": cursor});
         if let Ok(Some(found)) = found.await {
             let start = characters_before(&code, found.start_offset);
@@ -503,7 +652,8 @@ impl Shell {
         let code = request.text("code");
         let at = bytes_before(&code, request.number("cursor_pos"));
         // The name that the cursor touches, to its end.
-        let more = code[at..].find(|character: char| !character.is_alphanumeric() && character != '_');
+        let more =
+            code[at..].find(|character: char| !character.is_alphanumeric() && character != '_');
         let at = more.map_or(code.len(), |more| at + more);
         let (reply, found) = oneshot::channel();
         let _ = self.jobs.send(Job::Inspect { code, at, reply });
@@ -521,23 +671,41 @@ impl Shell {
         let pattern = request.text("pattern");
         let wanted: Vec<(usize, &String)> = match request.content["hist_access_type"].as_str() {
             Some("range") => {
-                let stop = request.content["stop"].as_u64().map_or(usize::MAX, |stop| stop as usize);
+                let stop = request.content["stop"]
+                    .as_u64()
+                    .map_or(usize::MAX, |stop| stop as usize);
                 let start = request.number("start").max(1);
-                cells.filter(|(at, _)| (start..stop).contains(&(at + 1))).collect()
+                cells
+                    .filter(|(at, _)| (start..stop).contains(&(at + 1)))
+                    .collect()
             }
             Some("search") => {
-                let parts: Vec<&str> = pattern.split(['*', '?']).filter(|part| !part.is_empty()).collect();
-                cells.filter(|(_, code)| parts.iter().all(|part| code.contains(part))).collect()
+                let parts: Vec<&str> = pattern
+                    .split(['*', '?'])
+                    .filter(|part| !part.is_empty())
+                    .collect();
+                cells
+                    .filter(|(_, code)| parts.iter().all(|part| code.contains(part)))
+                    .collect()
             }
             _ => cells.collect(),
         };
-        let most = request.content["n"].as_u64().map_or(usize::MAX, |most| most as usize);
+        let most = request.content["n"]
+            .as_u64()
+            .map_or(usize::MAX, |most| most as usize);
         let output = request.flag("output", false);
         let entry = |(at, code): &(usize, &String)| {
-            let cell = if output { json!([code, Value::Null]) } else { json!(code) };
+            let cell = if output {
+                json!([code, Value::Null])
+            } else {
+                json!(code)
+            };
             json!([1, at + 1, cell])
         };
-        wanted[wanted.len().saturating_sub(most)..].iter().map(entry).collect()
+        wanted[wanted.len().saturating_sub(most)..]
+            .iter()
+            .map(entry)
+            .collect()
     }
 }
 
@@ -558,15 +726,21 @@ impl Control {
             "interrupt_request" => {
                 // A cell that waits for a line gets an empty one.
                 let waited = lock(&self.input).take().is_some();
-                let told = self.interrupter.get().filter(|_| !waited).and_then(|interrupter| interrupter.interrupt());
+                let told = self
+                    .interrupter
+                    .get()
+                    .filter(|_| !waited)
+                    .and_then(|interrupter| interrupter.interrupt());
                 if let Some(text) = told {
-                    self.publisher.publish_event(Event::Text(Stream::Err, text.to_owned()));
+                    self.publisher
+                        .publish_event(Event::Text(Stream::Err, text.to_owned()));
                 }
                 reply(&mut self.send, &order, json!({"status": "ok"})).await;
             }
             "shutdown_request" => {
                 let content = json!({"status": "ok", "restart": order.flag("restart", false)});
-                self.publisher.publish("shutdown_reply", content.clone(), Some(&order.envelope));
+                self.publisher
+                    .publish("shutdown_reply", content.clone(), Some(&order.envelope));
                 reply(&mut self.send, &order, content).await;
                 end = true;
             }
@@ -580,7 +754,10 @@ impl Control {
 
 async fn reply(send: &mut Connection<zeromq::RouterSendHalf>, request: &Request, content: Value) {
     let kind = request.kind().replace("_request", "_reply");
-    if let Err(error) = send.send(message(&kind, content, Some(&request.envelope))).await {
+    if let Err(error) = send
+        .send(message(&kind, content, Some(&request.envelope)))
+        .await
+    {
         eprintln!("svertka-kernel: no reply to {}: {error}", request.kind());
     }
 }

@@ -33,7 +33,9 @@ pub fn completeness(code: &str) -> Completeness {
                 let mut inside = code[at + 1..].char_indices();
                 let end = match inside.next() {
                     Some((_, '\\')) => code[at + 3..].find('\'').map(|end| at + 3 + end + 1),
-                    Some((_, one)) if code[at + 1 + one.len_utf8()..].starts_with('\'') => Some(at + 2 + one.len_utf8()),
+                    Some((_, one)) if code[at + 1 + one.len_utf8()..].starts_with('\'') => {
+                        Some(at + 2 + one.len_utf8())
+                    }
                     _ => None,
                 };
                 if let Some(end) = end {
@@ -44,7 +46,11 @@ pub fn completeness(code: &str) -> Completeness {
         }
     }
     let ends = code.trim_end();
-    if open.is_empty() && !ends.ends_with('=') && !ends.ends_with('.') { Completeness::Complete } else { Completeness::Incomplete }
+    if open.is_empty() && !ends.ends_with('=') && !ends.ends_with('.') {
+        Completeness::Complete
+    } else {
+        Completeness::Incomplete
+    }
 }
 
 fn skip_to(rest: &mut std::iter::Peekable<std::str::CharIndices>, to: usize) {
@@ -53,10 +59,16 @@ fn skip_to(rest: &mut std::iter::Peekable<std::str::CharIndices>, to: usize) {
 
 /// Where the string ends whose quote is at `at`, raw (`r#"…"#`) or not.
 fn string_end(code: &str, at: usize) -> Option<usize> {
-    let hashes = code[..at].bytes().rev().take_while(|byte| *byte == b'#').count();
+    let hashes = code[..at]
+        .bytes()
+        .rev()
+        .take_while(|byte| *byte == b'#')
+        .count();
     if code[..at - hashes].ends_with('r') {
         let end = format!("\"{}", "#".repeat(hashes));
-        return code[at + 1..].find(&end).map(|found| at + 1 + found + end.len());
+        return code[at + 1..]
+            .find(&end)
+            .map(|found| at + 1 + found + end.len());
     }
     let mut escaped = false;
     for (offset, character) in code[at + 1..].char_indices() {
@@ -72,7 +84,9 @@ fn string_end(code: &str, at: usize) -> Option<usize> {
 
 /// Jupyter counts characters, evcxr bytes.
 pub fn bytes_before(code: &str, characters: usize) -> usize {
-    code.char_indices().nth(characters).map_or(code.len(), |(at, _)| at)
+    code.char_indices()
+        .nth(characters)
+        .map_or(code.len(), |(at, _)| at)
 }
 
 pub fn characters_before(code: &str, bytes: usize) -> usize {
@@ -85,7 +99,19 @@ mod tests {
 
     #[test]
     fn code_is_whole_or_not() {
-        for code in ["", "let x = 1;", "\"(\"", "'('", "f::<'a>()", "r#\"(\"#", "// (", "/* ( */ 1", "'\\''", "\"\\\"(\"", "'я'"] {
+        for code in [
+            "",
+            "let x = 1;",
+            "\"(\"",
+            "'('",
+            "f::<'a>()",
+            "r#\"(\"#",
+            "// (",
+            "/* ( */ 1",
+            "'\\''",
+            "\"\\\"(\"",
+            "'я'",
+        ] {
             assert_eq!(completeness(code), Completeness::Complete, "{code}");
         }
         for code in ["fn f() {", "let x =", "f(\"a", "/* x", "r#\"(\"", "x."] {
