@@ -1,6 +1,7 @@
 //! A model is a list of layers, as in Keras: it works out its own shapes, trains, and shows what it is.
 
 mod callbacks;
+mod file;
 mod layer;
 mod network;
 mod optimizer;

@@ -7,6 +7,7 @@ use tch::{Device, Kind as TensorKind, Tensor};
 
 use super::layer::{Activation, Kind, Layer};
 use super::optimizer::WEIGHT_KIND;
+use super::sequential::Planned;
 
 /// A layer in its place: its name, its shapes (without the number of images), and where its weights are.
 #[derive(Clone, Debug)]
@@ -40,11 +41,8 @@ pub(crate) enum Pass {
 }
 
 impl Network {
-    /// Allocates and fills the weights of layers whose shapes have been worked out: (layer, name, input, output).
-    pub(crate) fn new(
-        layers: Vec<(Layer, String, Vec<i64>, Vec<i64>)>,
-        device: Device,
-    ) -> tch::Result<Self> {
+    /// Allocates and fills the weights of layers whose shapes have been worked out.
+    pub(crate) fn new(layers: Vec<Planned>, device: Device) -> tch::Result<Self> {
         let mut shapes = Vec::new();
         let mut slots = Vec::new();
         for (layer, name, input, output) in layers {

@@ -17,6 +17,13 @@ use crate::session::{device, display, error, texts, torch};
 /// How many images go through the network at once when nothing is learnt: few enough for the processor's cache.
 const INFERENCE_BATCH: i64 = 64;
 
+/// The most weights of a layer and the most pixels of an image: more is a slip of the keyboard, and libtorch would ask
+/// the system for all of it at once.
+const MOST: i64 = 1 << 31;
+
+/// A layer in its place, before it has weights: its name, its input's shape, its output's.
+pub(crate) type Planned = (Layer, String, Vec<i64>, Vec<i64>);
+
 /// A model: layers in a row, each fed by the one before it.
 ///
 /// ```no_run
@@ -336,10 +343,35 @@ impl Sequential {
     }
 
     fn build(&self, input_shape: &[i64]) -> Result<Network> {
+        let plan = self.plan(input_shape)?;
+        Network::new(plan, device::choose()?).map_err(torch)
+    }
+
+    /// The weights that the layers would have for such an image, without making them: names and sizes.
+    pub(crate) fn weight_sizes(&self, input_shape: &[i64]) -> Result<Vec<(String, Vec<i64>)>> {
+        let mut sizes = Vec::new();
+        for (layer, name, input, _) in self.plan(input_shape)? {
+            if let Some((kernel, bias)) = layer.weight_shapes(&input) {
+                sizes.push((format!("{name}.kernel"), kernel));
+                sizes.push((format!("{name}.bias"), bias));
+            }
+        }
+        Ok(sizes)
+    }
+
+    /// Each layer with its name and its shapes, if each can follow the one before it. Nothing is allocated.
+    fn plan(&self, input_shape: &[i64]) -> Result<Vec<Planned>> {
         if self.layers.is_empty() {
             return Err(error(texts::no_layers()));
         }
-        if input_shape.is_empty() || input_shape.iter().any(|&size| size < 1) {
+        // The sizes must multiply to a number of pixels that a computer can have.
+        let pixels = input_shape
+            .iter()
+            .try_fold(1i64, |pixels, &size| pixels.checked_mul(size));
+        if input_shape.is_empty()
+            || input_shape.iter().any(|&size| size < 1)
+            || pixels.is_none_or(|pixels| pixels > MOST)
+        {
             return Err(error(texts::bad_input_shape(shape(input_shape))));
         }
         let mut names: HashMap<&str, usize> = HashMap::new();
@@ -360,20 +392,14 @@ impl Sequential {
             if layer.activation() == Activation::Softmax && i + 1 < self.layers.len() {
                 return Err(error(texts::softmax_in_the_middle(place)));
             }
-            // More than that is a slip of the keyboard, and libtorch would ask the system for all of it at once.
             let parameters = layer.parameters(&input);
-            if parameters > 1 << 31 {
+            if parameters > MOST {
                 return Err(error(texts::too_many_parameters(place, parameters)));
             }
-            layers.push((
-                layer.clone(),
-                place.name,
-                std::mem::replace(&mut input, output.clone()),
-                output,
-            ));
+            let input = std::mem::replace(&mut input, output.clone());
+            layers.push((layer.clone(), place.name, input, output));
         }
-        let device = device::choose()?;
-        Network::new(layers, device).map_err(torch)
+        Ok(layers)
     }
 
     /// Says once that images with values up to 255 learn badly.

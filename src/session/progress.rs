@@ -10,7 +10,7 @@ use super::display::{self, Content, Display};
 /// How often a bar moves at the most.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How often a line says that the work goes on, where there is no bar.
+/// After how long a first line says that the work goes on, where there is no bar.
 const LINE: Duration = Duration::from_secs(5);
 
 /// Lines that stay, and below them the state of what is under way.
@@ -18,6 +18,8 @@ pub(crate) struct Progress {
     lines: Vec<String>,
     out: Out,
     due: Instant,
+    /// Until the next line of life: longer with each, so that a long epoch doesn't fill the page.
+    patience: Duration,
 }
 
 enum Out {
@@ -56,6 +58,7 @@ impl Progress {
             lines: Vec::new(),
             out,
             due: Instant::now() + wait,
+            patience: LINE,
         }
     }
 
@@ -79,7 +82,8 @@ impl Progress {
             }
             Out::Lines => {
                 display::print(&format!("  {:3.0} %  {text}", share * 100.0));
-                self.due = Instant::now() + LINE;
+                self.patience *= 2;
+                self.due = Instant::now() + self.patience;
             }
             Out::Silent => (),
         }
@@ -96,6 +100,7 @@ impl Progress {
             Out::Terminal(bar) => bar.suspend(|| display::print(&line)),
             Out::Lines => {
                 display::print(&line);
+                self.patience = LINE;
                 self.due = Instant::now() + LINE;
             }
             Out::Silent => (),

@@ -207,6 +207,48 @@ texts! {
         ru: "вес {name} имеет размер {own}, а не {given}",
     }
 
+    // A model's file
+    file_unreadable(path, reason) {
+        en: "{path} can't be read: {reason}",
+        ru: "{path} не читается: {reason}",
+    }
+    file_is_folder(path) {
+        en: "{path} is a folder: name a file in it, such as model.safetensors",
+        ru: "{path} — папка; назовите файл в ней, например model.safetensors",
+    }
+    file_no_folder(path, folder) {
+        en: "{path} can't be written: the folder {folder} does not exist, make it first",
+        ru: "{path} нельзя записать: папки {folder} нет, сначала создайте её",
+    }
+    file_bad(path, reason) {
+        en: "{path} is no model of svertka's: {reason}",
+        ru: "{path} — не модель svertka: {reason}",
+    }
+    file_not_safetensors() {
+        en: "it is not a whole safetensors file; save the model again",
+        ru: "это не целый файл safetensors; сохраните модель ещё раз",
+    }
+    file_foreign() {
+        en: "its metadata does not describe layers; only files written by model.save can be loaded",
+        ru: "в его метаданных нет описания слоёв; загрузить можно только файл, записанный model.save",
+    }
+    file_version(found, own) {
+        en: "its format has version {found}, this svertka reads version {own}",
+        ru: "версия его формата — {found}, а эта svertka читает версию {own}",
+    }
+    file_tensor_missing(name, expected) {
+        en: "tensor {name} is missing, {expected} was expected",
+        ru: "нет тензора {name}, ожидался размер {expected}",
+    }
+    file_tensor_shape(name, expected, found) {
+        en: "tensor {name} is {found}, F32 {expected} was expected",
+        ru: "тензор {name} — {found}, а ожидался F32 {expected}",
+    }
+    file_tensor_number(name, index, value) {
+        en: "tensor {name} has {value} at position {index}, a finite number was expected",
+        ru: "в тензоре {name} под номером {index} стоит {value}, а ожидалось конечное число",
+    }
+
     // Training
     not_compiled() {
         en: "the model does not know how to learn yet: call model.compile(Adam::default(), SparseCategoricalCrossentropy) first",
