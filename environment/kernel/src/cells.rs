@@ -9,11 +9,15 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Error, Write};
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::path::Path;
 
 use crate::filter;
 
 /// Names the library that `cell_side.rs` was compiled into.
 pub const CELL_SIDE: &str = "SVERTKA_CELL_SIDE";
+
+/// A file in evcxr's folder: the next process that runs cells begins with evcxr's own trial cell.
+pub const TRIAL: &str = "svertka-trial";
 
 type Store = *mut c_void;
 
@@ -36,6 +40,8 @@ fn prepare_and_loop() -> Result<(), Error> {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         // evcxr asks for backtraces; collecting them makes every `anyhow` error slow, and none is shown.
         std::env::set_var("RUST_BACKTRACE", "0");
+        let trial = std::env::var_os("EVCXR_TMPDIR").map(|folder| Path::new(&folder).join(TRIAL));
+        let quiet = trial.is_some_and(|trial| std::fs::remove_file(trial).is_ok());
         let commands = duplicate(0)?;
         let answers = duplicate(1)?;
         let (out, err, done, input) = (pipe()?, pipe()?, pipe()?, pipe()?);
@@ -49,14 +55,7 @@ fn prepare_and_loop() -> Result<(), Error> {
                 }
                 drop((out.1, err.1, done.1, input.0));
                 libc::prctl(libc::PR_SET_PDEATHSIG, 0);
-                filter::run(filter::Ends {
-                    out: out.0,
-                    err: err.0,
-                    done: done.0,
-                    input: input.1,
-                    commands,
-                    answers,
-                })
+                filter::run(filter::Ends { out: out.0, err: err.0, done: done.0, input: input.1, commands, answers, quiet })
             }
             _ => {}
         }
@@ -75,15 +74,12 @@ fn prepare_and_loop() -> Result<(), Error> {
     for line in BufReader::new(commands).lines() {
         let line = line?;
         let mut words = line.split(' ');
-        let (Some("LOAD_AND_RUN"), Some(library), Some(function)) =
-            (words.next(), words.next(), words.next())
-        else {
+        let (Some("LOAD_AND_RUN"), Some(library), Some(function)) = (words.next(), words.next(), words.next()) else {
             return Err(Error::other(format!("no command: {line}")));
         };
         let function = symbol(library, function)?;
         // SAFETY: evcxr generated this function with this type, and gets back the store that the last one returned.
-        let function =
-            unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(Store) -> Store>(function) };
+        let function = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(Store) -> Store>(function) };
         if let Some(side) = &side {
             (side.cell_begins)();
         }
@@ -125,18 +121,10 @@ fn symbol(library: &str, name: &str) -> Result<*mut c_void, Error> {
     // SAFETY: both names end with a zero byte, and what `dlerror` returns is read at once.
     unsafe {
         let handle = libc::dlopen(library.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL);
-        let address = if handle.is_null() {
-            handle
-        } else {
-            libc::dlsym(handle, name.as_ptr())
-        };
+        let address = if handle.is_null() { handle } else { libc::dlsym(handle, name.as_ptr()) };
         if address.is_null() {
             let why: *const c_char = libc::dlerror();
-            let why = if why.is_null() {
-                "not found".into()
-            } else {
-                CStr::from_ptr(why).to_string_lossy()
-            };
+            let why = if why.is_null() { "not found".into() } else { CStr::from_ptr(why).to_string_lossy() };
             return Err(Error::other(why.into_owned()));
         }
         Ok(address)

@@ -50,6 +50,8 @@ pub struct Ends {
     pub commands: File,
     /// What evcxr reads.
     pub answers: File,
+    /// The first cell is evcxr's own trial, made before anyone listens: its output would block evcxr for ever.
+    pub quiet: bool,
 }
 
 /// Filters until the cells' process has ended or evcxr has gone.
@@ -59,7 +61,11 @@ pub fn run(mut ends: Ends) -> ! {
         unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
     }
     let answers = ends.answers.try_clone();
-    let ended = answers.and_then(|answers| pump(&mut ends, &mut Filter::new(answers)));
+    let ended = answers.and_then(|answers| {
+        let mut filter = Filter::new(answers);
+        filter.quiet = ends.quiet;
+        pump(&mut ends, &mut filter)
+    });
     std::process::exit(i32::from(ended.is_err()))
 }
 
@@ -156,6 +162,7 @@ struct Filter<W> {
     displays_left: usize,
     refilled: Instant,
     cut: bool,
+    quiet: bool,
 }
 
 impl<W: Write> Filter<W> {
@@ -174,6 +181,7 @@ impl<W: Write> Filter<W> {
             displays_left: DISPLAYS_LIMIT,
             refilled: Instant::now(),
             cut: false,
+            quiet: false,
         }
     }
 
@@ -311,6 +319,7 @@ impl<W: Write> Filter<W> {
         self.texts_left = TEXT_LIMIT;
         self.displays_left = DISPLAYS_LIMIT;
         self.cut = false;
+        self.quiet = false;
         Ok(())
     }
 
@@ -467,6 +476,9 @@ impl<W: Write> Filter<W> {
     }
 
     fn write_line(&mut self, json: &str) -> std::io::Result<()> {
+        if self.quiet {
+            return Ok(());
+        }
         // evcxr looks for this in the middle of lines too.
         let json = json.replace("EVCXR_BEGIN_CONTENT", "EVCXR\\u005fBEGIN_CONTENT");
         let mut line = vec![MARK];
