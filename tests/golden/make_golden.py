@@ -196,7 +196,7 @@ def step(model, images, labels):
 
 
 def name_of(variable):
-    return "/".join(variable.path.split("/")[-2:])
+    return ".".join(variable.path.split("/")[-2:])
 
 
 def run_net(name, prepare, layers, images, labels, floats):
