@@ -12,6 +12,7 @@ from pathlib import Path
 
 options = argparse.ArgumentParser()
 options.add_argument("--data", type=Path, required=True, help="folder with fashion-mnist/*.gz and mnist/*.gz")
+options.add_argument("--digits", default="mnist", help="the subfolder of the handwritten digits")
 options.add_argument("--epochs", default="5,5,10", help="of the dense net, the CNN and the last net")
 options.add_argument("--only-cnn", action="store_true", help="train and test the CNN, nothing else")
 options.add_argument("--seed", type=int)
@@ -32,7 +33,7 @@ if options.seed is not None:
 
 
 class clock:
-    """Adds the time of its block to the named part: the lesson loads data three times."""
+    """Adds the time of its block to the named part: the lesson loads Fashion-MNIST twice."""
 
     def __init__(self, part):
         self.part = part
@@ -137,8 +138,8 @@ if not options.only_cnn:
     tell("activation grid", bytes=len(picture.getvalue()))
 
     # --- the last cell: handwritten digits
-    with clock("load"):
-        (training_images, training_labels), (test_images, test_labels) = load_data("mnist")
+    with clock("load digits"):
+        (training_images, training_labels), (test_images, test_labels) = load_data(options.digits)
         training_images = training_images.reshape(-1, 28, 28, 1)
         training_images = training_images / 255.0
         test_images = test_images.reshape(-1, 28, 28, 1)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 options = argparse.ArgumentParser()
 options.add_argument("--data", type=Path, required=True, help="folder with fashion-mnist/*.gz and mnist/*.gz")
+options.add_argument("--digits", default="mnist", help="the subfolder of the handwritten digits")
 options.add_argument("--epochs", default="5,5,10", help="of the dense net, the CNN and the last net")
 options.add_argument("--only-cnn", action="store_true", help="train and test the CNN, nothing else")
 options.add_argument("--seed", type=int)
@@ -124,7 +125,7 @@ if not options.only_cnn:
     timed("activation grid", activation_grid, model, test_set)
     tell("activation grid")
 
-    train_set, test_set = timed("load", load_data, "mnist")
+    train_set, test_set = timed("load digits", load_data, options.digits)
     model = nn.Sequential(
         nn.Conv2d(1, 16, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(2704, 128), nn.ReLU(), nn.Linear(128, 10)
     )
