@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use flate2::read::GzDecoder;
-use sha2::{Digest, Sha256};
+use ring::digest::{SHA256, digest};
 
 use super::download::{self, Fault};
 use super::{Declaration, Expected};
@@ -189,6 +189,8 @@ struct Source<'a> {
     mirror: usize,
     /// The cache, once it is needed for writing.
     cache: Option<Cache>,
+    /// The mirror that was last said to be asked.
+    announced: Option<usize>,
 }
 
 impl<'a> Source<'a> {
@@ -200,6 +202,7 @@ impl<'a> Source<'a> {
             origins: Vec::new(),
             mirror: 0,
             cache: None,
+            announced: None,
         }
     }
 
@@ -271,7 +274,11 @@ impl<'a> Source<'a> {
         for turn in 0..mirrors.len() {
             let index = (self.mirror + turn) % mirrors.len();
             let url = format!("{}{}.gz", mirrors[index], file.name);
-            match self.from_mirror(file, &url) {
+            if self.announced.replace(index) != Some(index) {
+                let text = texts::data_asking(self.declaration.title, download::host(&url));
+                self.watcher.line(&text);
+            }
+            match self.ask_mirror(file, &url) {
                 Ok(bytes) => {
                     self.mirror = index;
                     self.came_from(download::host(&url).to_string());
@@ -299,7 +306,7 @@ impl<'a> Source<'a> {
 
     /// One file from one mirror; a transfer that breaks off is continued a few times as long as each attempt brings
     /// something.
-    fn from_mirror(&mut self, file: &Expected, url: &str) -> Result<Vec<u8>, Fault> {
+    fn ask_mirror(&mut self, file: &Expected, url: &str) -> Result<Vec<u8>, Fault> {
         const CONTINUATIONS: usize = 4;
         let deadline = Instant::now() + self.places.limits.total;
         let mut part = match &self.cache {
@@ -313,8 +320,7 @@ impl<'a> Source<'a> {
                 &download::Order {
                     url,
                     file: file.name,
-                    // gzip makes nothing longer by more than a few bytes in 16,000, and a header.
-                    limit: file.length + file.length / 1000 + 4096,
+                    limit: file.limit(),
                     limits: &self.places.limits,
                     deadline,
                 },
@@ -442,8 +448,11 @@ impl Cache {
             return Part::default();
         };
         // Mirrors pack the same content differently: a part continues only where it began.
-        let address = hex(&Sha256::digest(url.as_bytes()));
-        Part::open(folder.join(format!("{}.{}.part", file.name, &address[..8])))
+        let address = sha256(url.as_bytes());
+        Part::open(
+            folder.join(format!("{}.{}.part", file.name, &address[..8])),
+            file.limit(),
+        )
     }
 
     /// Writes a checked file: to a temporary sibling, to the disk, then under its name. What the download left goes.
@@ -492,7 +501,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    fn open(path: PathBuf) -> Self {
+    fn open(path: PathBuf, limit: u64) -> Self {
         let mut part = Self::default();
         let opened = File::options()
             .create(true)
@@ -500,10 +509,12 @@ impl Part {
             .append(true)
             .open(&path);
         if let Ok(mut file) = opened {
-            if file.read_to_end(&mut part.bytes).is_err() {
-                part.bytes.clear();
-            }
+            let read = (&mut file).take(limit + 1).read_to_end(&mut part.bytes);
+            let usable = read.is_ok_and(|count| count as u64 <= limit);
             part.disk = Some((path, file));
+            if !usable {
+                part.clear();
+            }
         }
         part
     }
@@ -571,7 +582,7 @@ fn read(path: &Path, file: &Expected) -> Result<Option<Vec<u8>>, Defect> {
     if !metadata.is_file() {
         return Err(Defect::NotAFile);
     }
-    let limit = file.length + file.length / 1000 + 4096;
+    let limit = file.limit();
     if metadata.len() > limit {
         return Err(Defect::TooLong {
             expected: file.length,
@@ -601,7 +612,7 @@ fn unpack(stored: &mut Vec<u8>, file: &Expected) -> Result<Vec<u8>, Defect> {
     if found < expected {
         return Err(Defect::TooShort { expected, found });
     }
-    if hex(&Sha256::digest(&bytes)) != file.sha256 {
+    if sha256(&bytes) != file.sha256 {
         return Err(Defect::OtherContent);
     }
     Ok(bytes)
@@ -621,6 +632,12 @@ fn gunzip(packed: &[u8], expected: u64) -> Result<Vec<u8>, Defect> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// In hexadecimal digits.
+fn sha256(bytes: &[u8]) -> String {
+    let digest = digest(&SHA256, bytes);
+    digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -299,6 +299,7 @@ texts! {
     summary_total(total) {
         en: "Total parameters: {total}",
         ru: "Всего параметров: {total}",
+    }
 
     // Datasets: what is wrong with a file
     data_not_a_file() {
@@ -373,6 +374,10 @@ texts! {
     data_sample(title, train, test, tried) {
         en: "The full {title} could not be had ({tried}): its sample is used, {train} images to train and {test} to test.",
         ru: "Полный {title} взять неоткуда ({tried}): используется его часть, изображений для обучения {train}, для проверки {test}.",
+    }
+    data_asking(title, host) {
+        en: "{title}: asking {host}.",
+        ru: "{title}: запрос к {host}.",
     }
     data_progress(file, done, total) {
         en: "{file}: {done} of {total} MB",
