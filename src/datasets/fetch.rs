@@ -641,3 +641,108 @@ fn sha256(bytes: &[u8]) -> String {
         .map(|byte| format!("{byte:02x}"))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+
+    const CONTENT: &[u8] = b"\0\0\x08\x01\0\0\0\x05abcde";
+
+    fn expected() -> Expected {
+        Expected {
+            name: "made",
+            length: CONTENT.len() as u64,
+            dimensions: vec![5],
+            sha256: Box::leak(sha256(CONTENT).into_boxed_str()),
+        }
+    }
+
+    fn packed(content: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn unpacked(mut stored: Vec<u8>) -> Result<Vec<u8>, Defect> {
+        unpack(&mut stored, &expected())
+    }
+
+    #[test]
+    fn the_hash_is_sha256() {
+        // FIPS 180-2, appendix B.1.
+        assert_eq!(
+            sha256(b"abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn plain_and_gzipped_content_is_the_same() {
+        assert_eq!(unpacked(CONTENT.to_vec()).unwrap(), CONTENT);
+        assert_eq!(unpacked(packed(CONTENT)).unwrap(), CONTENT);
+    }
+
+    #[test]
+    fn each_defect_has_its_name() {
+        let whole = packed(CONTENT);
+        let mut other = CONTENT.to_vec();
+        other[9] ^= 1;
+        let mut damaged = whole.clone();
+        let last = damaged.len() - 1;
+        damaged[last - 5] ^= 1; // the CRC
+        let cases: [(Vec<u8>, &str); 9] = [
+            (b"<html>log in</html>".to_vec(), "Strange { expected: 13 }"),
+            (Vec::new(), "Strange { expected: 13 }"),
+            (whole[..last - 8].to_vec(), "CutShort"),
+            (damaged, "BrokenGzip"),
+            ([&whole[..], b"more"].concat(), "BrokenGzip"),
+            (
+                packed(&[CONTENT, b"f"].concat()),
+                "TooLong { expected: 13 }",
+            ),
+            ([CONTENT, b"f"].concat(), "TooLong { expected: 13 }"),
+            (packed(&CONTENT[..9]), "TooShort { expected: 13, found: 9 }"),
+            (packed(&other), "OtherContent"),
+        ];
+        for (stored, defect) in cases {
+            assert_eq!(format!("{:?}", unpacked(stored).unwrap_err()), defect);
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_not_unpacked() {
+        let bomb = packed(&vec![0; 10_000_000]);
+        assert!(bomb.len() < 20_000);
+        assert!(matches!(
+            gunzip(&bomb, 100),
+            Err(Defect::TooLong { expected: 100 })
+        ));
+        // What was unpacked of it stayed within the room for the content and one byte more.
+        let right = gunzip(&packed(&[7; 100]), 100).unwrap();
+        assert_eq!(right.len(), 100);
+        assert_eq!(right.capacity(), 101);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes(
+            start in prop::sample::select(vec![&[][..], &[0, 0, 8, 1], &[0x1f, 0x8b, 8, 0]]),
+            rest in prop::collection::vec(any::<u8>(), 0..64),
+        ) {
+            prop_assert!(unpacked([start, &rest].concat()).is_err());
+        }
+
+        #[test]
+        fn any_damage(place in 0..40_usize, value in any::<u8>()) {
+            let mut stored = packed(CONTENT);
+            let place = place % stored.len();
+            stored[place] = value;
+            if let Ok(content) = unpacked(stored) {
+                prop_assert_eq!(content, CONTENT);
+            }
+        }
+    }
+}

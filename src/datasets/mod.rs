@@ -153,7 +153,9 @@ const FASHION_MNIST: Declaration = Declaration {
     ],
 };
 
-const MNIST: Declaration = Declaration {
+/// MNIST's declaration.
+#[doc(hidden)]
+pub const MNIST: Declaration = Declaration {
     title: "MNIST",
     folder: "mnist",
     class_names: DIGITS,
