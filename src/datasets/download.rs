@@ -357,3 +357,32 @@ fn tls(text: &str) -> Fault {
 fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().trim().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_https_leaves_the_machine() {
+        assert!(allowed("https://example.org/data/"));
+        assert!(allowed("http://127.0.0.1:8000/"));
+        assert!(allowed("http://[::1]:8000/"));
+        assert!(!allowed("http://example.org/"));
+        assert!(!allowed("http://127.0.0.1.example.org/"));
+        assert!(!allowed("ftp://example.org/"));
+        assert!(!allowed("file:///etc/passwd"));
+    }
+
+    #[test]
+    fn the_host_is_what_is_shown() {
+        assert_eq!(host("https://example.org/data/x.gz"), "example.org");
+        assert_eq!(host("http://127.0.0.1:8000/x"), "127.0.0.1:8000");
+    }
+
+    #[test]
+    fn a_range_begins_with_its_number() {
+        assert_eq!(range_start("bytes 100-199/200"), Some(100));
+        assert_eq!(range_start("bytes */200"), None);
+        assert_eq!(range_start("lines 1-2/3"), None);
+    }
+}

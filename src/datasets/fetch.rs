@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use flate2::read::GzDecoder;
-use sha2::{Digest, Sha256};
+use ring::digest::{SHA256, digest};
 
 use super::download::{self, Fault};
 use super::{Declaration, Expected};
@@ -189,6 +189,8 @@ struct Source<'a> {
     mirror: usize,
     /// The cache, once it is needed for writing.
     cache: Option<Cache>,
+    /// The mirror that was last said to be asked.
+    announced: Option<usize>,
 }
 
 impl<'a> Source<'a> {
@@ -200,6 +202,7 @@ impl<'a> Source<'a> {
             origins: Vec::new(),
             mirror: 0,
             cache: None,
+            announced: None,
         }
     }
 
@@ -271,7 +274,11 @@ impl<'a> Source<'a> {
         for turn in 0..mirrors.len() {
             let index = (self.mirror + turn) % mirrors.len();
             let url = format!("{}{}.gz", mirrors[index], file.name);
-            match self.from_mirror(file, &url) {
+            if self.announced.replace(index) != Some(index) {
+                let text = texts::data_asking(self.declaration.title, download::host(&url));
+                self.watcher.line(&text);
+            }
+            match self.ask_mirror(file, &url) {
                 Ok(bytes) => {
                     self.mirror = index;
                     self.came_from(download::host(&url).to_string());
@@ -299,7 +306,7 @@ impl<'a> Source<'a> {
 
     /// One file from one mirror; a transfer that breaks off is continued a few times as long as each attempt brings
     /// something.
-    fn from_mirror(&mut self, file: &Expected, url: &str) -> Result<Vec<u8>, Fault> {
+    fn ask_mirror(&mut self, file: &Expected, url: &str) -> Result<Vec<u8>, Fault> {
         const CONTINUATIONS: usize = 4;
         let deadline = Instant::now() + self.places.limits.total;
         let mut part = match &self.cache {
@@ -313,8 +320,7 @@ impl<'a> Source<'a> {
                 &download::Order {
                     url,
                     file: file.name,
-                    // gzip makes nothing longer by more than a few bytes in 16,000, and a header.
-                    limit: file.length + file.length / 1000 + 4096,
+                    limit: file.limit(),
                     limits: &self.places.limits,
                     deadline,
                 },
@@ -442,8 +448,11 @@ impl Cache {
             return Part::default();
         };
         // Mirrors pack the same content differently: a part continues only where it began.
-        let address = hex(&Sha256::digest(url.as_bytes()));
-        Part::open(folder.join(format!("{}.{}.part", file.name, &address[..8])))
+        let address = sha256(url.as_bytes());
+        Part::open(
+            folder.join(format!("{}.{}.part", file.name, &address[..8])),
+            file.limit(),
+        )
     }
 
     /// Writes a checked file: to a temporary sibling, to the disk, then under its name. What the download left goes.
@@ -492,7 +501,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    fn open(path: PathBuf) -> Self {
+    fn open(path: PathBuf, limit: u64) -> Self {
         let mut part = Self::default();
         let opened = File::options()
             .create(true)
@@ -500,10 +509,12 @@ impl Part {
             .append(true)
             .open(&path);
         if let Ok(mut file) = opened {
-            if file.read_to_end(&mut part.bytes).is_err() {
-                part.bytes.clear();
-            }
+            let read = (&mut file).take(limit + 1).read_to_end(&mut part.bytes);
+            let usable = read.is_ok_and(|count| count as u64 <= limit);
             part.disk = Some((path, file));
+            if !usable {
+                part.clear();
+            }
         }
         part
     }
@@ -571,7 +582,7 @@ fn read(path: &Path, file: &Expected) -> Result<Option<Vec<u8>>, Defect> {
     if !metadata.is_file() {
         return Err(Defect::NotAFile);
     }
-    let limit = file.length + file.length / 1000 + 4096;
+    let limit = file.limit();
     if metadata.len() > limit {
         return Err(Defect::TooLong {
             expected: file.length,
@@ -601,7 +612,7 @@ fn unpack(stored: &mut Vec<u8>, file: &Expected) -> Result<Vec<u8>, Defect> {
     if found < expected {
         return Err(Defect::TooShort { expected, found });
     }
-    if hex(&Sha256::digest(&bytes)) != file.sha256 {
+    if sha256(&bytes) != file.sha256 {
         return Err(Defect::OtherContent);
     }
     Ok(bytes)
@@ -621,6 +632,117 @@ fn gunzip(packed: &[u8], expected: u64) -> Result<Vec<u8>, Defect> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// In hexadecimal digits.
+fn sha256(bytes: &[u8]) -> String {
+    let digest = digest(&SHA256, bytes);
+    digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+
+    const CONTENT: &[u8] = b"\0\0\x08\x01\0\0\0\x05abcde";
+
+    fn expected() -> Expected {
+        Expected {
+            name: "made",
+            length: CONTENT.len() as u64,
+            dimensions: vec![5],
+            sha256: Box::leak(sha256(CONTENT).into_boxed_str()),
+        }
+    }
+
+    fn packed(content: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn unpacked(mut stored: Vec<u8>) -> Result<Vec<u8>, Defect> {
+        unpack(&mut stored, &expected())
+    }
+
+    #[test]
+    fn the_hash_is_sha256() {
+        // FIPS 180-2, appendix B.1.
+        assert_eq!(
+            sha256(b"abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn plain_and_gzipped_content_is_the_same() {
+        assert_eq!(unpacked(CONTENT.to_vec()).unwrap(), CONTENT);
+        assert_eq!(unpacked(packed(CONTENT)).unwrap(), CONTENT);
+    }
+
+    #[test]
+    fn each_defect_has_its_name() {
+        let whole = packed(CONTENT);
+        let mut other = CONTENT.to_vec();
+        other[9] ^= 1;
+        let mut damaged = whole.clone();
+        let last = damaged.len() - 1;
+        damaged[last - 5] ^= 1; // the CRC
+        let cases: [(Vec<u8>, &str); 9] = [
+            (b"<html>log in</html>".to_vec(), "Strange { expected: 13 }"),
+            (Vec::new(), "Strange { expected: 13 }"),
+            (whole[..last - 8].to_vec(), "CutShort"),
+            (damaged, "BrokenGzip"),
+            ([&whole[..], b"more"].concat(), "BrokenGzip"),
+            (
+                packed(&[CONTENT, b"f"].concat()),
+                "TooLong { expected: 13 }",
+            ),
+            ([CONTENT, b"f"].concat(), "TooLong { expected: 13 }"),
+            (packed(&CONTENT[..9]), "TooShort { expected: 13, found: 9 }"),
+            (packed(&other), "OtherContent"),
+        ];
+        for (stored, defect) in cases {
+            assert_eq!(format!("{:?}", unpacked(stored).unwrap_err()), defect);
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_not_unpacked() {
+        let bomb = packed(&vec![0; 10_000_000]);
+        assert!(bomb.len() < 20_000);
+        assert!(matches!(
+            gunzip(&bomb, 100),
+            Err(Defect::TooLong { expected: 100 })
+        ));
+        // What was unpacked of it stayed within the room for the content and one byte more.
+        let right = gunzip(&packed(&[7; 100]), 100).unwrap();
+        assert_eq!(right.len(), 100);
+        assert_eq!(right.capacity(), 101);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes(
+            start in prop::sample::select(vec![&[][..], &[0, 0, 8, 1], &[0x1f, 0x8b, 8, 0]]),
+            rest in prop::collection::vec(any::<u8>(), 0..64),
+        ) {
+            prop_assert!(unpacked([start, &rest].concat()).is_err());
+        }
+
+        #[test]
+        fn any_damage(place in 0..40_usize, value in any::<u8>()) {
+            let mut stored = packed(CONTENT);
+            let place = place % stored.len();
+            stored[place] = value;
+            if let Ok(content) = unpacked(stored) {
+                prop_assert_eq!(content, CONTENT);
+            }
+        }
+    }
 }

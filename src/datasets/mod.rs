@@ -25,12 +25,14 @@ pub(crate) mod idx;
 
 use std::fmt;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tch::{Kind, Tensor};
 
 use crate::Result;
 use crate::session::display::{self, Content};
+use crate::session::interrupt::Watch;
+use crate::session::progress::{Progress, escape};
 use crate::session::{error, texts, torch};
 use fetch::{Failure, Fetched};
 
@@ -151,7 +153,9 @@ const FASHION_MNIST: Declaration = Declaration {
     ],
 };
 
-const MNIST: Declaration = Declaration {
+/// MNIST's declaration.
+#[doc(hidden)]
+pub const MNIST: Declaration = Declaration {
     title: "MNIST",
     folder: "mnist",
     class_names: DIGITS,
@@ -195,6 +199,14 @@ pub(crate) struct Expected {
     /// The size of each dimension.
     pub dimensions: Vec<usize>,
     pub sha256: &'static str,
+}
+
+impl Expected {
+    /// The most bytes that the file can have as it lies, plain or gzipped: gzip makes nothing longer by more than a few
+    /// bytes in 16,000 and its header.
+    fn limit(&self) -> u64 {
+        self.length + self.length / 1000 + 4096
+    }
 }
 
 impl Declaration {
@@ -370,12 +382,6 @@ impl Dataset {
     }
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-}
-
 impl fmt::Display for Dataset {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "{}", self.name)?;
@@ -398,32 +404,37 @@ impl fmt::Display for Dataset {
     }
 }
 
-/// The learner's cell or terminal: lines as they come, a download's progress every few seconds.
+/// The learner's cell or terminal. From the first moment of a download an interrupt stops it and nothing else.
 #[derive(Default)]
 struct Session {
-    last: Option<Instant>,
+    progress: Option<Progress>,
+    watch: Option<Watch>,
 }
 
 impl Watcher for Session {
     fn line(&mut self, text: &str) {
-        display::print(text);
+        match &mut self.progress {
+            Some(progress) => progress.line(text.to_string()),
+            None => display::print(text),
+        }
     }
 
     fn progress(&mut self, file: &str, done: u64, total: Option<u64>) {
-        const PAUSE: Duration = Duration::from_secs(2);
-        if self.last.is_some_and(|last| last.elapsed() < PAUSE) {
+        let progress = self.progress.get_or_insert_with(|| Progress::new(false));
+        if !progress.is_due() {
             return;
         }
-        self.last = Some(Instant::now());
         let megabytes = |bytes: u64| format!("{:.1}", bytes as f64 / 1e6);
-        let done = megabytes(done);
-        display::print(&match total {
-            Some(total) => texts::data_progress(file, done, megabytes(total)),
-            None => texts::data_progress_unknown(file, done),
-        });
+        match total {
+            Some(total) => progress.update(
+                done as f64 / total.max(1) as f64,
+                &texts::data_progress(file, megabytes(done), megabytes(total)),
+            ),
+            None => progress.update(0.0, &texts::data_progress_unknown(file, megabytes(done))),
+        }
     }
 
     fn interrupted(&mut self) -> bool {
-        false
+        self.watch.get_or_insert_with(Watch::new).requested()
     }
 }

@@ -417,6 +417,10 @@ texts! {
         en: "The full {title} could not be had ({tried}): its sample is used, {train} images to train and {test} to test.",
         ru: "Полный {title} взять неоткуда ({tried}): используется его часть, изображений для обучения {train}, для проверки {test}.",
     }
+    data_asking(title, host) {
+        en: "{title}: asking {host}.",
+        ru: "{title}: запрос к {host}.",
+    }
     data_progress(file, done, total) {
         en: "{file}: {done} of {total} MB",
         ru: "{file}: {done} из {total} МБ",
