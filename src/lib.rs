@@ -21,10 +21,14 @@
 //! error stands on one line. Messages are in Russian or English: `SVERTKA_LANG=ru|en`, otherwise the system's locale.
 
 pub mod datasets;
-pub mod figures;
+mod figures;
 mod model;
 mod session;
 
+pub use figures::{
+    Examples, Figure, activation_grid, activation_grid_of, activation_map, confusion_matrix,
+    filters, gallery, gallery_of_answers, histories, mistakes,
+};
 pub use model::{
     Activation, Adam, Callback, Control, EarlyStopping, Epoch, Fit, History, Layer, LayerOutput,
     LearningRateSchedule, Loss, Optimizer, Score, Sequential, Sgd, SparseCategoricalCrossentropy,
@@ -50,9 +54,11 @@ pub mod prelude {
 
     pub use crate::Activation::{self, Linear, Relu, Sigmoid, Softmax, Tanh};
     pub use crate::{
-        Adam, Callback, Control, EarlyStopping, Epoch, Fit, History, Layer, LearningRateSchedule,
-        Loss, Optimizer, Score, Sequential, Sgd, SparseCategoricalCrossentropy, StopAtAccuracy,
-        StopAtLoss, Summary, TimeLimit, Verbosity, conv2d, datasets, dense, dropout, flatten,
-        max_pooling2d, seed, versions,
+        Adam, Callback, Control, EarlyStopping, Epoch, Figure, Fit, History, Layer,
+        LearningRateSchedule, Loss, Optimizer, Score, Sequential, Sgd,
+        SparseCategoricalCrossentropy, StopAtAccuracy, StopAtLoss, Summary, TimeLimit, Verbosity,
+        activation_grid, activation_grid_of, activation_map, confusion_matrix, conv2d, datasets, dense,
+        dropout, filters, flatten, gallery, gallery_of_answers, histories, max_pooling2d, mistakes,
+        seed, versions,
     };
 }

@@ -1,8 +1,188 @@
 //! The lesson's grid: what one filter makes of several images, layer by layer.
 
+use tch::Tensor;
+
 use super::axis::{short, whole_step};
-use super::figure::Figure;
+use super::figure::{Figure, Names};
 use super::scene::{Anchor, Picture, Scene, fitted, look, text_width};
+use crate::Result;
+use crate::model::{LayerOutput, Place, Sequential, check_images};
+use crate::session::{error, texts, torch};
+
+/// How many layers the grid shows unless they are chosen.
+const LAYERS: usize = 4;
+
+/// What one filter makes of several images, layer by layer: a row for each image, a column for each of the first four
+/// layers (of fewer where a layer that gives no image comes earlier).
+///
+/// `images`: `[images, …]` as the model takes them; `indices`: which of them; `filter`: which of each layer's output
+/// channels, from 0. Only the chosen images go through the network. Each panel has inferno's colours from its own
+/// minimum to its own maximum, which stand above it. The rows also tell the net's answer, as a number or, with
+/// [`Figure::names`], as a name.
+///
+/// ```no_run
+/// # use svertka::prelude::*;
+/// # fn main() -> svertka::Result<()> {
+/// # let model = Sequential::new([conv2d(64, (3, 3), Relu)]);
+/// # let test_images = Tensor::zeros([100, 1, 28, 28], (Kind::Float, Device::Cpu));
+/// activation_grid(&model, &test_images, [0, 23, 28], 1)?.save("activations.png")?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// If there is no such image, or one of the layers has no such filter: the error tells the valid range. If the model
+/// does not begin with a layer that gives images. As [`Sequential::activations`].
+pub fn activation_grid(
+    model: &Sequential,
+    images: &Tensor,
+    indices: impl IntoIterator<Item = i64>,
+    filter: i64,
+) -> Result<Figure> {
+    grid(model, None, images, indices.into_iter().collect(), filter)
+}
+
+/// [`activation_grid`] of chosen layers, by the names that the model's summary gives them:
+/// `activation_grid_of(&model, ["conv2d", "conv2d_1"], &images, [0, 23, 28], 1)?`.
+///
+/// # Errors
+/// As [`activation_grid`], and if there is no layer of that name or it gives no image (a dense one).
+pub fn activation_grid_of<'a>(
+    model: &Sequential,
+    layers: impl IntoIterator<Item = &'a str>,
+    images: &Tensor,
+    indices: impl IntoIterator<Item = i64>,
+    filter: i64,
+) -> Result<Figure> {
+    let layers = layers.into_iter().collect();
+    grid(
+        model,
+        Some(layers),
+        images,
+        indices.into_iter().collect(),
+        filter,
+    )
+}
+
+fn grid(
+    model: &Sequential,
+    layers: Option<Vec<&str>>,
+    images: &Tensor,
+    indices: Vec<i64>,
+    filter: i64,
+) -> Result<Figure> {
+    check_images(model.built()?, images)?;
+    let count = images.size()[0];
+    if indices.is_empty() {
+        return Err(error(texts::figure_no_indices(count - 1)));
+    }
+    if let Some(index) = indices.iter().find(|index| !(0..count).contains(*index)) {
+        return Err(error(texts::figure_no_such_image(index, count - 1)));
+    }
+    let chosen = Tensor::from_slice(&indices);
+    let chosen = images.f_index_select(0, &chosen.to_device(images.device()));
+    let outputs = model.activations(&chosen.map_err(torch)?)?;
+
+    let shown = match layers {
+        None => first_pictures(&outputs)?,
+        Some(names) => {
+            let found = names.into_iter().map(|name| picture(&outputs, name));
+            found.collect::<Result<Vec<_>>>()?
+        }
+    };
+    for &layer in &shown {
+        let filters = outputs[layer].output.size()[1];
+        if !(0..filters).contains(&filter) {
+            let place = place(&outputs, layer);
+            return Err(error(texts::figure_no_such_filter(
+                place,
+                filter,
+                filters - 1,
+            )));
+        }
+    }
+    let heading = |&layer: &usize| Heading {
+        name: outputs[layer].name.clone(),
+        shape: format!("{:?}", &outputs[layer].output.size()[1..]),
+    };
+    let headings: Vec<Heading> = shown.iter().map(heading).collect();
+    let answers = answers(&outputs)?;
+    let mut rows = Vec::new();
+    for (row, index) in indices.iter().enumerate() {
+        let planes = shown
+            .iter()
+            .map(|&layer| Plane::of(&outputs[layer].output, row as i64, filter))
+            .collect::<Result<Vec<_>>>()?;
+        rows.push(Row {
+            index: *index,
+            answer: answers.get(row).copied(),
+            planes,
+        });
+    }
+    let what = texts::figure_activations(rows.len(), headings.len());
+    let title = texts::figure_filter(filter);
+    Ok(Figure::with_classes(
+        move |names| draw(&title, &headings, &rows, names),
+        what,
+    ))
+}
+
+/// The layers at the beginning whose output is images, four at most.
+fn first_pictures(outputs: &[LayerOutput]) -> Result<Vec<usize>> {
+    let pictures = outputs.iter().take_while(|layer| is_picture(layer)).count();
+    if pictures == 0 {
+        return Err(no_picture(outputs, 0));
+    }
+    Ok((0..pictures.min(LAYERS)).collect())
+}
+
+/// The position of the layer of this name, if its output is images.
+pub(crate) fn picture(outputs: &[LayerOutput], name: &str) -> Result<usize> {
+    let Some(position) = outputs.iter().position(|layer| layer.name == name) else {
+        let names: Vec<&str> = outputs.iter().map(|layer| layer.name.as_str()).collect();
+        return Err(error(texts::figure_no_such_layer(name, names.join(", "))));
+    };
+    if !is_picture(&outputs[position]) {
+        return Err(no_picture(outputs, position));
+    }
+    Ok(position)
+}
+
+fn no_picture(outputs: &[LayerOutput], position: usize) -> anyhow::Error {
+    let pictures = outputs.iter().filter(|layer| is_picture(layer));
+    let names: Vec<&str> = pictures.map(|layer| layer.name.as_str()).collect();
+    let place = place(outputs, position);
+    error(if names.is_empty() {
+        texts::figure_no_pictures_at_all(place)
+    } else {
+        texts::figure_layer_without_picture(place, names.join(", "))
+    })
+}
+
+fn is_picture(layer: &LayerOutput) -> bool {
+    layer.output.dim() == 4
+}
+
+fn place(outputs: &[LayerOutput], position: usize) -> Place {
+    Place {
+        position: position + 1,
+        name: outputs[position].name.clone(),
+    }
+}
+
+/// The most probable class of each image, if the last layer tells classes.
+fn answers(outputs: &[LayerOutput]) -> Result<Vec<usize>> {
+    match outputs.last() {
+        Some(LayerOutput { output, .. }) if output.dim() == 2 && output.size()[1] > 1 => {
+            let answers = output
+                .f_argmax(-1, false)
+                .and_then(|it| Vec::<i64>::try_from(&it));
+            let answers = answers.map_err(torch)?.into_iter();
+            Ok(answers.map(|class| class as usize).collect())
+        }
+        _ => Ok(Vec::new()),
+    }
+}
 
 /// One filter's output for one image: numbers in rows and columns.
 #[derive(Clone, Debug)]
@@ -14,6 +194,20 @@ pub(crate) struct Plane {
 }
 
 impl Plane {
+    /// Channel `filter` of image `index` of `[images, channels, height, width]`.
+    pub(crate) fn of(output: &Tensor, index: i64, filter: i64) -> Result<Self> {
+        let size = output.size();
+        let values = || {
+            let plane = output.f_get(index)?.f_get(filter)?;
+            Vec::<f32>::try_from(&plane.f_reshape([-1])?)
+        };
+        Ok(Self {
+            rows: size[2] as usize,
+            columns: size[3] as usize,
+            values: values().map_err(torch)?,
+        })
+    }
+
     /// The smallest and the largest finite value; 0 and 0 when there is none.
     pub(crate) fn range(&self) -> (f32, f32) {
         self.values
@@ -61,14 +255,34 @@ const TICK: f64 = 4.0;
 /// The largest side of a panel.
 const PANEL: f64 = 200.0;
 
-/// Draws `rows` of planes under the headings, one row for each image with its label's lines before it.
-pub(crate) fn draw(
-    title: &str,
-    headings: &[Heading],
-    rows: &[(Vec<String>, Vec<Plane>)],
-    what: String,
-) -> Figure {
-    let labels = rows.iter().flat_map(|(lines, _)| lines);
+/// One image's row.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    /// The image's number.
+    pub index: i64,
+    /// The class that the net takes it for.
+    pub answer: Option<usize>,
+    pub planes: Vec<Plane>,
+}
+
+impl Row {
+    /// What stands before the row, line by line.
+    fn label(&self, names: &Names) -> Vec<String> {
+        let mut lines = vec![texts::figure_image(self.index)];
+        if let Some(class) = self.answer {
+            lines.extend([texts::figure_answer(), names.of(class)]);
+        }
+        lines
+    }
+}
+
+/// Draws rows of planes under the headings.
+pub(crate) fn draw(title: &str, headings: &[Heading], rows: &[Row], names: &Names) -> Scene {
+    let labelled: Vec<_> = rows
+        .iter()
+        .map(|row| (row.label(names), &row.planes))
+        .collect();
+    let labels = labelled.iter().flat_map(|(lines, _)| lines);
     let label = labels
         .map(|line| text_width(line, look::TEXT, true))
         .fold(0.0, f64::max)
@@ -77,7 +291,7 @@ pub(crate) fn draw(
     let left = look::MARGIN + label + GAP.0;
     let count = headings.len().max(1) as f64;
     let room = look::WIDTH - left - look::MARGIN - GAP.0 * (count - 1.0);
-    let side = (room / count).clamp(24.0, PANEL).floor();
+    let side = whole_pixels((room / count).clamp(24.0, PANEL).floor(), rows);
     let title_width = text_width(title, look::TITLE, true) + 2.0 * look::MARGIN;
     let width = left + count * (side + GAP.0) - GAP.0 + look::MARGIN;
     let top = look::MARGIN + look::TITLE + 56.0;
@@ -99,7 +313,7 @@ pub(crate) fn draw(
             shape,
         );
     }
-    for (row, (lines, planes)) in rows.iter().enumerate() {
+    for (row, (lines, planes)) in labelled.iter().enumerate() {
         let y = top + row as f64 * (side + GAP.1);
         let first = y + side / 2.0 - (lines.len() as f64 - 1.0) * 9.0 + look::TEXT * 0.36;
         for (i, line) in lines.iter().enumerate() {
@@ -121,7 +335,16 @@ pub(crate) fn draw(
             );
         }
     }
-    Figure::new(scene, what)
+    scene
+}
+
+/// A side at most 15 % smaller at which the largest plane's pixels are all equally large, or `side` itself.
+fn whole_pixels(side: f64, rows: &[Row]) -> f64 {
+    let planes = rows.iter().flat_map(|row| &row.planes);
+    let largest = planes.map(|plane| plane.rows.max(plane.columns)).max();
+    let largest = largest.unwrap_or(1).max(1) as f64;
+    let whole = (side / largest).floor() * largest;
+    if whole >= side * 0.85 { whole } else { side }
 }
 
 /// One plane in a square of `side`, with its ticks and its range.

@@ -66,16 +66,14 @@ pub(crate) fn draw(ways: &[Way]) -> Figure {
             ends.push((*end, &way.name, color));
         }
     }
+    // The names in the order of their lines' ends, as near to them as they can stand.
     ends.sort_by(|a, b| a.0.1.total_cmp(&b.0.1));
     let wanted: Vec<_> = ends.iter().map(|(end, _, _)| end.1).collect();
-    for (y, (end, name, color)) in spread(&wanted, LINE, area.bottom).into_iter().zip(ends) {
-        let leader = [
-            (end.0 + 5.0, end.1),
-            (area.right + 8.0, y),
-            (area.right + 24.0, y),
-        ];
-        scene.line(leader.to_vec(), 1.0, color);
-        let at = (area.right + 30.0, y + look::TEXT * 0.36);
+    for (y, (_, name, color)) in spread(&wanted, LINE, area.bottom).into_iter().zip(ends) {
+        let x = area.right + 14.0;
+        stroke(&mut scene, &[(x, y), (x + 20.0, y)], color, false);
+        dot(&mut scene, (x + 10.0, y), color, false);
+        let at = (x + 28.0, y + look::TEXT * 0.36);
         let name = fitted(name, look::TEXT, false, label);
         scene.text(at, Anchor::Start, look::TEXT, look::INK, name);
     }

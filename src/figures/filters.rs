@@ -1,9 +1,86 @@
 //! A layer from inside: its kernels, and what all its filters make of one image.
 
-use super::activation_grid::{Plane, inferno};
-use super::scene::{Anchor, Picture, Scene, look};
+use tch::Tensor;
+
+use super::activation_grid::{Plane, picture};
+use super::axis::whole_step;
+use super::figure::Figure;
+use super::scene::{Anchor, Picture, Scene, look, text_width};
 use super::tiles::{Layout, Tile, draw as draw_tiles, head};
-use crate::session::texts;
+use crate::Result;
+use crate::model::Sequential;
+use crate::session::{error, texts, torch};
+
+/// A convolution's kernels as a picture: what each filter looks for. Red weights are positive, blue ones negative, white
+/// is 0; one scale for the layer.
+///
+/// `layer` is the name that the model's summary gives it: `filters(&model, "conv2d")?`. A layer on one channel shows a
+/// kernel for each filter; a layer on several shows a table, filters by channels, cut at the figure's width.
+///
+/// # Errors
+/// If the layer is no convolution or there is none of that name: the error names those that are. If the weights aren't
+/// there yet.
+pub fn filters(model: &Sequential, layer: &str) -> Result<Figure> {
+    let weights = model.weights()?;
+    let kernels = || {
+        weights.iter().filter_map(|(name, weight)| {
+            let layer = name.strip_suffix(".kernel")?;
+            (weight.dim() == 4).then_some((layer, weight))
+        })
+    };
+    let Some((_, weight)) = kernels().find(|(name, _)| *name == layer) else {
+        let names: Vec<&str> = kernels().map(|(name, _)| name).collect();
+        return Err(error(if names.is_empty() {
+            texts::figure_no_convolution()
+        } else {
+            texts::figure_no_kernels(layer, names.join(", "))
+        }));
+    };
+    let size = weight.size();
+    let values = weight
+        .f_reshape([-1])
+        .and_then(|flat| Vec::<f32>::try_from(&flat));
+    let kernels = Kernels {
+        filters: size[0] as usize,
+        channels: size[1] as usize,
+        rows: size[2] as usize,
+        columns: size[3] as usize,
+        values: values.map_err(torch)?,
+    };
+    let scene = draw_kernels(&texts::figure_kernels(layer), &kernels);
+    Ok(Figure::new(scene, texts::figure_kernels_line(layer)))
+}
+
+/// What all filters of one layer make of one image. As in [`activation_grid`](crate::activation_grid) each panel has
+/// inferno's colours from its own minimum to its own maximum; the filters that are the same everywhere, silent ones
+/// above all, are dark and counted.
+///
+/// `image`: one image as the model takes it, with or without the first axis: `activation_map(&model,
+/// &test_images.get(0), "conv2d")?`.
+///
+/// # Errors
+/// If there is no layer of that name or it gives no image (a dense one): the error names those that do. If several
+/// images are given. As [`Sequential::activations`].
+pub fn activation_map(model: &Sequential, image: &Tensor, layer: &str) -> Result<Figure> {
+    let own = &model.built()?.slots[0].input;
+    let size = image.size();
+    if size.len() == own.len() + 1 && size[1..] == *own && size[0] > 1 {
+        return Err(error(texts::figure_several_images(size[0])));
+    }
+    let image = if image.numel() as i64 == own.iter().product::<i64>() {
+        let batch = [&[1], own.as_slice()].concat();
+        image.f_reshape(batch).map_err(torch)?
+    } else {
+        // The model says what is wrong with it.
+        image.shallow_clone()
+    };
+    let outputs = model.activations(&image)?;
+    let output = &outputs[picture(&outputs, layer)?].output;
+    let planes = (0..output.size()[1]).map(|filter| Plane::of(output, 0, filter));
+    let planes = planes.collect::<Result<Vec<_>>>()?;
+    let scene = draw_map(&texts::figure_map(layer), &planes);
+    Ok(Figure::new(scene, texts::figure_map_line(layer)))
+}
 
 /// A convolution's kernels: `values[filter][channel][row][column]` in one row.
 #[derive(Clone, Debug)]
@@ -74,11 +151,12 @@ fn table(title: &str, note: &str, kernels: &Kernels, reach: f32) -> Scene {
     let top = 2.0 * look::MARGIN + look::TITLE + 18.0 + 20.0;
     let width = left + shown as f64 * step.0 + look::MARGIN;
     let height = top + kernels.filters as f64 * step.1 + look::MARGIN;
-    let mut scene = Scene::new(width.max(look::WIDTH * 0.6), height);
+    let least = 2.0 * look::MARGIN + text_width(note, look::TEXT, false);
+    let mut scene = Scene::new(width.max(least).min(look::WIDTH), height);
     head(&mut scene, title, note);
     let every = |step: f64, count: usize| {
         let enough = (22.0 / step).ceil() as usize;
-        (0..count).step_by(super::axis::whole_step(enough, 2).max(1))
+        (0..count).step_by(whole_step(enough, 2).max(1))
     };
     for channel in every(step.0, shown) {
         let x = left + channel as f64 * step.0 + (step.0 - gap) / 2.0;
@@ -120,41 +198,35 @@ fn table(title: &str, note: &str, kernels: &Kernels, reach: f32) -> Scene {
     scene
 }
 
-/// Draws one image's activations, a tile for each filter, all on one scale of inferno colours: a filter that is silent
-/// stays dark.
+/// Draws one image's activations, a tile for each filter.
 pub(crate) fn draw_map(title: &str, planes: &[Plane]) -> Scene {
-    let (low, high) = planes
-        .iter()
-        .map(Plane::range)
-        .fold(None, |range, (low, high)| match range {
-            None => Some((low, high)),
-            Some((l, h)) => Some((low.min(l), high.max(h))),
-        })
-        .unwrap_or_default();
-    let span = if high > low { high - low } else { 1.0 };
     let tiles: Vec<Tile> = planes
         .iter()
         .enumerate()
         .map(|(filter, plane)| Tile {
             rows: plane.rows,
             columns: plane.columns,
-            cells: plane
-                .values
-                .iter()
-                .map(|value| inferno(f64::from((value - low) / span)))
-                .collect(),
+            cells: plane.cells(),
             caption: vec![(filter.to_string(), look::GREY)],
             frame: None,
         })
         .collect();
-    let note = texts::figure_one_scale(
-        super::axis::short(low.into()),
-        super::axis::short(high.into()),
-    );
-    let layout = Layout {
-        columns: if planes.len() > 40 { 12 } else { 8 },
-        gap: 10.0,
-        side: 108.0,
+    let silent = planes
+        .iter()
+        .filter(|plane| plane.range().0 == plane.range().1);
+    let note = texts::figure_own_scales(silent.count());
+    let layout = if planes.len() > 40 {
+        Layout {
+            columns: 16,
+            gap: 6.0,
+            side: 52.0,
+        }
+    } else {
+        Layout {
+            columns: 8,
+            gap: 10.0,
+            side: 108.0,
+        }
     };
     draw_tiles(title, &note, &tiles, layout)
 }

@@ -6,7 +6,10 @@ use super::axis::{short, whole_step};
 use super::chart::{Area, dot, stroke, target};
 use super::figure::Figure;
 use super::scene::{Anchor, Scene, fitted, look, text_width};
-use crate::session::texts;
+use crate::Result;
+use crate::model::{Epoch, History, Score};
+use crate::session::display::Content;
+use crate::session::{error, texts};
 
 /// A training's figures, one number for each epoch; the validation's are empty when there was none.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +24,66 @@ pub(crate) struct Curves {
     pub validation_accuracy: Vec<f64>,
 }
 
+/// Several trainings on one chart, each with its name in the legend:
+/// `histories([("Adam", &with_adam), ("Sgd", &with_sgd)])?`.
+///
+/// # Errors
+/// If the list is empty.
+pub fn histories<'a, N: Into<String>>(
+    histories: impl IntoIterator<Item = (N, &'a History)>,
+) -> Result<Figure> {
+    let histories = histories.into_iter();
+    let curves: Vec<Curves> = histories
+        .map(|(name, history)| Curves::of(name, &history.epochs))
+        .collect();
+    if curves.is_empty() {
+        return Err(error(texts::figure_no_histories()));
+    }
+    Ok(draw(&curves, 0))
+}
+
+impl History {
+    /// The training as a chart: loss and accuracy, training and validation, the best epoch marked. A history that ends
+    /// a cell shows itself so; keep the figure to [`show`](Figure::show) or [`save`](Figure::save) it.
+    pub fn figure(&self) -> Figure {
+        draw(&[Curves::of("", &self.epochs)], 0)
+    }
+
+    /// How evcxr shows a history that ends a cell.
+    #[doc(hidden)]
+    pub fn evcxr_display(&self) {
+        match self.figure().png() {
+            Ok(png) => Content::png(self.to_string(), png).show_as_result(),
+            Err(problem) => eprintln!("{problem}"),
+        }
+    }
+}
+
 impl Curves {
+    /// The figures of finished epochs.
+    pub(crate) fn of(name: impl Into<String>, epochs: &[Epoch]) -> Self {
+        let validation = |which: fn(&Score) -> f64| {
+            // Where one epoch was validated and another was not, the line has a gap.
+            let values = epochs
+                .iter()
+                .map(|epoch| epoch.validation.as_ref().map_or(f64::NAN, which));
+            let values: Vec<f64> = values.collect();
+            if values.iter().all(|value| value.is_nan()) {
+                Vec::new()
+            } else {
+                values
+            }
+        };
+        Self {
+            name: name.into(),
+            first_epoch: epochs.first().map_or(1, |epoch| epoch.number),
+            loss: epochs.iter().map(|epoch| epoch.loss).collect(),
+            accuracy: epochs.iter().map(|epoch| epoch.accuracy).collect(),
+            validation_loss: validation(|score| score.loss),
+            validation_accuracy: validation(|score| score.accuracy),
+        }
+    }
+
     /// The number of the last epoch.
     fn last_epoch(&self) -> usize {
         let count = self.loss.len().max(self.accuracy.len());

@@ -3,6 +3,7 @@
 mod activation_grid;
 mod axis;
 mod chart;
+#[expect(dead_code, reason = "the comparison of variants will draw it")]
 mod comparison;
 mod confusion;
 mod figure;
@@ -12,4 +13,8 @@ mod history;
 mod scene;
 mod tiles;
 
+pub use activation_grid::{activation_grid, activation_grid_of};
 pub use figure::Figure;
+pub use filters::{activation_map, filters};
+pub use gallery::{Examples, confusion_matrix, gallery, gallery_of_answers, mistakes};
+pub use history::histories;

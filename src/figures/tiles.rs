@@ -32,7 +32,7 @@ pub(crate) struct Layout {
 pub(crate) fn draw(title: &str, note: &str, tiles: &[Tile], layout: Layout) -> Scene {
     let columns = layout.columns.min(tiles.len()).max(1);
     let room = look::WIDTH - 2.0 * look::MARGIN - layout.gap * (columns as f64 - 1.0);
-    let side = (room / columns as f64).min(layout.side).floor();
+    let side = whole_cells((room / columns as f64).min(layout.side).floor(), tiles);
     let lines = tiles
         .iter()
         .map(|tile| tile.caption.len())
@@ -84,6 +84,17 @@ pub(crate) fn draw(title: &str, note: &str, tiles: &[Tile], layout: Layout) -> S
         }
     }
     scene
+}
+
+/// The largest side, at most `side`, at which all cells of the tiles are painted equally large. Where a cell would be
+/// smaller than two pixels, `side` itself.
+fn whole_cells(side: f64, tiles: &[Tile]) -> f64 {
+    let longer = tiles.iter().map(|tile| tile.rows.max(tile.columns)).max();
+    let longer = longer.unwrap_or(1).max(1) as f64;
+    if side < 2.0 * longer {
+        return side;
+    }
+    (side / longer).floor() * longer
 }
 
 /// A title and a note under it.

@@ -571,6 +571,106 @@ texts! {
         en: "image {index}",
         ru: "№ {index}",
     }
+    figure_answer() {
+        en: "answer:",
+        ru: "ответ:",
+    }
+    figure_no_indices(last) {
+        en: "no image is chosen: give the numbers of some, from 0 to {last}",
+        ru: "не выбрано ни одного изображения: укажите номера от 0 до {last}",
+    }
+    figure_no_such_image(index, last) {
+        en: "there is no image {index}: they are numbered from 0 to {last}",
+        ru: "изображения {index} нет: их номера — от 0 до {last}",
+    }
+    figure_no_such_filter(place, filter, last) {
+        en: "{place} has no filter {filter}: its filters are numbered from 0 to {last}",
+        ru: "{place}: фильтра {filter} нет, номера фильтров — от 0 до {last}",
+    }
+    figure_no_such_layer(name, names) {
+        en: "there is no layer named \"{name}\"; the model has {names}",
+        ru: "слоя с именем «{name}» нет; в модели есть {names}",
+    }
+    figure_layer_without_picture(place, names) {
+        en: "{place} gives no images; layers that do: {names}",
+        ru: "{place} не даёт изображений; дают слои: {names}",
+    }
+    figure_no_pictures_at_all(place) {
+        en: "{place} gives no images, and no other layer does: begin the model with conv2d",
+        ru: "{place} не даёт изображений, и другие слои тоже; начните модель со слоя conv2d",
+    }
+    figure_no_kernels(name, names) {
+        en: "\"{name}\" has no kernels to show; layers that have: {names}",
+        ru: "у слоя «{name}» нет ядер, которые можно показать; есть у слоёв: {names}",
+    }
+    figure_no_convolution() {
+        en: "the model has no convolution, so there are no kernels to show: add a conv2d layer",
+        ru: "в модели нет свёртки, ядра показать негде; добавьте слой conv2d",
+    }
+    figure_several_images(count) {
+        en: "this shows one image, and {count} are given: choose one, for example images.get(0)",
+        ru: "здесь показывается одно изображение, а дано {count}; выберите одно, например images.get(0)",
+    }
+    figure_images_shape(shape) {
+        en: "images of shape {shape} can't be drawn: expected [images, height, width] or [images, channels, height, width] with 1 or 3 channels",
+        ru: "изображения размера {shape} не нарисовать: ожидалось [изображения, высота, ширина] или [изображения, каналы, высота, ширина], где каналов 1 или 3",
+    }
+    figure_negative_label(label, index) {
+        en: "label {label} at index {index} is no class: classes are numbered from 0",
+        ru: "метка {label} под номером {index} — не класс: номера классов начинаются с 0",
+    }
+    figure_how_many(count) {
+        en: "mistakes: {count} are asked for, ask for 1 to 60",
+        ru: "mistakes: запрошено {count}, а можно от 1 до 60",
+    }
+    figure_gallery(shown, all) {
+        en: "Images: {shown} of {all}",
+        ru: "Изображения: {shown} из {all}",
+    }
+    figure_answers(shown, all) {
+        en: "The net's answers: {shown} images of {all}",
+        ru: "Ответы сети: изображений {shown} из {all}",
+    }
+    figure_answers_note(right, shown) {
+        en: "right here: {right} of {shown}",
+        ru: "верно здесь: {right} из {shown}",
+    }
+    figure_gallery_line(shown) {
+        en: "gallery, images: {shown}",
+        ru: "галерея, изображений: {shown}",
+    }
+    figure_mistakes() {
+        en: "The net's surest mistakes",
+        ru: "Самые уверенные ошибки сети",
+    }
+    figure_mistakes_note(wrong, all) {
+        en: "mistakes in all: {wrong} of {all}",
+        ru: "всего ошибок: {wrong} из {all}",
+    }
+    figure_mistakes_line(shown) {
+        en: "surest mistakes: {shown}",
+        ru: "самые уверенные ошибки: {shown}",
+    }
+    figure_kernels(layer) {
+        en: "{layer}: the kernels",
+        ru: "{layer}: ядра",
+    }
+    figure_kernels_line(layer) {
+        en: "kernels of {layer}",
+        ru: "ядра слоя {layer}",
+    }
+    figure_map(layer) {
+        en: "{layer}: all filters, one image",
+        ru: "{layer}: все фильтры, одно изображение",
+    }
+    figure_map_line(layer) {
+        en: "all filters of {layer}",
+        ru: "все фильтры слоя {layer}",
+    }
+    figure_no_histories() {
+        en: "there is nothing to compare: give at least one history with its name",
+        ru: "сравнивать нечего: дайте хотя бы одну историю с именем",
+    }
     figure_activations(images, layers) {
         en: "activations, {images} images × {layers} layers",
         ru: "активации, изображений: {images}, слоёв: {layers}",
@@ -651,9 +751,9 @@ texts! {
         en: "rows: filters, columns: channels they look at; red: +{reach}, white: 0, blue: −{reach}",
         ru: "строки — фильтры, столбцы — каналы, на которые они смотрят; красный: +{reach}, белый: 0, синий: −{reach}",
     }
-    figure_one_scale(low, high) {
-        en: "all on one scale: black {low}, yellow {high}",
-        ru: "все на одной шкале: чёрный {low}, жёлтый {high}",
+    figure_own_scales(silent) {
+        en: "each from its own minimum to its own maximum; silent filters: {silent}",
+        ru: "каждый — от своего минимума до своего максимума; молчащих фильтров: {silent}",
     }
     figure_right() {
         en: "right",
