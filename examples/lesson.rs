@@ -74,7 +74,10 @@ fn train_and_test(
     data: &Data,
     epochs: i64,
 ) -> svertka::Result<f64> {
-    let [(training_images, training_labels), (test_images, test_labels)] = data;
+    let [
+        (training_images, training_labels),
+        (test_images, test_labels),
+    ] = data;
     let (mut fit, mut evaluate) = (0.0, 0.0);
     model.compile(Adam::default(), SparseCategoricalCrossentropy);
     let history = timed(&mut fit, || {

@@ -31,7 +31,7 @@ pub use figures::{
 };
 pub use model::{
     Activation, Adam, Callback, Control, EarlyStopping, Epoch, Fit, History, Layer, LayerOutput,
-    LearningRateSchedule, Loss, Optimizer, Score, Sequential, Sgd, SparseCategoricalCrossentropy,
+    LearningRateSchedule, Optimizer, Score, Sequential, Sgd, SparseCategoricalCrossentropy,
     StopAtAccuracy, StopAtLoss, Summary, SummaryRow, TimeLimit, Verbosity, conv2d, dense, dropout,
     flatten, max_pooling2d,
 };
@@ -55,10 +55,10 @@ pub mod prelude {
     pub use crate::Activation::{self, Linear, Relu, Sigmoid, Softmax, Tanh};
     pub use crate::{
         Adam, Callback, Control, EarlyStopping, Epoch, Figure, Fit, History, Layer,
-        LearningRateSchedule, Loss, Optimizer, Score, Sequential, Sgd,
-        SparseCategoricalCrossentropy, StopAtAccuracy, StopAtLoss, Summary, TimeLimit, Verbosity,
-        activation_grid, activation_grid_of, activation_map, confusion_matrix, conv2d, datasets, dense,
-        dropout, filters, flatten, gallery, gallery_of_answers, histories, max_pooling2d, mistakes,
-        seed, versions,
+        LearningRateSchedule, Optimizer, Score, Sequential, Sgd, SparseCategoricalCrossentropy,
+        StopAtAccuracy, StopAtLoss, Summary, TimeLimit, Verbosity, activation_grid,
+        activation_grid_of, activation_map, confusion_matrix, conv2d, datasets, dense, dropout,
+        filters, flatten, gallery, gallery_of_answers, histories, max_pooling2d, mistakes, seed,
+        versions,
     };
 }

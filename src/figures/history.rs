@@ -1,5 +1,7 @@
 //! A training as a chart: loss and accuracy over the epochs, one training or several.
 
+use std::ops::ControlFlow;
+
 use plotters::style::RGBColor;
 
 use super::axis::{short, whole_step};
@@ -7,8 +9,8 @@ use super::chart::{Area, dot, stroke, target};
 use super::figure::Figure;
 use super::scene::{Anchor, Scene, fitted, look, text_width};
 use crate::Result;
-use crate::model::{Epoch, History, Score};
-use crate::session::display::Content;
+use crate::model::{Callback, Control, Epoch, Fit, History, Score};
+use crate::session::display::{self, Content, Display};
 use crate::session::{error, texts};
 
 /// A training's figures, one number for each epoch; the validation's are empty when there was none.
@@ -56,6 +58,40 @@ impl History {
             Ok(png) => Content::png(self.to_string(), png).show_as_result(),
             Err(problem) => eprintln!("{problem}"),
         }
+    }
+}
+
+impl Fit {
+    /// Draws loss and accuracy while the training runs: the chart grows with every epoch. It needs svertka's kernel;
+    /// elsewhere the history that `fit` returns draws the same chart at the end.
+    pub fn plot(self) -> Self {
+        let epochs = self.planned_epochs();
+        self.callback(LivePlot {
+            epochs,
+            seen: Vec::new(),
+            display: Display::new(),
+        })
+    }
+}
+
+/// The chart of [`Fit::plot`].
+struct LivePlot {
+    epochs: usize,
+    seen: Vec<Epoch>,
+    display: Display,
+}
+
+impl Callback for LivePlot {
+    fn on_epoch_end(&mut self, epoch: &Epoch, _: &mut Control) -> ControlFlow<String> {
+        self.seen.push(epoch.clone());
+        if display::speaks() {
+            let figure = draw(&[Curves::of("", &self.seen)], self.epochs);
+            // A chart that can't be drawn is no reason to end a training.
+            if let Ok(content) = figure.content() {
+                self.display.show(&content);
+            }
+        }
+        ControlFlow::Continue(())
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -19,7 +19,6 @@ use super::layer::{Activation, Kind, Layer, shape};
 use super::network::Network;
 use super::optimizer::{Adam, Optimizer, Sgd, State};
 use super::sequential::Compiled;
-use super::training::Loss;
 use crate::Result;
 use crate::session::{error, texts, torch};
 
@@ -92,12 +91,11 @@ impl Sequential {
     }
 }
 
+/// Name, size, bytes.
+type PlainTensor = (String, Vec<usize>, Vec<u8>);
+
 /// Name, size and little-endian bytes of each weight of a tensor that is laid out as the network's `flat`.
-fn plain_weights(
-    network: &Network,
-    flat: &Tensor,
-    prefix: &str,
-) -> tch::Result<Vec<(String, Vec<usize>, Vec<u8>)>> {
+fn plain_weights(network: &Network, flat: &Tensor, prefix: &str) -> tch::Result<Vec<PlainTensor>> {
     let names = network.named_weights().map(|(name, _)| name);
     names
         .zip(network.windows(flat)?)
@@ -268,7 +266,6 @@ fn parse(bytes: &[u8]) -> Result<Sequential> {
         model.compiled = Some(Compiled {
             optimizer,
             learning_rate,
-            loss: Loss::default(),
             state: (steps > 0).then_some(state),
         });
     }
@@ -318,32 +315,40 @@ fn flat_from(network: &Network, file: &SafeTensors, prefix: &str) -> Result<Tens
     Ok(flat)
 }
 
-/// Writes a sibling, then renames it, so that there is always a whole file of that name or none.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    if path.is_dir() {
+/// Refuses a path at which no file can be.
+pub(crate) fn check_path(path: &Path) -> Result<()> {
+    if path.is_dir() || path.file_name().is_none() {
         return Err(error(texts::file_is_folder(path.display())));
     }
-    let Some(name) = path.file_name() else {
-        return Err(error(texts::file_is_folder(path.display())));
-    };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
-        _ => PathBuf::from("."),
-    };
+    let folder = folder_of(path);
     if !folder.is_dir() {
         return Err(error(texts::file_no_folder(
             path.display(),
             folder.display(),
         )));
     }
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+/// Writes a sibling, then renames it, so that there is always a whole file of that name or none.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    check_path(path)?;
+    let folder = folder_of(path);
+    let name = path.file_name().unwrap_or_default();
     let prefix = format!(".{}.", name.to_string_lossy());
     let write = || {
-        remove_orphans(&folder, &prefix);
+        remove_orphans(folder, &prefix);
         let mut part = tempfile::Builder::new()
             .prefix(&format!("{prefix}{}.", std::process::id()))
             .suffix(".part")
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-            .tempfile_in(&folder)?;
+            .tempfile_in(folder)?;
         part.write_all(bytes)?;
         part.as_file().sync_all()?;
         part.persist(path).map(|_| ()).map_err(|e| e.error)

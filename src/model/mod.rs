@@ -16,7 +16,7 @@ pub use layer::{Activation, Layer, conv2d, dense, dropout, flatten, max_pooling2
 pub use optimizer::{Adam, Optimizer, Sgd};
 pub use sequential::{LayerOutput, Sequential};
 pub use summary::{Summary, SummaryRow};
-pub use training::{Epoch, Fit, History, Loss, Score, SparseCategoricalCrossentropy, Verbosity};
+pub use training::{Epoch, Fit, History, Score, SparseCategoricalCrossentropy, Verbosity};
 
 pub(crate) use layer::Place;
 pub(crate) use sequential::{check_images, check_labels};

@@ -8,7 +8,7 @@ use tch::{Kind as TensorKind, Tensor};
 use super::layer::{Layer, Place, looks_channels_last, shape};
 use super::network::{Network, Pass, correct, cross_entropy};
 use super::optimizer::{Optimizer, State};
-use super::training::{Loss, Score};
+use super::training::{Score, SparseCategoricalCrossentropy};
 use super::{Activation, Summary};
 use crate::Result;
 use crate::session::interrupt::Watch;
@@ -57,7 +57,6 @@ pub(crate) struct Compiled {
     pub optimizer: Optimizer,
     /// Set by a schedule; begins as the optimiser's own.
     pub learning_rate: f64,
-    pub loss: Loss,
     /// Made at the first step.
     pub state: Option<State>,
 }
@@ -95,16 +94,15 @@ impl Sequential {
         self
     }
 
-    /// Says how the model learns: an optimiser ([`Adam`](crate::Adam), [`Sgd`](crate::Sgd)) and a loss. Again: the
+    /// Says how the model learns: an optimiser ([`Adam`](crate::Adam), [`Sgd`](crate::Sgd)) and the loss. Again: the
     /// weights stay, the optimiser begins anew. An impossible learning rate is an error of the next
     /// [`fit`](Self::fit).
-    pub fn compile(&mut self, optimizer: impl Into<Optimizer>, loss: impl Into<Loss>) {
+    pub fn compile(&mut self, optimizer: impl Into<Optimizer>, _: SparseCategoricalCrossentropy) {
         let optimizer = optimizer.into();
         let learning_rate = optimizer.learning_rate();
         self.compiled = Some(Compiled {
             optimizer,
             learning_rate,
-            loss: loss.into(),
             state: None,
         });
     }

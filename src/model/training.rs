@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tch::{Kind as TensorKind, Tensor};
@@ -20,26 +21,12 @@ use crate::session::{error, texts, torch};
 /// How often the figures of a running epoch are read from the device. Reading makes the device finish its work.
 const READ: Duration = Duration::from_millis(100);
 
-/// What a training minimises.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Loss {
-    /// See [`SparseCategoricalCrossentropy`].
-    #[default]
-    SparseCategoricalCrossentropy,
-}
-
-/// The mean of `−log p(label)`, for labels that are class numbers.
+/// What a training minimises: the mean of `−log p(label)`, for labels that are class numbers.
 ///
 /// It is computed from the sums before the softmax, which stays exact where a probability would round to 0. A last layer
 /// that is linear is taken to give those sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SparseCategoricalCrossentropy;
-
-impl From<SparseCategoricalCrossentropy> for Loss {
-    fn from(_: SparseCategoricalCrossentropy) -> Self {
-        Self::SparseCategoricalCrossentropy
-    }
-}
 
 /// How much a training says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,6 +52,7 @@ pub struct Fit {
     validation: Option<(Tensor, Tensor)>,
     verbosity: Verbosity,
     callbacks: Vec<Box<dyn Callback>>,
+    save: Option<PathBuf>,
 }
 
 impl Fit {
@@ -78,6 +66,7 @@ impl Fit {
             validation: None,
             verbosity: Verbosity::Normal,
             callbacks: Vec::new(),
+            save: None,
         }
     }
 
@@ -127,7 +116,24 @@ impl Fit {
         self.callback(EpochEnd(closure))
     }
 
+    /// Saves the model to this file after every epoch, in place of the epoch before. Defaults to no file. If it can't be
+    /// written, a line says so and the training goes on.
+    pub fn save_each_epoch(self, path: impl Into<PathBuf>) -> Self {
+        Self {
+            save: Some(path.into()),
+            ..self
+        }
+    }
+
+    /// How many epochs there will be at the most.
+    pub(crate) fn planned_epochs(&self) -> usize {
+        self.epochs.max(0) as usize
+    }
+
     fn check(&self) -> Result<()> {
+        if let Some(path) = &self.save {
+            super::file::check_path(path)?;
+        }
         if self.epochs < 1 {
             return Err(error(texts::epochs(self.epochs)));
         }
@@ -379,6 +385,9 @@ impl Sequential {
                 }
             }
             history.epochs.push(epoch);
+            if let Some(Err(trouble)) = fit.save.as_ref().map(|path| self.save(path)) {
+                progress.line(trouble.to_string());
+            }
             if let Some(reason) = &history.stopped {
                 if !reason.is_empty() {
                     progress.line(reason.clone());

@@ -55,7 +55,15 @@ fn prepare_and_loop() -> Result<(), Error> {
                 }
                 drop((out.1, err.1, done.1, input.0));
                 libc::prctl(libc::PR_SET_PDEATHSIG, 0);
-                filter::run(filter::Ends { out: out.0, err: err.0, done: done.0, input: input.1, commands, answers, quiet })
+                filter::run(filter::Ends {
+                    out: out.0,
+                    err: err.0,
+                    done: done.0,
+                    input: input.1,
+                    commands,
+                    answers,
+                    quiet,
+                })
             }
             _ => {}
         }
@@ -74,12 +82,15 @@ fn prepare_and_loop() -> Result<(), Error> {
     for line in BufReader::new(commands).lines() {
         let line = line?;
         let mut words = line.split(' ');
-        let (Some("LOAD_AND_RUN"), Some(library), Some(function)) = (words.next(), words.next(), words.next()) else {
+        let (Some("LOAD_AND_RUN"), Some(library), Some(function)) =
+            (words.next(), words.next(), words.next())
+        else {
             return Err(Error::other(format!("no command: {line}")));
         };
         let function = symbol(library, function)?;
         // SAFETY: evcxr generated this function with this type, and gets back the store that the last one returned.
-        let function = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(Store) -> Store>(function) };
+        let function =
+            unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(Store) -> Store>(function) };
         if let Some(side) = &side {
             (side.cell_begins)();
         }
@@ -121,10 +132,18 @@ fn symbol(library: &str, name: &str) -> Result<*mut c_void, Error> {
     // SAFETY: both names end with a zero byte, and what `dlerror` returns is read at once.
     unsafe {
         let handle = libc::dlopen(library.as_ptr(), libc::RTLD_LAZY | libc::RTLD_LOCAL);
-        let address = if handle.is_null() { handle } else { libc::dlsym(handle, name.as_ptr()) };
+        let address = if handle.is_null() {
+            handle
+        } else {
+            libc::dlsym(handle, name.as_ptr())
+        };
         if address.is_null() {
             let why: *const c_char = libc::dlerror();
-            let why = if why.is_null() { "not found".into() } else { CStr::from_ptr(why).to_string_lossy() };
+            let why = if why.is_null() {
+                "not found".into()
+            } else {
+                CStr::from_ptr(why).to_string_lossy()
+            };
             return Err(Error::other(why.into_owned()));
         }
         Ok(address)

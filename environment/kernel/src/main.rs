@@ -90,7 +90,8 @@ fn serve(connection_file: &str) -> Result<()> {
 /// Sets what evcxr, cargo and the process that runs the cells find in their environment.
 fn prepare(folder: &std::path::Path, folders: &Folders) -> Result<()> {
     let cell_side = folders.cell_side();
-    std::fs::write(folder.join(cells::TRIAL), "").with_context(|| format!("can't write in {}", folder.display()))?;
+    std::fs::write(folder.join(cells::TRIAL), "")
+        .with_context(|| format!("can't write in {}", folder.display()))?;
     // SAFETY: `warm`, `run` and `serve` call this before they start any thread.
     unsafe {
         std::env::set_var("EVCXR_TMPDIR", folder);
