@@ -1,0 +1,257 @@
+//! What `fit` promises: it learns, repeats itself under a seed, goes on where it stopped, and keeps its figures right.
+
+mod common;
+
+use std::ops::ControlFlow;
+
+use common::{digits, message, small_net, values};
+use svertka::prelude::*;
+
+fn silent(epochs: i64) -> Fit {
+    Fit::epochs(epochs).verbosity(Verbosity::Silent)
+}
+
+fn weights(model: &Sequential) -> Vec<f32> {
+    model
+        .weights()
+        .unwrap()
+        .iter()
+        .flat_map(|(_, weight)| values(weight))
+        .collect()
+}
+
+#[test]
+fn a_few_real_digits_are_learnt() {
+    let (images, labels) = digits(600);
+    seed(3);
+    let mut model = small_net();
+    let before = model.evaluate(&images, &labels).unwrap();
+    let history = model.fit(&images, &labels, silent(3)).unwrap();
+    let after = model.evaluate(&images, &labels).unwrap();
+    assert_eq!(history.epochs.len(), 3);
+    assert!(
+        before.accuracy < 0.4 && after.accuracy > 0.8,
+        "{before:?} {after:?}"
+    );
+    assert!(after.loss < before.loss / 2.0, "{before:?} {after:?}");
+    let losses: Vec<f64> = history.epochs.iter().map(|epoch| epoch.loss).collect();
+    assert!(losses[0] > losses[1] && losses[1] > losses[2], "{losses:?}");
+}
+
+#[test]
+fn a_seed_repeats_a_training_bit_for_bit() {
+    let (images, labels) = digits(300);
+    let run = |n| {
+        seed(n);
+        let mut model = Sequential::new([
+            conv2d(4, (3, 3), Relu),
+            max_pooling2d(2, 2),
+            flatten(),
+            dropout(0.3),
+            dense(10, Softmax),
+        ]);
+        model.compile(Adam::default(), SparseCategoricalCrossentropy);
+        let history = model.fit(&images, &labels, silent(2)).unwrap();
+        let figures: Vec<_> = history
+            .epochs
+            .iter()
+            .map(|e| (e.loss, e.accuracy))
+            .collect();
+        (figures, weights(&model))
+    };
+    let first = run(5);
+    assert_eq!(first, run(5));
+    assert_ne!(first, run(6));
+}
+
+#[test]
+fn a_second_fit_goes_on() {
+    let (images, labels) = digits(200);
+    let run = |parts: &[i64]| {
+        seed(11);
+        let mut model = small_net();
+        for &epochs in parts {
+            model
+                .fit(&images, &labels, silent(epochs).shuffle(false))
+                .unwrap();
+        }
+        weights(&model)
+    };
+    // Adam's memory included: without it the weights would differ in the first digits.
+    assert_eq!(run(&[3]), run(&[1, 2]));
+}
+
+#[test]
+fn figures_are_averages_over_images_not_batches() {
+    // 70 images in batches of 32: the last batch of 6 must count as 6.
+    let (images, labels) = digits(70);
+    seed(2);
+    let mut model = small_net();
+    model.compile(Sgd::new(1e-12), SparseCategoricalCrossentropy);
+    let score = model.evaluate(&images, &labels).unwrap();
+    let epoch = model
+        .fit(&images, &labels, silent(1))
+        .unwrap()
+        .epochs
+        .remove(0);
+    assert!(
+        (epoch.loss - score.loss).abs() < 1e-5,
+        "{epoch:?} {score:?}"
+    );
+    assert_eq!(epoch.accuracy, score.accuracy);
+    let probabilities = model.predict(&images).unwrap();
+    let right = probabilities
+        .argmax(-1, false)
+        .eq_tensor(&labels)
+        .sum(Kind::Int64);
+    assert_eq!(right.int64_value(&[]) as f64 / 70.0, score.accuracy);
+    let chosen = probabilities.gather(1, &labels.unsqueeze(1), false).log();
+    assert!((score.loss + chosen.mean(Kind::Float).double_value(&[])).abs() < 1e-5);
+}
+
+#[test]
+fn validation_is_measured_and_nothing_is_learnt_from_it() {
+    let (images, labels) = digits(300);
+    let part = |from, n| (images.narrow(0, from, n), labels.narrow(0, from, n));
+    let ((images, labels), (others, other_labels)) = (part(0, 200), part(200, 100));
+    let run = |fit: Fit| {
+        seed(4);
+        let mut model = small_net();
+        let history = model.fit(&images, &labels, fit).unwrap();
+        (history, weights(&model), model)
+    };
+    let (history, with, model) = run(silent(2).validation(&others, &other_labels));
+    let (_, without, _) = run(silent(2));
+    assert_eq!(with, without);
+    let score = model.evaluate(&others, &other_labels).unwrap();
+    assert_eq!(history.epochs[1].validation, Some(score));
+}
+
+#[test]
+fn a_share_trains_on_the_first_images() {
+    let (images, labels) = digits(200);
+    let run = |images: &Tensor, labels: &Tensor, share: f64| {
+        seed(9);
+        let mut model = small_net();
+        model.fit(images, labels, silent(1).share(share)).unwrap();
+        weights(&model)
+    };
+    let first = run(&images.narrow(0, 0, 50), &labels.narrow(0, 0, 50), 1.0);
+    assert_eq!(run(&images, &labels, 0.25), first);
+}
+
+#[test]
+fn a_loss_that_is_no_number_stops_and_gives_the_weights_back() {
+    let (images, labels) = digits(200);
+    seed(1);
+    let mut model = small_net();
+    model.compile(Sgd::new(1e10), SparseCategoricalCrossentropy);
+    let before = weights(&model);
+    let text = message(model.fit(&images, &labels, silent(2)));
+    assert!(
+        text.contains("NaN") && text.contains("10000000000"),
+        "{text}"
+    );
+    assert!(!text.contains('\n'), "{text}");
+    assert_eq!(weights(&model), before);
+    model.compile(Adam::new(0.01), SparseCategoricalCrossentropy);
+    let history = model.fit(&images, &labels, silent(2)).unwrap();
+    assert!(history.epochs[1].loss.is_finite());
+
+    let holes = images.masked_fill(&images.gt(0.5), f64::NAN);
+    let before = weights(&model);
+    assert!(message(model.fit(&holes, &labels, silent(1))).contains("NaN"));
+    assert_eq!(weights(&model), before);
+}
+
+#[test]
+fn callbacks_are_called_in_order_and_can_end_it() {
+    let (images, labels) = digits(64);
+    let mut model = small_net();
+    let order = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let (first, second) = (order.clone(), order.clone());
+    let fit = silent(5)
+        .on_epoch_end(move |epoch| {
+            first.borrow_mut().push(("first", epoch.number));
+            ControlFlow::Continue(())
+        })
+        .on_epoch_end(move |epoch| {
+            second.borrow_mut().push(("second", epoch.number));
+            if epoch.number == 2 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+    let history = model.fit(&images, &labels, fit).unwrap();
+    assert_eq!(history.epochs.len(), 2);
+    assert!(history.stopped.is_some() && !history.interrupted);
+    assert_eq!(
+        *order.borrow(),
+        [("first", 1), ("second", 1), ("first", 2), ("second", 2)]
+    );
+}
+
+#[test]
+fn early_stopping_brings_the_best_weights_back() {
+    let (images, labels) = digits(64);
+    seed(8);
+    let mut model = small_net();
+    let schedule = LearningRateSchedule::new(|number, rate| if number > 2 { 5.0 } else { rate });
+    let fit = silent(9)
+        .shuffle(false)
+        .callback(schedule)
+        .callback(EarlyStopping::patience(2));
+    let history = model.fit(&images, &labels, fit).unwrap();
+    let best = history
+        .epochs
+        .iter()
+        .map(|epoch| epoch.loss)
+        .fold(f64::INFINITY, f64::min);
+    let best = history
+        .epochs
+        .iter()
+        .position(|epoch| epoch.loss == best)
+        .unwrap() as i64
+        + 1;
+    assert!((best as usize) < history.epochs.len(), "{history:?}");
+    let kept = weights(&model);
+
+    seed(8);
+    let mut again = small_net();
+    let schedule = LearningRateSchedule::new(|number, rate| if number > 2 { 5.0 } else { rate });
+    again
+        .fit(
+            &images,
+            &labels,
+            silent(best).shuffle(false).callback(schedule),
+        )
+        .unwrap();
+    assert_eq!(kept, weights(&again));
+}
+
+#[test]
+fn evaluation_keeps_its_memory_flat() {
+    let model = common::lesson_cnn();
+    let run = |n: i64| {
+        let images = Tensor::zeros([1, 1, 28, 28], (Kind::Float, Device::Cpu));
+        let labels = Tensor::zeros([n], (Kind::Int64, Device::Cpu));
+        model
+            .evaluate(&images.expand([n, 1, 28, 28], false), &labels)
+            .unwrap();
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM"))
+            .unwrap();
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<i64>()
+            .unwrap()
+    };
+    let few = run(640);
+    let many = run(6400);
+    // In KiB. All of the first layer's outputs for 6,400 images would be 1.1 GB.
+    assert!(many - few < 100_000, "{few} {many}");
+}
