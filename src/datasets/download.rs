@@ -332,7 +332,6 @@ fn io_fault(error: &io::Error, part: &Part) -> Fault {
     let text = error.to_string();
     match error.kind() {
         Kind::ConnectionRefused => Fault::Refused,
-        Kind::UnexpectedEof if text.contains("handshake") => Fault::NoTls,
         Kind::UnexpectedEof
         | Kind::ConnectionReset
         | Kind::ConnectionAborted
