@@ -636,6 +636,15 @@ fn no_tls() {
         )
     );
     // One that answers in plain HTTP.
+    let (address, answering) = plain_http();
+    let (outcome, _) = load(&[format!("https://{address}/")], &places);
+    let said = words("it does not answer in TLS", "отвечает не по TLS");
+    assert_eq!(complaint(outcome, &address), said);
+    answering.join().unwrap();
+}
+
+/// A server that greets the first who comes in HTTP, whatever language it speaks.
+fn plain_http() -> (String, thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let answering = thread::spawn(move || {
@@ -644,12 +653,7 @@ fn no_tls() {
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
         let _ = stream.read(&mut [0; 4096]);
     });
-    let (outcome, _) = load(&[format!("https://{address}/")], &places);
-    assert_eq!(
-        complaint(outcome, &address),
-        words("it does not answer in TLS", "отвечает не по TLS")
-    );
-    answering.join().unwrap();
+    (address, answering)
 }
 
 #[test]
@@ -992,6 +996,21 @@ fn a_dead_proxy_is_an_error_in_time() {
         assert!(!text.contains("secret"));
         assert!(start.elapsed() < Duration::from_secs(10));
     }
+}
+
+#[test]
+fn a_system_without_certificates_gets_as_far_as_the_handshake() {
+    let (address, answering) = plain_http();
+    let folder = tempfile::tempdir().unwrap();
+    let output = child_command(&format!("https://{address}/"), folder.path())
+        .env("SSL_CERT_FILE", folder.path().join("none"))
+        .env("SSL_CERT_DIR", folder.path().join("none"))
+        .output()
+        .unwrap();
+    let text = printed(&output);
+    let said = words("it does not answer in TLS", "отвечает не по TLS");
+    assert!(text.contains(&format!("{address}: {said}")), "{text}");
+    answering.join().unwrap();
 }
 
 #[test]
