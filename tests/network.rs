@@ -636,22 +636,24 @@ fn no_tls() {
         )
     );
     // One that answers in plain HTTP.
-    let (address, answering) = plain_http();
+    let (address, answering) = plain_http(1);
     let (outcome, _) = load(&[format!("https://{address}/")], &places);
     let said = words("it does not answer in TLS", "отвечает не по TLS");
     assert_eq!(complaint(outcome, &address), said);
     answering.join().unwrap();
 }
 
-/// A server that greets the first who comes in HTTP, whatever language it speaks.
-fn plain_http() -> (String, thread::JoinHandle<()>) {
+/// A server that answers in HTTP, whatever language it is spoken to, to so many connections.
+fn plain_http(connections: usize) -> (String, thread::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let answering = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let _ = stream.read(&mut [0; 4096]);
-        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
-        let _ = stream.read(&mut [0; 4096]);
+        for _ in 0..connections {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+            let _ = stream.read(&mut [0; 4096]);
+        }
     });
     (address, answering)
 }
@@ -1000,7 +1002,8 @@ fn a_dead_proxy_is_an_error_in_time() {
 
 #[test]
 fn a_system_without_certificates_gets_as_far_as_the_handshake() {
-    let (address, answering) = plain_http();
+    // The first attempt connects, finds no certificates to check with, and hangs up.
+    let (address, answering) = plain_http(2);
     let folder = tempfile::tempdir().unwrap();
     let output = child_command(&format!("https://{address}/"), folder.path())
         .env("SSL_CERT_FILE", folder.path().join("none"))
