@@ -829,10 +829,22 @@ fn child() {
     if std::env::var_os("TEST_SHORT").is_some() {
         places.limits = SHORT;
     }
-    let (outcome, notes) = load(&[mirror.into_string().unwrap()], &places);
-    for line in &notes.lines {
-        println!("said: {line}");
-    }
+    let declaration = declaration(&[mirror.into_string().unwrap()]);
+    let outcome = if std::env::var_os("TEST_SESSION").is_some() {
+        datasets::load(
+            &declaration,
+            None,
+            &places,
+            &mut datasets::Session::default(),
+        )
+    } else {
+        let mut notes = Notes::default();
+        let outcome = datasets::load(&declaration, None, &places, &mut notes);
+        for line in &notes.lines {
+            println!("said: {line}");
+        }
+        outcome
+    };
     match outcome {
         Ok(dataset) => {
             assert_right(&dataset);
@@ -863,6 +875,50 @@ fn printed(output: &Output) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_signal_stops_the_download_and_not_the_process() {
+    let server = Server::new(Mode::Stall);
+    for (kernel, bar, line) in [
+        (
+            "1",
+            "\"type\":\"display\"",
+            "\"type\":\"interruptible\",\"value\":true",
+        ),
+        ("", words("Noise: asking", "Noise: запрос"), ""),
+    ] {
+        let before = server.count();
+        let folder = tempfile::tempdir().unwrap();
+        let child = child_command(&server.mirror(), folder.path())
+            .env("TEST_SESSION", "1")
+            .env("SVERTKA_KERNEL", kernel)
+            .spawn()
+            .unwrap();
+        while server.count() == before {
+            thread::sleep(Duration::from_millis(10));
+        }
+        // Half of the file is here soon, then nothing comes for 20 s.
+        thread::sleep(Duration::from_millis(500));
+        let start = Instant::now();
+        let sent = Command::new("bash")
+            .args(["-c", "kill -INT \"$0\"", &child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+        let text = printed(&child.wait_with_output().unwrap());
+        let said = words(
+            "error: The download of Noise was stopped.",
+            "error: Загрузка Noise остановлена.",
+        );
+        assert!(text.contains(said), "{text}");
+        assert!(text.contains(bar) && text.contains(line), "{text}");
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            start.elapsed()
+        );
+    }
 }
 
 #[test]
