@@ -122,3 +122,30 @@ fn mixed(color: RGBColor, share: f64) -> RGBColor {
     let mix = |part: u8| (246.0 + (f64::from(part) - 246.0) * share).round() as u8;
     RGBColor(mix(color.0), mix(color.1), mix(color.2))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_shares_and_names_are_told() {
+        let counts = vec![vec![8, 2, 0], vec![1, 9, 0], vec![0, 0, 0]];
+        let names = Names::from(["Кот", "Пёс"]);
+        let scene = draw(&counts, &names);
+        let texts = scene.texts();
+        for text in ["Кот", "Пёс", "2", "8", "9", "80.0 %", "90.0 %"] {
+            assert!(texts.contains(&text), "{text} in {texts:?}");
+        }
+        let note = texts::figure_confusion_note(17, 20, "85.0");
+        assert!(texts.contains(&note.as_str()), "{texts:?}");
+        assert!(f64::from(scene.width) <= look::WIDTH && scene.png().is_ok());
+    }
+
+    #[test]
+    fn more_mistakes_are_darker() {
+        let RGBColor(_, _, pale) = mixed(look::SERIES[1], 0.1);
+        let RGBColor(_, _, dark) = mixed(look::SERIES[1], 0.9);
+        assert!(dark < pale);
+        assert_eq!(mixed(look::SERIES[1], 1.0), look::SERIES[1]);
+    }
+}

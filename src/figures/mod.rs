@@ -3,7 +3,10 @@
 mod activation_grid;
 mod axis;
 mod chart;
-#[expect(dead_code, reason = "the comparison of variants will draw it")]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the comparison of variants will draw it")
+)]
 mod comparison;
 mod confusion;
 mod figure;

@@ -672,7 +672,7 @@ texts! {
         ru: "сравнивать нечего: дайте хотя бы одну историю с именем",
     }
     figure_activations(images, layers) {
-        en: "activations, {images} images × {layers} layers",
+        en: "activations, images: {images}, layers: {layers}",
         ru: "активации, изображений: {images}, слоёв: {layers}",
     }
     figure_history(epochs) {
