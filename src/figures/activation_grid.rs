@@ -11,6 +11,8 @@ use crate::session::{error, texts, torch};
 
 /// How many layers the grid shows unless they are chosen.
 const LAYERS: usize = 4;
+/// More images or layers in one grid would be a picture that no page shows.
+const MOST: usize = 12;
 
 /// What one filter makes of several images, layer by layer: a row for each image, a column for each of the first four
 /// layers (of fewer where a layer that gives no image comes earlier).
@@ -31,8 +33,8 @@ const LAYERS: usize = 4;
 /// ```
 ///
 /// # Errors
-/// If there is no such image, or one of the layers has no such filter: the error tells the valid range. If the model
-/// does not begin with a layer that gives images. As [`Sequential::activations`].
+/// If there is no such image, or one of the layers has no such filter: the error tells the valid range. If more than 12
+/// images are asked for. If the model does not begin with a layer that gives images. As [`Sequential::activations`].
 pub fn activation_grid(
     model: &Sequential,
     images: &Tensor,
@@ -46,7 +48,8 @@ pub fn activation_grid(
 /// `activation_grid_of(&model, ["conv2d", "conv2d_1"], &images, [0, 23, 28], 1)?`.
 ///
 /// # Errors
-/// As [`activation_grid`], and if there is no layer of that name or it gives no image (a dense one).
+/// As [`activation_grid`], and if there is no layer of that name or it gives no image (a dense one), or more than 12
+/// layers are asked for.
 pub fn activation_grid_of<'a>(
     model: &Sequential,
     layers: impl IntoIterator<Item = &'a str>,
@@ -78,6 +81,10 @@ fn grid(
     }
     if let Some(index) = indices.iter().find(|index| !(0..count).contains(*index)) {
         return Err(error(texts::figure_no_such_image(index, count - 1)));
+    }
+    let layers_asked = layers.as_ref().map_or(0, Vec::len);
+    if indices.len().max(layers_asked) > MOST {
+        return Err(error(texts::figure_grid_too_large(MOST)));
     }
     let chosen = Tensor::from_slice(&indices);
     let chosen = images.f_index_select(0, &chosen.to_device(images.device()));
@@ -584,6 +591,8 @@ mod tests {
         assert_eq!(said, texts::figure_no_such_image(5, 4));
         let said = refused(activation_grid(&model, &images, [-1], 0));
         assert_eq!(said, texts::figure_no_such_image(-1, 4));
+        let said = refused(activation_grid(&model, &images, [0; 13], 0));
+        assert_eq!(said, texts::figure_grid_too_large(12));
         let said = refused(activation_grid(&model, &images, [], 0));
         assert_eq!(said, texts::figure_no_indices(4));
         // The second convolution has four filters, the first has six.

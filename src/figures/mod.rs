@@ -7,12 +7,12 @@ mod chart;
     not(test),
     expect(dead_code, reason = "the comparison of variants will draw it")
 )]
-mod comparison;
+pub(crate) mod comparison;
 mod confusion;
 mod figure;
 mod filters;
 mod gallery;
-mod history;
+pub(crate) mod history;
 mod scene;
 mod tiles;
 
