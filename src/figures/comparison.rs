@@ -101,6 +101,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_variant_has_its_line_and_its_name() {
+        let way = |name: &str, slower: f64| Way {
+            name: name.into(),
+            points: vec![(slower, 0.8), (2.0 * slower, 0.88), (f64::NAN, 0.9)],
+        };
+        let figure = draw(&[way("64-64", 20.0), way("16-16", 6.0)]);
+        let texts = figure.scene().texts();
+        for text in ["64-64", "16-16", "0", "40"] {
+            assert!(texts.contains(&text), "{text} in {texts:?}");
+        }
+        assert!(
+            draw(&[]).png().is_ok()
+                && draw(&[Way {
+                    name: "x".into(),
+                    points: vec![]
+                }])
+                .png()
+                .is_ok()
+        );
+    }
+
+    #[test]
     fn labels_never_lie_on_one_another() {
         assert_eq!(spread(&[10.0, 50.0], 18.0, 100.0), [10.0, 50.0]);
         assert_eq!(spread(&[10.0, 12.0, 14.0], 18.0, 100.0), [10.0, 28.0, 46.0]);

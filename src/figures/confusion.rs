@@ -24,6 +24,11 @@ pub(crate) fn draw(counts: &[Vec<u64>], names: &Names) -> Scene {
     let tall = cell.min(40.0);
     let top = 2.0 * look::MARGIN + look::TITLE + 60.0;
     let bottom = top + count * tall;
+    // With many classes the cells have no room for numbers, and not every row has room for its name.
+    let largest = counts.iter().flatten().max().copied().unwrap_or(0);
+    let roomy = text_width(&largest.to_string(), look::TEXT, false) + 4.0 <= cell;
+    let edge = if roomy { 2.0 } else { 0.0 };
+    let every = (16.0 / tall).ceil().max(1.0) as usize;
     let mut scene = Scene::new(left + count * cell + right, bottom + look::MARGIN);
 
     let all: u64 = counts.iter().flatten().sum();
@@ -59,59 +64,40 @@ pub(crate) fn draw(counts: &[Vec<u64>], names: &Names) -> Scene {
         texts::figure_right(),
     );
     for (class, row) in counts.iter().enumerate() {
-        let x = left + class as f64 * cell;
-        let text = fitted(&name(class), look::SMALL, false, cell - 4.0);
-        scene.text(
-            (x + cell / 2.0, top - 8.0),
-            Anchor::Middle,
-            look::SMALL,
-            look::INK,
-            text,
-        );
-
         let y = top + class as f64 * tall;
-        let baseline = y + tall / 2.0 + look::TEXT * 0.36;
-        let text = fitted(&name(class), look::TEXT, false, label);
-        scene.text(
-            (left - 10.0, baseline),
-            Anchor::End,
-            look::TEXT,
-            look::INK,
-            text,
-        );
         let total: u64 = row.iter().sum();
+        let share = |number: u64| number as f64 / total.max(1) as f64;
         for (answered, &number) in row.iter().enumerate() {
             let x = left + answered as f64 * cell;
-            let share = if total == 0 {
-                0.0
-            } else {
-                number as f64 / total as f64
-            };
             let full = look::SERIES[usize::from(answered != class)];
-            let shade = share.sqrt();
-            scene.rectangle(
-                (x + 1.0, y + 1.0),
-                (cell - 2.0, tall - 2.0),
-                mixed(full, shade),
-            );
-            let (size, color) = match number {
-                0 => (look::SMALL, look::GREY),
-                _ if shade > 0.55 => (look::TEXT, look::PAPER),
-                _ => (look::TEXT, look::INK),
-            };
-            let at = (x + cell / 2.0, y + tall / 2.0 + size * 0.36);
-            scene.text(at, Anchor::Middle, size, color, number.to_string());
+            let shade = share(number).sqrt();
+            let size = (cell - edge, tall - edge);
+            scene.rectangle((x + edge / 2.0, y + edge / 2.0), size, mixed(full, shade));
+            if roomy {
+                let (size, color) = match number {
+                    0 => (look::SMALL, look::GREY),
+                    _ if shade > 0.55 => (look::TEXT, look::PAPER),
+                    _ => (look::TEXT, look::INK),
+                };
+                let at = (x + cell / 2.0, y + tall / 2.0 + size * 0.36);
+                scene.text(at, Anchor::Middle, size, color, number.to_string());
+            }
         }
-        if total > 0 {
-            let share = 100.0 * row[class] as f64 / total as f64;
-            let text = format!("{share:.1} %");
-            scene.text(
-                (recall, baseline),
-                Anchor::Start,
-                look::TEXT,
-                look::INK,
-                text,
-            );
+        if roomy {
+            let at = (left + (class as f64 + 0.5) * cell, top - 8.0);
+            let text = fitted(&name(class), look::SMALL, false, cell - 4.0);
+            scene.text(at, Anchor::Middle, look::SMALL, look::INK, text);
+        }
+        if class % every == 0 {
+            let baseline = y + tall / 2.0 + look::TEXT * 0.36;
+            let at = (left - 10.0, baseline);
+            let text = fitted(&name(class), look::TEXT, false, label);
+            scene.text(at, Anchor::End, look::TEXT, look::INK, text);
+            if total > 0 {
+                let text = format!("{:.1} %", 100.0 * share(row[class]));
+                let at = (recall, baseline);
+                scene.text(at, Anchor::Start, look::TEXT, look::INK, text);
+            }
         }
     }
     scene
@@ -121,4 +107,40 @@ pub(crate) fn draw(counts: &[Vec<u64>], names: &Names) -> Scene {
 fn mixed(color: RGBColor, share: f64) -> RGBColor {
     let mix = |part: u8| (246.0 + (f64::from(part) - 246.0) * share).round() as u8;
     RGBColor(mix(color.0), mix(color.1), mix(color.2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_shares_and_names_are_told() {
+        let counts = vec![vec![8, 2, 0], vec![1, 9, 0], vec![0, 0, 0]];
+        let names = Names::from(["Кот", "Пёс"]);
+        let scene = draw(&counts, &names);
+        let texts = scene.texts();
+        for text in ["Кот", "Пёс", "2", "8", "9", "80.0 %", "90.0 %"] {
+            assert!(texts.contains(&text), "{text} in {texts:?}");
+        }
+        let note = texts::figure_confusion_note(17, 20, "85.0");
+        assert!(texts.contains(&note.as_str()), "{texts:?}");
+        assert!(f64::from(scene.width) <= look::WIDTH && scene.png().is_ok());
+    }
+
+    #[test]
+    fn many_classes_stay_on_the_paper() {
+        let counts: Vec<Vec<u64>> = (0..100)
+            .map(|class| (0..100).map(|answer| u64::from(class == answer)).collect())
+            .collect();
+        let scene = draw(&counts, &Names::default());
+        assert!(f64::from(scene.width) <= look::WIDTH && scene.png().is_ok());
+    }
+
+    #[test]
+    fn more_mistakes_are_darker() {
+        let RGBColor(_, _, pale) = mixed(look::SERIES[1], 0.1);
+        let RGBColor(_, _, dark) = mixed(look::SERIES[1], 0.9);
+        assert!(dark < pale);
+        assert_eq!(mixed(look::SERIES[1], 1.0), look::SERIES[1]);
+    }
 }

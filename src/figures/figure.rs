@@ -37,6 +37,12 @@ impl Names {
     }
 }
 
+impl<N: Into<String>, I: IntoIterator<Item = N>> From<I> for Names {
+    fn from(names: I) -> Self {
+        Self(names.into_iter().map(Into::into).collect())
+    }
+}
+
 impl Figure {
     /// `what` says in a few words what the figure shows.
     pub(crate) fn new(scene: Scene, what: String) -> Self {
@@ -64,7 +70,7 @@ impl Figure {
     #[must_use]
     pub fn names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         if let Some(recipe) = &self.recipe {
-            self.scene = recipe(&Names(names.into_iter().map(Into::into).collect()));
+            self.scene = recipe(&Names::from(names));
         }
         self
     }
@@ -127,6 +133,11 @@ impl Figure {
         (self.scene.width, self.scene.height)
     }
 
+    #[cfg(test)]
+    pub(crate) fn scene(&self) -> &Scene {
+        &self.scene
+    }
+
     pub(crate) fn content(&self) -> Result<Content> {
         Ok(Content::png(self.to_string(), self.png()?))
     }
@@ -151,5 +162,67 @@ impl fmt::Display for Figure {
 impl fmt::Debug for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::scene::{Anchor, look};
+
+    fn figure() -> Figure {
+        let recipe = |names: &Names| {
+            let mut scene = Scene::new(40.0, 20.0);
+            scene.text((2.0, 15.0), Anchor::Start, 12.0, look::INK, names.of(1));
+            scene
+        };
+        Figure::with_classes(recipe, "проба".into())
+    }
+
+    fn refused(path: &Path) -> String {
+        figure().save(path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn plain_text_tells_what_and_how_large() {
+        assert_eq!(figure().to_string(), texts::figure_line("проба", 40, 20));
+    }
+
+    #[test]
+    fn classes_without_names_are_numbers() {
+        assert_eq!(figure().scene.texts(), ["1"]);
+        assert_eq!(figure().names(["Кот", "Пёс"]).scene.texts(), ["Пёс"]);
+        assert_eq!(figure().names(["Кот"]).scene.texts(), ["1"]);
+    }
+
+    #[test]
+    fn files_are_what_their_names_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("рисунок.png");
+        figure().save(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), figure().png().unwrap());
+        let path = folder.path().join("рисунок.SVG");
+        std::fs::write(&path, "old").unwrap();
+        figure().save(&path).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            figure().svg().unwrap()
+        );
+    }
+
+    #[test]
+    fn places_that_cannot_be_written_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        assert_eq!(refused(path), texts::figure_path_is_folder(path.display()));
+        for name in ["a.jpg", "a", "png"] {
+            let path = path.join(name);
+            assert_eq!(refused(&path), texts::figure_ending(path.display()));
+        }
+        let missing = path.join("нет");
+        let inside = missing.join("a.png");
+        let said = texts::figure_no_folder(inside.display(), missing.display());
+        assert_eq!(refused(&inside), said);
+        assert!(!missing.exists());
     }
 }

@@ -244,3 +244,106 @@ fn diverging(value: f32, reach: f32) -> [u8; 3] {
     let color = colorous::RED_BLUE.eval_continuous((0.5 - share / 2.0).clamp(0.0, 1.0));
     [color.r, color.g, color.b]
 }
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+    use crate::model::{Activation, conv2d, dense, flatten, max_pooling2d};
+
+    fn net() -> Sequential {
+        Sequential::new([
+            conv2d(3, (2, 2), Activation::Relu),
+            max_pooling2d(2, 2),
+            conv2d(2, (2, 2), Activation::Relu),
+            flatten(),
+            dense(10, Activation::Softmax),
+        ])
+        .input_shape([1, 9, 9])
+    }
+
+    fn refused(result: Result<Figure>) -> String {
+        result
+            .map(|figure| figure.to_string())
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn kernels_are_red_and_blue_around_white() {
+        let (white, red, blue) = (
+            diverging(0.0, 2.0),
+            diverging(2.0, 2.0),
+            diverging(-2.0, 2.0),
+        );
+        assert!(white.iter().all(|part| *part > 235), "{white:?}");
+        assert!(
+            red[0] > 2 * red[2] && blue[2] > 2 * blue[0],
+            "{red:?} {blue:?}"
+        );
+        assert_eq!(diverging(0.0, 0.0), white, "no weights but zeros");
+    }
+
+    #[test]
+    fn every_kernel_is_shown() {
+        let mut model = net();
+        let kernel: Vec<f32> = (0..12).map(|i| i as f32 - 6.0).collect();
+        let kernel = Tensor::from_slice(&kernel).reshape([3, 1, 2, 2]);
+        model.set_weights(&[("conv2d.kernel", kernel)]).unwrap();
+        let figure = filters(&model, "conv2d").unwrap();
+        let pictures = &figure.scene().pictures;
+        assert_eq!(pictures.len(), 3);
+        assert_eq!(pictures[0].cells[0], diverging(-6.0, 6.0));
+        assert_eq!(pictures[2].cells[3], diverging(5.0, 6.0));
+        // Two filters on three channels.
+        assert_eq!(
+            filters(&model, "conv2d_1").unwrap().scene().pictures.len(),
+            6
+        );
+    }
+
+    #[test]
+    fn wide_layers_stay_on_the_paper() {
+        let kernels = Kernels {
+            filters: 4,
+            channels: 512,
+            rows: 3,
+            columns: 3,
+            values: vec![0.5; 4 * 512 * 9],
+        };
+        let scene = draw_kernels("conv2d", &kernels);
+        assert!(f64::from(scene.width) <= look::WIDTH);
+        let inside = |picture: &Picture| picture.at.0 + picture.size.0 <= scene.width;
+        assert!(scene.pictures.iter().all(inside) && scene.png().is_ok());
+    }
+
+    #[test]
+    fn map_shows_all_filters_of_one_image() {
+        let model = net();
+        let image = Tensor::ones([1, 9, 9], (Kind::Float, Device::Cpu));
+        let shapes: [&[i64]; 3] = [&[1, 9, 9], &[1, 1, 9, 9], &[9, 9]];
+        for shape in shapes {
+            let figure = activation_map(&model, &image.reshape(shape), "max_pooling2d").unwrap();
+            assert_eq!(figure.scene().pictures.len(), 3);
+        }
+    }
+
+    #[test]
+    fn what_does_not_exist_is_told_with_what_does() {
+        let model = net();
+        let image = Tensor::ones([1, 9, 9], (Kind::Float, Device::Cpu));
+        let said = refused(filters(&model, "dense"));
+        assert_eq!(said, texts::figure_no_kernels("dense", "conv2d, conv2d_1"));
+        let said = refused(activation_map(&model, &image, "dense"));
+        let names = "conv2d, max_pooling2d, conv2d_1";
+        let place = texts::place(5, "dense");
+        assert_eq!(said, texts::figure_layer_without_picture(place, names));
+        let images = Tensor::ones([2, 1, 9, 9], (Kind::Float, Device::Cpu));
+        let said = refused(activation_map(&model, &images, "conv2d"));
+        assert_eq!(said, texts::figure_several_images(2));
+        let dense_net = Sequential::new([flatten(), dense(2, Activation::Softmax)]);
+        let said = refused(filters(&dense_net.input_shape([9, 9]), "dense"));
+        assert_eq!(said, texts::figure_no_convolution());
+    }
+}

@@ -334,12 +334,150 @@ fn tile(image: &Shown, names: &Names, wide: bool) -> Tile {
     }
 }
 
-/// Whole percent, but never "100" for what is less than sure.
+/// Whole percent; near certainty, where the difference is of interest, tenths, and "100" only for what is certain.
 fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    if (99.0..100.0).contains(&percent) {
+    if (98.5..100.0).contains(&percent) {
         format!("{:.1}", (percent * 10.0).floor() / 10.0)
     } else {
         format!("{percent:.0}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+
+    use super::*;
+    use crate::model::{Activation, dense, flatten};
+
+    /// A net that takes every image of two pixels for the class of its brighter pixel, and images of which it mistakes
+    /// the second and the fourth.
+    fn net() -> (Sequential, (Tensor, Tensor)) {
+        let mut model = Sequential::new([flatten(), dense(2, Activation::Softmax)]);
+        model = model.input_shape([1, 2]);
+        let kernel = Tensor::from_slice(&[1.0f32, 0.0, 0.0, 1.0]).reshape([2, 2]);
+        model.set_weights(&[("dense.kernel", kernel)]).unwrap();
+        let images = [5.0f32, 0.0, 1.0, 0.0, 0.0, 3.0, 0.0, 4.0];
+        let images = Tensor::from_slice(&images).reshape([4, 1, 2]);
+        (model, (images, Tensor::from_slice(&[0i64, 1, 1, 0])))
+    }
+
+    fn refused(result: Result<Figure>) -> String {
+        result
+            .map(|figure| figure.to_string())
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn gallery_shows_images_over_their_classes() {
+        let (_, (images, labels)) = net();
+        let figure = gallery(&images, &labels).unwrap().names(["Кот", "Пёс"]);
+        let scene = figure.scene();
+        assert_eq!(scene.pictures.len(), 4);
+        // One scale for all: 5 is white, 1 is a fifth of it.
+        assert_eq!(scene.pictures[0].cells, [[255; 3], [0; 3]]);
+        assert_eq!(scene.pictures[1].cells, [[51; 3], [0; 3]]);
+        let texts = scene.texts();
+        let count = |name| texts.iter().filter(|text| **text == name).count();
+        assert_eq!((count("Кот"), count("Пёс")), (2, 2), "{texts:?}");
+    }
+
+    #[test]
+    fn colour_images_are_shown_in_colour() {
+        let image = Tensor::from_slice(&[255u8, 0, 0]).reshape([1, 3, 1, 1]);
+        let figure = gallery(&image, &Tensor::from_slice(&[0i64])).unwrap();
+        assert_eq!(figure.scene().pictures[0].cells, [[255, 0, 0]]);
+    }
+
+    #[test]
+    fn a_long_gallery_ends_at_sixty() {
+        let images = Tensor::zeros([61, 4, 4], (Kind::Uint8, Device::Cpu));
+        let labels = Tensor::zeros([61], (Kind::Int64, Device::Cpu));
+        let figure = gallery(&images, &labels).unwrap();
+        assert_eq!(figure.scene().pictures.len(), 60);
+        let title = texts::figure_gallery(60, 61);
+        assert!(figure.scene().texts().contains(&title.as_str()));
+    }
+
+    #[test]
+    fn right_and_wrong_answers_are_marked() {
+        let (model, (images, labels)) = net();
+        let figure = gallery_of_answers(&model, &images, &labels).unwrap();
+        let figure = figure.names(["Кот", "Пёс"]);
+        let texts = figure.scene().texts();
+        let with = |mark: char| texts.iter().filter(|text| text.starts_with(mark)).count();
+        assert_eq!((with('✓'), with('✗')), (2, 2), "{texts:?}");
+        assert!(
+            texts.contains(&texts::figure_in_truth("Пёс").as_str()),
+            "{texts:?}"
+        );
+    }
+
+    #[test]
+    fn mistakes_begin_with_the_surest() {
+        let (model, test) = net();
+        let figure = mistakes(&model, &test, 10).unwrap();
+        let scene = figure.scene();
+        assert_eq!(scene.pictures.len(), 2);
+        // The fourth image is taken for a 1 with the probability σ(4), the second for a 0 with σ(1).
+        let texts = scene.texts();
+        let order: Vec<_> = texts.iter().filter(|text| text.starts_with('✗')).collect();
+        assert_eq!(order, [&"✗ 1 98 %", &"✗ 0 73 %"]);
+        assert!(
+            texts.contains(&texts::figure_image(3).as_str()),
+            "{texts:?}"
+        );
+        let one = mistakes(&model, (&test.0, &test.1), 1).unwrap();
+        assert_eq!(one.scene().pictures.len(), 1);
+    }
+
+    #[test]
+    fn a_net_without_mistakes_has_an_empty_figure() {
+        let (model, (images, _)) = net();
+        let labels = Tensor::from_slice(&[0i64, 0, 1, 1]);
+        let figure = mistakes(&model, (&images, &labels), 5).unwrap();
+        let note = texts::figure_mistakes_note(0, 4);
+        assert!(figure.scene().texts().contains(&note.as_str()));
+        assert!(figure.png().is_ok());
+    }
+
+    #[test]
+    fn confusion_matrix_counts() {
+        let (model, test) = net();
+        let figure = confusion_matrix(&model, &test).unwrap();
+        let texts = figure.scene().texts();
+        assert_eq!(
+            texts.iter().filter(|text| **text == "50.0 %").count(),
+            2,
+            "{texts:?}"
+        );
+        let note = texts::figure_confusion_note(2, 4, "50.0");
+        assert!(texts.contains(&note.as_str()), "{texts:?}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let (model, (images, labels)) = net();
+        let said = refused(gallery(&images, &labels.narrow(0, 0, 3)));
+        assert_eq!(said, texts::counts_differ(4, 3));
+        let said = refused(gallery(&images, &labels.to_kind(Kind::Float)));
+        assert_eq!(said, texts::label_kind("Float"));
+        let said = refused(gallery(&images, &(&labels - 1)));
+        assert_eq!(said, texts::figure_negative_label(-1, 0));
+        let said = refused(gallery(&images.reshape([4, 2]), &labels));
+        assert_eq!(said, texts::figure_images_shape("[4, 2]"));
+        let none = (images.narrow(0, 0, 0), labels.narrow(0, 0, 0));
+        assert_eq!(refused(gallery(&none.0, &none.1)), texts::no_images());
+        let said = refused(mistakes(&model, (&images, &labels), 0));
+        assert_eq!(said, texts::figure_how_many(0));
+    }
+
+    #[test]
+    fn near_certainty_is_not_called_certain() {
+        for (share, text) in [(0.5, "50"), (0.984, "98"), (0.99996, "99.9"), (1.0, "100")] {
+            assert_eq!(percent(share), text);
+        }
     }
 }

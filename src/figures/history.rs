@@ -316,3 +316,124 @@ fn mark_best(scene: &mut Scene, area: &Area, lines: &[Line], best: Best) {
     let text = texts::figure_best(epoch, number);
     scene.text(at, Anchor::End, look::SMALL, look::GREY, text);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn curves(epochs: usize) -> Curves {
+        let of = |f: fn(f64) -> f64| (0..epochs).map(|i| f(i as f64)).collect();
+        Curves {
+            name: "64".into(),
+            first_epoch: 1,
+            loss: of(|i| 0.5 / (1.0 + i)),
+            accuracy: of(|i| 0.9 + 0.005 * i),
+            validation_loss: of(|i| 0.4 + (i - 2.0).abs() / 10.0),
+            validation_accuracy: of(|i| 0.92 - (i - 3.0).abs() / 100.0),
+        }
+    }
+
+    #[test]
+    fn epochs_are_whole_ticks() {
+        let figure = draw(&[curves(5)], 0);
+        let texts = figure.scene().texts();
+        for epoch in 1..=5 {
+            let epoch = epoch.to_string();
+            let found = texts.iter().filter(|text| **text == epoch).count();
+            assert_eq!(found, 2, "{epoch} stands under both charts: {texts:?}");
+        }
+        assert!(!texts.contains(&"1.5"), "{texts:?}");
+    }
+
+    #[test]
+    fn the_best_epoch_is_the_validations() {
+        let figure = draw(&[curves(5)], 0);
+        let texts = figure.scene().texts();
+        let loss = texts::figure_best(3, "0.400");
+        let accuracy = texts::figure_best(4, "0.920");
+        assert!(texts.contains(&loss.as_str()), "{texts:?}");
+        assert!(texts.contains(&accuracy.as_str()), "{texts:?}");
+    }
+
+    #[test]
+    fn without_validation_the_trainings_best_is_marked() {
+        let alone = Curves {
+            validation_loss: Vec::new(),
+            validation_accuracy: Vec::new(),
+            ..curves(5)
+        };
+        let figure = draw(&[alone], 0);
+        let texts = figure.scene().texts();
+        assert!(
+            texts.contains(&texts::figure_best(5, "0.100").as_str()),
+            "{texts:?}"
+        );
+        assert!(
+            !texts.contains(&texts::figure_validation().as_str()),
+            "{texts:?}"
+        );
+    }
+
+    #[test]
+    fn several_trainings_are_told_apart_by_name_and_colour() {
+        let second = Curves {
+            name: "16".into(),
+            ..curves(8)
+        };
+        let figure = draw(&[curves(5), second], 0);
+        let texts = figure.scene().texts();
+        assert!(texts.contains(&"64") && texts.contains(&"16"), "{texts:?}");
+        let pixels = figure.scene().pixels().unwrap();
+        for RGBColor(r, g, b) in &look::SERIES[..2] {
+            let wanted = [*r, *g, *b];
+            assert!(
+                pixels.chunks_exact(3).any(|pixel| pixel == wanted),
+                "{wanted:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_growing_chart_keeps_its_size_and_its_ticks() {
+        let first = draw(&[curves(1)], 20);
+        let last = draw(&[curves(20)], 20);
+        assert_eq!(first.size(), last.size());
+        assert!(first.scene().texts().contains(&"20"));
+    }
+
+    #[test]
+    fn twenty_epochs_fit_on_the_screen() {
+        let (width, height) = draw(&[curves(20)], 0).size();
+        assert!(width <= 960 && height <= 400, "{width} × {height}");
+    }
+
+    #[test]
+    fn odd_histories_are_drawn() {
+        let broken = Curves {
+            loss: vec![f64::NAN, f64::INFINITY, 0.3],
+            validation_loss: vec![f64::NAN, 0.2, f64::NAN],
+            ..curves(3)
+        };
+        let equal = Curves {
+            loss: vec![0.5; 4],
+            accuracy: vec![1.0; 4],
+            ..curves(4)
+        };
+        let late = Curves {
+            first_epoch: 6,
+            ..curves(3)
+        };
+        for curves in [
+            broken,
+            equal,
+            late,
+            curves(1),
+            curves(300),
+            Curves::default(),
+        ] {
+            let figure = draw(&[curves], 0);
+            assert!(figure.png().is_ok() && figure.svg().is_ok());
+        }
+        assert!(draw(&[], 0).png().is_ok());
+    }
+}

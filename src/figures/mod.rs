@@ -3,13 +3,16 @@
 mod activation_grid;
 mod axis;
 mod chart;
-#[expect(dead_code, reason = "the comparison of variants will draw it")]
-mod comparison;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the comparison of variants will draw it")
+)]
+pub(crate) mod comparison;
 mod confusion;
 mod figure;
 mod filters;
 mod gallery;
-mod history;
+pub(crate) mod history;
 mod scene;
 mod tiles;
 

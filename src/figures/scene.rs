@@ -224,6 +224,16 @@ impl Scene {
         self.disc(center, radius - 1.5, look::PAPER);
     }
 
+    /// What is written on the paper.
+    #[cfg(test)]
+    pub(crate) fn texts(&self) -> Vec<&str> {
+        let texts = self.marks.iter().filter_map(|mark| match mark {
+            Mark::Text { text, .. } => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect()
+    }
+
     /// The finished picture's pixels, RGB, row by row.
     pub(crate) fn pixels(&self) -> Result<Vec<u8>> {
         let (width, height) = (self.width as usize, self.height as usize);
@@ -511,4 +521,191 @@ fn cut(points: &[(f64, f64)], dash: f64, gap: f64) -> Vec<Vec<(f64, f64)>> {
         dashes.push(current);
     }
     dashes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The colour of a finished pixel.
+    fn pixel(scene: &Scene, x: usize, y: usize) -> [u8; 3] {
+        let pixels = scene.pixels().unwrap();
+        let at = (y * scene.width as usize + x) * 3;
+        [pixels[at], pixels[at + 1], pixels[at + 2]]
+    }
+
+    /// A small paper with one text on it.
+    fn written(text: &str) -> Scene {
+        let mut scene = Scene::new(60.0, 40.0);
+        scene.text((10.0, 30.0), Anchor::Start, 20.0, look::INK, text);
+        scene
+    }
+
+    #[test]
+    fn paper_is_opaque_and_of_the_size() {
+        let scene = Scene::new(30.0, 19.5);
+        assert_eq!(scene.pixels().unwrap(), vec![255; 30 * 20 * 3]);
+    }
+
+    #[test]
+    fn cells_are_sharp_blocks_of_their_very_colour() {
+        let mut scene = Scene::new(20.0, 20.0);
+        let cells = vec![[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]];
+        scene.pictures.push(Picture {
+            at: (5, 6),
+            size: (10, 8),
+            columns: 2,
+            rows: 2,
+            cells,
+        });
+        for (x, y, color) in [
+            (5, 6, [1, 2, 3]),
+            (9, 9, [1, 2, 3]),
+            (10, 6, [4, 5, 6]),
+            (14, 9, [4, 5, 6]),
+            (9, 10, [7, 8, 9]),
+            (14, 13, [10, 11, 12]),
+            (4, 6, [255; 3]),
+            (15, 13, [255; 3]),
+            (14, 14, [255; 3]),
+        ] {
+            assert_eq!(pixel(&scene, x, y), color, "{x}, {y}");
+        }
+    }
+
+    #[test]
+    fn cells_that_do_not_divide_the_size_differ_by_a_pixel_at_most() {
+        let picture = Picture {
+            at: (0, 0),
+            size: (10, 1),
+            columns: 3,
+            rows: 1,
+            cells: vec![[0; 3], [1; 3], [2; 3]],
+        };
+        let reds: Vec<u8> = picture.pixels().chunks(3).map(|pixel| pixel[0]).collect();
+        assert_eq!(reds, [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]);
+    }
+
+    #[test]
+    fn every_russian_letter_has_its_own_shape() {
+        // U+E000 is in no font: it is drawn as the box for what is missing.
+        let mut seen = vec![("missing", written("\u{e000}").pixels().unwrap())];
+        assert!(
+            seen[0].1.iter().any(|&value| value != 255),
+            "the box is drawn"
+        );
+        let letters = "БбГгДдЁёЖжЗзИиЙйКкЛлмнПптУфЦцЧчШшЩщЪъЫыЬьЭэЮюЯя№×✓✗…−";
+        for (at, letter) in letters.char_indices() {
+            let name = &letters[at..at + letter.len_utf8()];
+            let pixels = written(name).pixels().unwrap();
+            if let Some((other, _)) = seen.iter().find(|(_, other)| *other == pixels) {
+                panic!("{name} looks like {other}");
+            }
+            seen.push((name, pixels));
+        }
+    }
+
+    #[test]
+    fn text_stands_on_its_baseline() {
+        let scene = written("Н");
+        let ink = |y: usize| (0..60).any(|x| pixel(&scene, x, y)[0] < 128);
+        assert!(ink(29), "the last row above the baseline");
+        assert!(!ink(30), "the row under the baseline");
+        // A capital of DejaVu Sans is 0.73 em high.
+        assert!(ink(17) && !ink(14));
+    }
+
+    #[test]
+    fn text_is_as_wide_as_it_is_measured() {
+        let width = text_width("Ширина", 20.0, false);
+        let mut scene = Scene::new(120.0, 40.0);
+        scene.text((110.0, 30.0), Anchor::End, 20.0, look::INK, "Ширина");
+        let ink = |x: usize| (0..40).any(|y| pixel(&scene, x, y)[0] < 128);
+        let first = (0..120).find(|x| ink(*x)).unwrap() as f64;
+        assert!((110.0 - width - first).abs() < 3.0, "{width} {first}");
+        assert!(!ink(111));
+    }
+
+    #[test]
+    fn long_text_is_cut() {
+        assert_eq!(fitted("коротко", 12.0, false, 200.0), "коротко");
+        let cut = fitted("очень длинное имя варианта", 12.0, false, 80.0);
+        assert!(
+            cut.ends_with('…') && text_width(&cut, 12.0, false) <= 80.0,
+            "{cut}"
+        );
+        assert_eq!(fitted("что угодно", 12.0, false, 1.0), "…");
+    }
+
+    #[test]
+    fn a_slanted_line_is_as_thick_as_a_straight_one() {
+        let ink = |to: (f64, f64)| {
+            let mut scene = Scene::new(100.0, 100.0);
+            scene.line(vec![(10.0, 10.0), to], 2.0, RGBColor(0, 0, 0));
+            let pixels = scene.pixels().unwrap();
+            let ink: f64 = pixels
+                .iter()
+                .map(|value| 1.0 - f64::from(*value) / 255.0)
+                .sum();
+            ink / 3.0 / (to.0 - 10.0f64).hypot(to.1 - 10.0)
+        };
+        for to in [(90.0, 90.0), (90.0, 30.0), (20.0, 90.0), (90.0, 12.0)] {
+            assert!((ink(to) - 2.0).abs() < 0.25, "{to:?}: {}", ink(to));
+        }
+    }
+
+    #[test]
+    fn dashes_have_their_lengths() {
+        let dashes = cut(&[(0.0, 0.0), (0.0, 12.0), (0.0, 30.0)], 6.0, 4.0);
+        let ends: Vec<_> = dashes
+            .iter()
+            .map(|dash| (dash[0].1, dash[dash.len() - 1].1))
+            .collect();
+        assert_eq!(ends, [(0.0, 6.0), (10.0, 16.0), (20.0, 26.0)]);
+        assert!(cut(&[], 6.0, 4.0).is_empty());
+        assert!(cut(&[(1.0, 1.0)], 6.0, 4.0).is_empty());
+    }
+
+    #[test]
+    fn png_holds_the_pixels() {
+        let mut scene = written("Ж");
+        scene.disc((40.0, 20.0), 8.0, look::SERIES[1]);
+        let file = scene.png().unwrap();
+        let mut reader = png::Decoder::new(file.as_slice()).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        assert_eq!((info.width, info.height), (60, 40));
+        assert_eq!(pixels, scene.pixels().unwrap());
+    }
+
+    #[test]
+    fn svg_has_text_as_text_and_pictures_as_png() {
+        let mut scene = written("Потери < 1 & больше");
+        scene.pictures.push(Picture {
+            at: (3, 4),
+            size: (6, 6),
+            columns: 1,
+            rows: 1,
+            cells: vec![[9, 8, 7]],
+        });
+        let svg = scene.svg().unwrap();
+        assert!(
+            svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"),
+            "{svg}"
+        );
+        assert!(svg.contains("Потери &lt; 1 &amp; больше"), "{svg}");
+        assert!(
+            svg.contains("<image x=\"3\" y=\"4\" width=\"6\" height=\"6\""),
+            "{svg}"
+        );
+        let (_, data) = svg.split_once("data:image/png;base64,").unwrap();
+        let (data, _) = data.split_once('"').unwrap();
+        let file = base64::engine::general_purpose::STANDARD
+            .decode(data)
+            .unwrap();
+        let mut reader = png::Decoder::new(file.as_slice()).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size()];
+        reader.next_frame(&mut pixels).unwrap();
+        assert_eq!(pixels, [9, 8, 7].repeat(36));
+    }
 }

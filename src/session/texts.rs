@@ -583,6 +583,10 @@ texts! {
         en: "there is no image {index}: they are numbered from 0 to {last}",
         ru: "изображения {index} нет: их номера — от 0 до {last}",
     }
+    figure_grid_too_large(most) {
+        en: "a grid has room for {most} images and {most} layers: draw several grids",
+        ru: "в одной сетке помещается изображений: {most}, слоёв: {most}; нарисуйте несколько сеток",
+    }
     figure_no_such_filter(place, filter, last) {
         en: "{place} has no filter {filter}: its filters are numbered from 0 to {last}",
         ru: "{place}: фильтра {filter} нет, номера фильтров — от 0 до {last}",
@@ -672,7 +676,7 @@ texts! {
         ru: "сравнивать нечего: дайте хотя бы одну историю с именем",
     }
     figure_activations(images, layers) {
-        en: "activations, {images} images × {layers} layers",
+        en: "activations, images: {images}, layers: {layers}",
         ru: "активации, изображений: {images}, слоёв: {layers}",
     }
     figure_history(epochs) {

@@ -1,0 +1,1136 @@
+//! Whatever the network and the disk do: an error of one line within the limits, or the right data; never a wrong file
+//! in the cache, and the next call goes on.
+
+mod made;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use made::{
+    FILES, Notes, assert_right, contents, declaration, gzip, names, places, whole_cache, words,
+};
+use svertka::datasets::{self, Dataset, Declaration, Limits, Places};
+
+/// What the server does with a request for a file.
+#[derive(Clone, Debug)]
+enum Mode {
+    /// Serves it; a range too.
+    Good,
+    /// Serves it in pieces with pauses, 64 in all; a range too.
+    Slow(Duration),
+    /// Serves the whole file, whatever range is asked for.
+    NoRanges,
+    /// Serves it without saying how long it is.
+    NoLength,
+    /// Serves half of what is asked for, then closes with a reset; a range too.
+    ResetHalfway,
+    /// The same, but always from the beginning.
+    AlwaysReset,
+    /// Answers with this status and no more.
+    Status(u16),
+    /// Sends on to the good file.
+    Redirect,
+    /// Sends on to itself.
+    RedirectLoop,
+    /// Says nothing.
+    Silent,
+    /// Half of the file, then nothing.
+    Stall,
+    /// A byte every 20 ms.
+    Trickle,
+    /// This body, whatever is asked for.
+    Body(Vec<u8>),
+    /// This head, then bytes without end.
+    Endless(&'static str),
+}
+
+/// The tests' own mirror on loopback.
+struct Server {
+    address: String,
+    mode: Arc<Mutex<Mode>>,
+    /// Where each request for a file wanted it from.
+    starts: Arc<Mutex<Vec<usize>>>,
+    closing: Arc<AtomicBool>,
+}
+
+impl Server {
+    fn new(mode: Mode) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = Self {
+            address: listener.local_addr().unwrap().to_string(),
+            mode: Arc::new(Mutex::new(mode)),
+            starts: Arc::default(),
+            closing: Arc::default(),
+        };
+        let files: HashMap<String, Vec<u8>> = FILES
+            .iter()
+            .zip(contents())
+            .map(|(name, content)| (format!("/{name}.gz"), gzip(&content)))
+            .collect();
+        let files = Arc::new(files);
+        let (mode, starts) = (server.mode.clone(), server.starts.clone());
+        let closing = server.closing.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if closing.load(Ordering::Relaxed) {
+                    break;
+                }
+                let (files, mode) = (files.clone(), mode.clone());
+                let (starts, closing) = (starts.clone(), closing.clone());
+                // A client that hangs up is nothing to tell.
+                thread::spawn(move || answer(stream?, &files, &mode, &starts, &closing));
+            }
+        });
+        server
+    }
+
+    fn mirror(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    fn set(&self, mode: Mode) {
+        *self.mode.lock().unwrap() = mode;
+    }
+
+    fn count(&self) -> usize {
+        self.starts.lock().unwrap().len()
+    }
+
+    fn starts(&self) -> Vec<usize> {
+        self.starts.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.closing.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect(&self.address);
+    }
+}
+
+fn answer(
+    mut stream: TcpStream,
+    files: &HashMap<String, Vec<u8>>,
+    mode: &Mutex<Mode>,
+    starts: &Mutex<Vec<usize>>,
+    closing: &AtomicBool,
+) -> std::io::Result<()> {
+    // All but its last byte, which makes the difference between an end and a reset.
+    let mut request = Vec::new();
+    let mut byte = [0];
+    while !request.ends_with(b"\r\n\r") {
+        if stream.read(&mut byte)? == 0 || byte[0] > 127 {
+            return Ok(());
+        }
+        request.push(byte[0]);
+    }
+    let mut mode = mode.lock().unwrap().clone();
+    let reset = matches!(mode, Mode::ResetHalfway | Mode::AlwaysReset);
+    if !reset {
+        stream.read_exact(&mut byte)?;
+    }
+    let request = String::from_utf8_lossy(&request);
+    let lines: Vec<&str> = request.lines().map(str::trim).collect();
+    let path = lines[0].split(' ').nth(1).unwrap_or_default().to_string();
+    let from = lines
+        .iter()
+        .find_map(|line| {
+            line.to_lowercase()
+                .strip_prefix("range: bytes=")?
+                .strip_suffix('-')?
+                .parse()
+                .ok()
+        })
+        .unwrap_or(0);
+    starts.lock().unwrap().push(from);
+    if path.starts_with("/moved/") {
+        mode = Mode::Good;
+    }
+    let name = path.trim_start_matches("/moved");
+    let Some(file) = files.get(name) else {
+        return stream.write_all(
+            b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        );
+    };
+    let ranged = matches!(mode, Mode::Good | Mode::Slow(_) | Mode::ResetHalfway);
+    if ranged && from > 0 && from >= file.len() {
+        return stream.write_all(
+            b"HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        );
+    }
+    let from = if ranged { from } else { 0 };
+    let body = &file[from..];
+    let head = |length: usize| {
+        let status = if from > 0 {
+            format!(
+                "206 Partial Content\r\nContent-Range: bytes {from}-{}/{}",
+                file.len() - 1,
+                file.len()
+            )
+        } else {
+            "200 OK".to_string()
+        };
+        format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n")
+    };
+    let wait = |limit: Duration| {
+        let start = Instant::now();
+        while start.elapsed() < limit && !closing.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(10));
+        }
+    };
+    const LONG: Duration = Duration::from_secs(30);
+    match mode {
+        Mode::Good | Mode::NoRanges => {
+            stream.write_all(head(body.len()).as_bytes())?;
+            stream.write_all(body)?;
+        }
+        Mode::NoLength => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
+            stream.write_all(body)?;
+        }
+        Mode::Slow(pause) => {
+            stream.write_all(head(body.len()).as_bytes())?;
+            for piece in body.chunks(file.len().div_ceil(64)) {
+                stream.write_all(piece)?;
+                thread::sleep(pause);
+            }
+        }
+        Mode::ResetHalfway | Mode::AlwaysReset => {
+            stream.write_all(head(body.len()).as_bytes())?;
+            stream.write_all(&body[..body.len().div_ceil(2)])?;
+            // Let it arrive; what still lies in the receive buffer then turns the closing into a reset.
+            wait(Duration::from_millis(100));
+            return Ok(());
+        }
+        Mode::Status(status) => {
+            let head = format!(
+                "HTTP/1.1 {status} Fault\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes())?;
+        }
+        Mode::Redirect | Mode::RedirectLoop => {
+            let moved = if matches!(mode, Mode::Redirect) {
+                "/moved"
+            } else {
+                ""
+            };
+            let head = format!(
+                "HTTP/1.1 302 Found\r\nLocation: {moved}{path}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes())?;
+        }
+        Mode::Silent => wait(LONG),
+        Mode::Stall => {
+            stream.write_all(head(body.len()).as_bytes())?;
+            stream.write_all(&body[..body.len() / 2])?;
+            wait(LONG);
+        }
+        Mode::Trickle => {
+            stream.write_all(head(body.len()).as_bytes())?;
+            for byte in body.chunks(1) {
+                stream.write_all(byte)?;
+                wait(Duration::from_millis(20));
+                if closing.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        }
+        Mode::Body(body) => {
+            stream.write_all(head(body.len()).as_bytes())?;
+            stream.write_all(&body)?;
+        }
+        Mode::Endless(head) => {
+            stream.write_all(head.as_bytes())?;
+            loop {
+                stream.write_all(&[0; 65536])?;
+            }
+        }
+    }
+    stream.shutdown(Shutdown::Both)
+}
+
+/// Short, so that a fault shows soon, and long enough for a loaded machine.
+const SHORT: Limits = Limits {
+    connect: Duration::from_secs(2),
+    stall: Duration::from_secs(1),
+    slowest: 2_000,
+    total: Duration::from_secs(8),
+};
+
+fn load(mirrors: &[String], places: &Places) -> (svertka::Result<Dataset>, Notes) {
+    let mut notes = Notes::default();
+    let outcome = datasets::load(&declaration(mirrors), None, places, &mut notes);
+    (outcome, notes)
+}
+
+/// What is said of the only mirror, without its address and what stands around it.
+fn complaint(outcome: svertka::Result<Dataset>, host: &str) -> String {
+    let message = outcome.unwrap_err().to_string();
+    assert!(!message.contains('\n'), "{message}");
+    let start = message
+        .find(&format!("{host}: "))
+        .unwrap_or_else(|| panic!("{message}"));
+    let rest = &message[start + host.len() + 2..];
+    let end = rest
+        .find(words(
+            ". Try again when the network works",
+            ". Повторите, когда сеть заработает",
+        ))
+        .unwrap_or_else(|| panic!("{message}"));
+    rest[..end].to_string()
+}
+
+/// The server does that, and the words are these; then it does its work and a second call succeeds.
+fn fault(mode: Mode, english: &str, russian: &str) {
+    let server = Server::new(mode.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let mut places = places(folder.path());
+    places.limits = SHORT;
+    let start = Instant::now();
+    let (outcome, _) = load(&[server.mirror()], &places);
+    assert_eq!(
+        complaint(outcome, &server.address),
+        words(english, russian),
+        "{mode:?}"
+    );
+    let slack = Duration::from_secs(4);
+    assert!(
+        start.elapsed() < SHORT.total + slack,
+        "{mode:?} took {:?}",
+        start.elapsed()
+    );
+    let cache = folder.path().join("cache/noise");
+    for name in names(&cache) {
+        assert!(
+            name == ".lock" || name.ends_with(".part"),
+            "{mode:?} left {name}"
+        );
+    }
+    server.set(Mode::Good);
+    places.limits = Limits::default();
+    let (outcome, _) = load(&[server.mirror()], &places);
+    assert_right(&outcome.unwrap());
+    assert_eq!(names(&cache), whole_cache(), "{mode:?}");
+}
+
+/// Bytes of the first file, as the declaration has it and as the server packs it.
+fn first() -> (Vec<u8>, Vec<u8>) {
+    let [content, ..] = contents();
+    let packed = gzip(&content);
+    (content, packed)
+}
+
+#[test]
+fn a_download_is_checked_kept_and_not_repeated() {
+    let server = Server::new(Mode::Good);
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    let (outcome, notes) = load(&[server.mirror()], &places);
+    let dataset = outcome.unwrap();
+    assert_right(&dataset);
+    assert_eq!(dataset.origins, std::slice::from_ref(&server.address));
+    let asking = words("Noise: asking {host}.", "Noise: запрос к {host}.");
+    assert_eq!(notes.lines, [asking.replace("{host}", &server.address)]);
+    assert!(notes.most > 200_000);
+    let cache = folder.path().join("cache/noise");
+    assert_eq!(names(&cache), whole_cache());
+    for (name, content) in FILES.iter().zip(contents()) {
+        assert!(fs::read(cache.join(name)).unwrap() == content, "{name}");
+    }
+    let (outcome, notes) = load(&[server.mirror()], &places);
+    assert_eq!(outcome.unwrap().origins, [cache.display().to_string()]);
+    assert!(notes.lines.is_empty());
+    assert_eq!(server.count(), 4, "the second load asked nobody");
+}
+
+#[test]
+fn a_bad_file_in_the_cache_is_fetched_again() {
+    let server = Server::new(Mode::Good);
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    load(&[server.mirror()], &places).0.unwrap();
+    let bad = folder.path().join("cache/noise").join(FILES[2]);
+    fs::write(&bad, b"half a fi").unwrap();
+    let (outcome, notes) = load(&[server.mirror()], &places);
+    assert_right(&outcome.unwrap());
+    let sentence = words(
+        "The file {path} in the cache is bad: it is neither gzip nor IDX (78416 bytes were expected inside). It is \
+         fetched again.",
+        "Файл {path} в кэше испорчен: это не gzip и не IDX (внутри ожидалось байт: 78416). Он будет загружен заново.",
+    );
+    assert_eq!(
+        notes.lines[0],
+        sentence.replace("{path}", &bad.display().to_string())
+    );
+    assert_eq!(server.count(), 5);
+    let (_, notes) = load(&[server.mirror()], &places);
+    assert!(notes.lines.is_empty(), "{:?}", notes.lines);
+}
+
+#[test]
+fn statuses() {
+    fault(Mode::Status(404), "it answered 404", "ответ 404");
+    fault(Mode::Status(500), "it answered 500", "ответ 500");
+    fault(Mode::Status(206), "it answered 206", "ответ 206");
+}
+
+#[test]
+fn a_redirect_is_followed_and_a_loop_is_not() {
+    let server = Server::new(Mode::Redirect);
+    let folder = tempfile::tempdir().unwrap();
+    let (outcome, _) = load(&[server.mirror()], &places(folder.path()));
+    assert_right(&outcome.unwrap());
+    fault(
+        Mode::RedirectLoop,
+        "it sends on from address to address without end",
+        "перенаправляет без конца",
+    );
+}
+
+#[test]
+fn a_silent_server() {
+    fault(
+        Mode::Silent,
+        "nothing came for 1 s",
+        "ничего не пришло за 1 с",
+    );
+}
+
+#[test]
+fn a_stall() {
+    fault(
+        Mode::Stall,
+        "nothing came for 1 s",
+        "ничего не пришло за 1 с",
+    );
+}
+
+#[test]
+fn a_trickle() {
+    fault(
+        Mode::Trickle,
+        "it is slower than 2000 bytes a second",
+        "медленнее, чем 2000 байт в секунду",
+    );
+}
+
+#[test]
+fn a_download_that_takes_too_long() {
+    let server = Server::new(Mode::Slow(Duration::from_millis(100)));
+    let folder = tempfile::tempdir().unwrap();
+    let mut places = places(folder.path());
+    places.limits.total = Duration::from_secs(2);
+    let start = Instant::now();
+    let (outcome, _) = load(&[server.mirror()], &places);
+    assert_eq!(
+        complaint(outcome, &server.address),
+        words("it took longer than 2 s", "не уложились в 2 с")
+    );
+    assert!(start.elapsed() < Duration::from_secs(5));
+    // What came until then was not in vain.
+    server.set(Mode::Good);
+    let before = server.count();
+    assert_right(&load(&[server.mirror()], &places).0.unwrap());
+    assert!(server.starts()[before] > 10_000, "{:?}", server.starts());
+}
+
+#[test]
+fn a_reset_in_the_middle() {
+    let half = first().1.len().div_ceil(2);
+    fault(
+        Mode::AlwaysReset,
+        &format!("the connection broke off after {half} bytes"),
+        &format!("соединение оборвалось, получено байт: {half}"),
+    );
+}
+
+#[test]
+fn what_broke_off_is_continued() {
+    let server = Server::new(Mode::ResetHalfway);
+    let folder = tempfile::tempdir().unwrap();
+    let mut places = places(folder.path());
+    places.limits = SHORT;
+    // Each attempt brings half of the rest: after the first and four continuations 1/32 is missing.
+    let (outcome, _) = load(&[server.mirror()], &places);
+    assert!(outcome.is_err());
+    let length = first().1.len();
+    let starts = server.starts();
+    assert_eq!(starts.len(), 5, "{starts:?}");
+    assert_eq!(starts[..2], [0, length.div_ceil(2)]);
+    // The next call goes on where the last stopped.
+    server.set(Mode::Good);
+    assert_right(&load(&[server.mirror()], &places).0.unwrap());
+    assert!(
+        server.starts()[5] > length * 15 / 16,
+        "{:?}",
+        server.starts()
+    );
+    assert_eq!(names(&folder.path().join("cache/noise")), whole_cache());
+}
+
+#[test]
+fn a_server_without_ranges_or_lengths_will_do() {
+    for mode in [Mode::NoRanges, Mode::NoLength] {
+        let server = Server::new(Mode::AlwaysReset);
+        let folder = tempfile::tempdir().unwrap();
+        let places = places(folder.path());
+        load(&[server.mirror()], &places).0.unwrap_err();
+        server.set(mode);
+        assert_right(&load(&[server.mirror()], &places).0.unwrap());
+    }
+}
+
+#[test]
+fn a_beginning_of_something_else_is_thrown_away() {
+    let server = Server::new(Mode::AlwaysReset);
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    load(&[server.mirror()], &places).0.unwrap_err();
+    let cache = folder.path().join("cache/noise");
+    let part = names(&cache)
+        .into_iter()
+        .find(|name| name.ends_with(".part"))
+        .unwrap();
+    let part = cache.join(part);
+    let length = first().1.len();
+    server.set(Mode::Good);
+    for wrong in [
+        vec![7; 1000],
+        vec![7; length],
+        vec![7; length + 1],
+        vec![7; 3 * length],
+    ] {
+        fs::write(&part, wrong).unwrap();
+        assert_right(&load(&[server.mirror()], &places).0.unwrap());
+        assert_eq!(names(&cache), whole_cache());
+        fs::remove_file(cache.join(FILES[0])).unwrap();
+    }
+    // All of it came, and the process died before it was unpacked.
+    fs::write(&part, first().1).unwrap();
+    let before = server.count();
+    assert_right(&load(&[server.mirror()], &places).0.unwrap());
+    assert_eq!(server.starts()[before..], [length]);
+}
+
+#[test]
+fn too_short() {
+    let (content, packed) = first();
+    fault(
+        Mode::Body(packed[..packed.len() - 100].to_vec()),
+        "its gzip data end too early",
+        "данные gzip обрываются",
+    );
+    fault(
+        Mode::Body(gzip(&content[..1000])),
+        "it holds 1000 bytes instead of 235216",
+        "внутри байт: 1000 вместо 235216",
+    );
+    fault(
+        Mode::Body(Vec::new()),
+        "it is neither gzip nor IDX (235216 bytes were expected inside)",
+        "это не gzip и не IDX (внутри ожидалось байт: 235216)",
+    );
+}
+
+#[test]
+fn too_long() {
+    let (content, packed) = first();
+    fault(
+        Mode::Body(gzip(&[&content[..], b"!"].concat())),
+        "it holds more than the 235216 bytes expected",
+        "внутри больше, чем ожидалось (байт: 235216)",
+    );
+    fault(
+        Mode::Body([&packed[..], b"!"].concat()),
+        "its gzip data are damaged",
+        "данные gzip повреждены",
+    );
+    for head in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 9000000000000\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+    ] {
+        fault(
+            Mode::Endless(head),
+            "it sends more than 239547 bytes",
+            "присылает больше 239547 байт",
+        );
+    }
+}
+
+#[test]
+fn wrong_content() {
+    let (mut content, _) = first();
+    content[5000] ^= 1;
+    fault(
+        Mode::Body(gzip(&content)),
+        "its content is not the right one (SHA-256 differs)",
+        "содержимое не то (SHA-256 не совпадает)",
+    );
+    fault(
+        Mode::Body(b"<html>Please log in</html>".to_vec()),
+        "it is neither gzip nor IDX (235216 bytes were expected inside)",
+        "это не gzip и не IDX (внутри ожидалось байт: 235216)",
+    );
+    fault(
+        Mode::Body([&b"\x1f\x8b\x08\0\0\0\0\0\0\0"[..], &[0xff; 100]].concat()),
+        "its gzip data are damaged",
+        "данные gzip повреждены",
+    );
+}
+
+#[test]
+fn a_gzip_bomb() {
+    let mut bomb = vec![0; 100_000_000];
+    bomb[2] = 8;
+    let bomb = gzip(&bomb);
+    assert!(bomb.len() > 100_000, "too small to be worth the test");
+    let server = Server::new(Mode::Body(bomb));
+    let folder = tempfile::tempdir().unwrap();
+    let (outcome, _) = load(&[server.mirror()], &places(folder.path()));
+    let said = complaint(outcome, &server.address);
+    let possible = [
+        words(
+            "it holds more than the 235216 bytes expected",
+            "внутри больше, чем ожидалось (байт: 235216)",
+        ),
+        words(
+            "it sends more than 239547 bytes",
+            "присылает больше 239547 байт",
+        ),
+    ];
+    assert!(possible.contains(&said.as_str()), "{said}");
+}
+
+#[test]
+fn a_plain_file_under_the_gzip_name_will_do() {
+    // Some servers unpack on the way.
+    let server = Server::new(Mode::Body(first().0));
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    load(&[server.mirror()], &places).0.unwrap_err();
+    let kept = folder.path().join("cache/noise").join(FILES[0]);
+    assert!(fs::read(kept).unwrap() == first().0);
+}
+
+#[test]
+fn no_tls() {
+    let server = Server::new(Mode::Good);
+    let folder = tempfile::tempdir().unwrap();
+    let mut places = places(folder.path());
+    places.limits = SHORT;
+    // The server sees no HTTP and hangs up on what still comes, as a network's filter does.
+    let (outcome, _) = load(&[format!("https://{}/", server.address)], &places);
+    assert_eq!(
+        complaint(outcome, &server.address),
+        words(
+            "the connection broke off after 0 bytes",
+            "соединение оборвалось, получено байт: 0"
+        )
+    );
+    // One that answers in plain HTTP.
+    let (address, answering) = plain_http(1);
+    let (outcome, _) = load(&[format!("https://{address}/")], &places);
+    let said = words("it does not answer in TLS", "отвечает не по TLS");
+    assert_eq!(complaint(outcome, &address), said);
+    answering.join().unwrap();
+}
+
+/// A server that answers in HTTP, whatever language it is spoken to, to so many connections.
+fn plain_http(connections: usize) -> (String, thread::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answering = thread::spawn(move || {
+        for _ in 0..connections {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+            let _ = stream.read(&mut [0; 4096]);
+        }
+    });
+    (address, answering)
+}
+
+#[test]
+fn plain_http_is_for_this_machine_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let (outcome, _) = load(&["http://192.0.2.1/".to_string()], &places(folder.path()));
+    assert_eq!(
+        complaint(outcome, "192.0.2.1"),
+        words("its address is not HTTPS", "адрес не HTTPS")
+    );
+}
+
+#[test]
+fn nobody_there() {
+    let address = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (outcome, _) = load(&[format!("http://{address}/")], &places(folder.path()));
+    assert_eq!(
+        complaint(outcome, &address),
+        words("the connection is refused", "в соединении отказано")
+    );
+}
+
+#[test]
+fn the_next_mirror_is_tried_and_kept_to() {
+    let broken = Server::new(Mode::Status(503));
+    let stalling = Server::new(Mode::Stall);
+    let good = Server::new(Mode::Good);
+    let folder = tempfile::tempdir().unwrap();
+    let mut places = places(folder.path());
+    places.limits = SHORT;
+    let mirrors = [broken.mirror(), stalling.mirror(), good.mirror()];
+    let (outcome, notes) = load(&mirrors, &places);
+    let dataset = outcome.unwrap();
+    assert_right(&dataset);
+    assert_eq!(dataset.origins, std::slice::from_ref(&good.address));
+    assert_eq!(notes.lines.len(), 3, "{:?}", notes.lines);
+    assert_eq!(broken.count(), 1, "not asked for the other files");
+    assert_eq!(good.count(), 4);
+    assert_eq!(names(&folder.path().join("cache/noise")), whole_cache());
+}
+
+#[test]
+fn all_mirrors_are_named_when_none_helps() {
+    let (first, second) = (
+        Server::new(Mode::Status(503)),
+        Server::new(Mode::Status(404)),
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let (outcome, _) = load(&[first.mirror(), second.mirror()], &places(folder.path()));
+    let message = outcome.unwrap_err().to_string();
+    for (server, status) in [(&first, 503), (&second, 404)] {
+        let said = words("it answered", "ответ");
+        let text = format!("; {}: {said} {status}", server.address);
+        assert!(message.contains(&text), "{message}");
+    }
+    assert_eq!(
+        (first.count(), second.count()),
+        (1, 1),
+        "one file is enough to know"
+    );
+}
+
+#[test]
+fn an_interrupt_stops_at_once_and_the_next_call_goes_on() {
+    let server = Server::new(Mode::Stall);
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    let mut notes = Notes {
+        stop_at: Some(1),
+        ..Notes::default()
+    };
+    let start = Instant::now();
+    let outcome = datasets::load(&declaration(&[server.mirror()]), None, &places, &mut notes);
+    assert_eq!(
+        outcome.unwrap_err().to_string(),
+        words(
+            "The download of Noise was stopped. Run the cell again to go on with it.",
+            "Загрузка Noise остановлена. Чтобы продолжить её, выполните ячейку ещё раз.",
+        )
+    );
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        start.elapsed()
+    );
+    server.set(Mode::Good);
+    assert_right(&load(&[server.mirror()], &places).0.unwrap());
+    assert!(server.starts()[1] > 0, "{:?}", server.starts());
+}
+
+#[test]
+fn a_sample_shortens_the_waiting() {
+    // A name server or a firewall that swallows everything: a listener that nobody accepts from, spoken to in TLS.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let places = places(folder.path());
+    made::write(&folder.path().join("cache/noise"), false);
+    let whole = Declaration {
+        folder: "whole",
+        ..declaration(&[format!("https://{address}/")])
+    };
+    let start = Instant::now();
+    let mut notes = Notes::default();
+    let dataset = datasets::load(&whole, Some(&declaration(&[])), &places, &mut notes).unwrap();
+    assert_right(&dataset);
+    assert!(
+        start.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        start.elapsed()
+    );
+    assert!(
+        notes.lines[1].contains(words("no connection within 4 s", "нет соединения за 4 с")),
+        "{:?}",
+        notes.lines
+    );
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_no_obstacle() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "not a folder").unwrap();
+    let later = words(
+        "they are used now and downloaded again next time.",
+        "сейчас они используются, а в следующий раз загрузятся снова.",
+    );
+    let kept = words("The data can't be kept in", "Данные не удаётся сохранить в");
+    let cases = [
+        (Some(file.clone()), format!("{kept} {}/noise (Not a directory): {later}", file.display())),
+        // Not even root makes a folder there.
+        (Some("/proc".into()), format!("{kept} /proc/noise (No such file or directory): {later}")),
+        (
+            None,
+            words(
+                "There is no home folder to keep the data in: they are used now and downloaded again next time. Set \
+                 HOME or XDG_CACHE_HOME to keep them.",
+                "Нет домашней папки, чтобы сохранить данные: сейчас они используются, а в следующий раз загрузятся \
+                 снова. Чтобы сохранять их, задайте HOME или XDG_CACHE_HOME.",
+            )
+            .to_string(),
+        ),
+    ];
+    for (cache, sentence) in cases {
+        let server = Server::new(Mode::Good);
+        let mut places = places(folder.path());
+        places.cache = cache;
+        let (outcome, notes) = load(&[server.mirror()], &places);
+        assert_right(&outcome.unwrap());
+        assert_eq!(notes.lines[1..], [sentence], "said once");
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"not a folder");
+}
+
+// ---- Other processes: this test binary itself, told by the environment what to load.
+
+/// What the children do. Run alone it has nothing to do.
+#[test]
+fn child() {
+    let (Some(mirror), Some(folder)) = (
+        std::env::var_os("TEST_MIRROR"),
+        std::env::var_os("TEST_FOLDER"),
+    ) else {
+        return;
+    };
+    let mut places = places(Path::new(&folder));
+    if std::env::var_os("TEST_SHORT").is_some() {
+        places.limits = SHORT;
+    }
+    let declaration = declaration(&[mirror.into_string().unwrap()]);
+    let outcome = if std::env::var_os("TEST_SESSION").is_some() {
+        datasets::load(
+            &declaration,
+            None,
+            &places,
+            &mut datasets::Session::default(),
+        )
+    } else {
+        let mut notes = Notes::default();
+        let outcome = datasets::load(&declaration, None, &places, &mut notes);
+        for line in &notes.lines {
+            println!("said: {line}");
+        }
+        outcome
+    };
+    match outcome {
+        Ok(dataset) => {
+            assert_right(&dataset);
+            println!("loaded from {}", dataset.origins.join(", "));
+        }
+        Err(error) => println!("error: {error}"),
+    }
+}
+
+fn child_command(mirror: &str, folder: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+        .env("TEST_MIRROR", mirror)
+        .env("TEST_FOLDER", folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
+    command
+}
+
+fn printed(output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_signal_stops_the_download_and_not_the_process() {
+    let server = Server::new(Mode::Stall);
+    for (kernel, bar, line) in [
+        (
+            "1",
+            "\"type\":\"display\"",
+            "\"type\":\"interruptible\",\"value\":true",
+        ),
+        ("", words("Noise: asking", "Noise: запрос"), ""),
+    ] {
+        let before = server.count();
+        let folder = tempfile::tempdir().unwrap();
+        let child = child_command(&server.mirror(), folder.path())
+            .env("TEST_SESSION", "1")
+            .env("SVERTKA_KERNEL", kernel)
+            .spawn()
+            .unwrap();
+        while server.count() == before {
+            thread::sleep(Duration::from_millis(10));
+        }
+        // Half of the file is here soon, then nothing comes for 20 s.
+        thread::sleep(Duration::from_millis(500));
+        let start = Instant::now();
+        let sent = Command::new("bash")
+            .args(["-c", "kill -INT \"$0\"", &child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(sent.success());
+        let text = printed(&child.wait_with_output().unwrap());
+        let said = words(
+            "error: The download of Noise was stopped.",
+            "error: Загрузка Noise остановлена.",
+        );
+        assert!(text.contains(said), "{text}");
+        assert!(text.contains(bar) && text.contains(line), "{text}");
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            start.elapsed()
+        );
+    }
+}
+
+#[test]
+fn two_processes_at_once_download_once() {
+    let server = Server::new(Mode::Slow(Duration::from_millis(10)));
+    let folder = tempfile::tempdir().unwrap();
+    let children: Vec<Child> = (0..3)
+        .map(|_| {
+            child_command(&server.mirror(), folder.path())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for child in children {
+        let text = printed(&child.wait_with_output().unwrap());
+        assert!(text.contains("loaded from"), "{text}");
+    }
+    assert_eq!(server.count(), 4);
+    assert_eq!(names(&folder.path().join("cache/noise")), whole_cache());
+}
+
+#[test]
+fn killed_at_any_moment_the_next_call_works() {
+    // Without a budget of its own, a short one: `SVERTKA_KILLS=200` is the long run.
+    let kills: usize = std::env::var("SVERTKA_KILLS")
+        .ok()
+        .and_then(|kills| kills.parse().ok())
+        .unwrap_or(6);
+    let server = Server::new(Mode::Slow(Duration::from_millis(2)));
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache/noise");
+    // Not a constant: every run meets other moments.
+    let mut state = u64::from(std::process::id()) << 20 | 1;
+    let mut random = move |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    let (mut in_time, mut most_left) = (0, 0);
+    for kill in 0..kills {
+        let before = server.count();
+        let mut child = child_command(&server.mirror(), folder.path())
+            .spawn()
+            .unwrap();
+        // Its start takes longer than the whole download: the moment counts from its first request.
+        while server.count() == before && child.try_wait().unwrap().is_none() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(Duration::from_micros(random(700_000)));
+        child.kill().unwrap();
+        in_time += usize::from(!child.wait().unwrap().success());
+        let left = names(&cache);
+        let temporary = left
+            .iter()
+            .filter(|name| !whole_cache().contains(name))
+            .count();
+        most_left = most_left.max(temporary);
+        assert!(temporary <= 2, "kill {kill} left {left:?}");
+        // Sometimes another kill comes first: what is left must not add up.
+        if random(3) == 0 {
+            continue;
+        }
+        server.set(Mode::Good);
+        let (outcome, _) = load(&[server.mirror()], &places(folder.path()));
+        assert_right(&outcome.unwrap());
+        assert_eq!(names(&cache), whole_cache(), "after kill {kill}");
+        server.set(Mode::Slow(Duration::from_millis(2)));
+        fs::remove_dir_all(&cache).unwrap();
+    }
+    println!(
+        "{kills} kills, {in_time} of them before the end; temporary files left at the most: {most_left}"
+    );
+    assert!(
+        in_time * 3 >= kills,
+        "most came too late: {in_time} of {kills}"
+    );
+}
+
+#[test]
+fn a_full_disk_is_no_obstacle() {
+    let server = Server::new(Mode::Good);
+    let folder = tempfile::tempdir().unwrap();
+    let child = child_command(&server.mirror(), folder.path());
+    // The shell's limit stands in for the disk: no file longer than 100 KiB, and an error instead of a signal.
+    let mut shell = Command::new("bash");
+    shell
+        .args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\""])
+        .arg(child.get_program())
+        .args(child.get_args());
+    for (name, value) in child.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    let text = printed(&shell.output().unwrap());
+    assert!(text.contains("loaded from"), "{text}");
+    let cache = folder.path().join("cache/noise");
+    let said = words(
+        "said: The data can't be kept in {cache} (File too large): they are used now and downloaded again next time.",
+        "said: Данные не удаётся сохранить в {cache} (File too large): сейчас они используются, а в следующий раз \
+         загрузятся снова.",
+    );
+    let said = said.replace("{cache}", &cache.display().to_string());
+    assert_eq!(text.matches(&said).count(), 1, "{text}");
+    // The small files are there, the large one is not, nor a part of it.
+    let mut kept = whole_cache();
+    kept.retain(|name| name != FILES[0]);
+    assert_eq!(names(&cache), kept);
+}
+
+#[test]
+fn a_dead_proxy_is_an_error_in_time() {
+    let dead = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
+    };
+    for name in ["ALL_PROXY", "https_proxy"] {
+        let folder = tempfile::tempdir().unwrap();
+        let start = Instant::now();
+        let output = child_command("https://192.0.2.1/", folder.path())
+            .env("TEST_SHORT", "1")
+            .env(name, format!("http://user:secret@{dead}"))
+            .output()
+            .unwrap();
+        let text = printed(&output);
+        let said = words(
+            "192.0.2.1: the proxy {dead} from the environment does not help (the connection is refused).",
+            "192.0.2.1: прокси {dead} из окружения не помог (в соединении отказано).",
+        );
+        assert!(text.contains(&said.replace("{dead}", &dead)), "{text}");
+        assert!(!text.contains("secret"));
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn a_system_without_certificates_gets_as_far_as_the_handshake() {
+    // The first attempt connects, finds no certificates to check with, and hangs up.
+    let (address, answering) = plain_http(2);
+    let folder = tempfile::tempdir().unwrap();
+    let output = child_command(&format!("https://{address}/"), folder.path())
+        .env("SSL_CERT_FILE", folder.path().join("none"))
+        .env("SSL_CERT_DIR", folder.path().join("none"))
+        .output()
+        .unwrap();
+    let text = printed(&output);
+    let said = words("it does not answer in TLS", "отвечает не по TLS");
+    assert!(text.contains(&format!("{address}: {said}")), "{text}");
+    answering.join().unwrap();
+}
+
+#[test]
+fn a_proxy_is_used_and_no_proxy_is_heeded() {
+    let server = Server::new(Mode::Good);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = listener.local_addr().unwrap().to_string();
+    let connections = Arc::new(Mutex::new(Vec::new()));
+    let seen = connections.clone();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let seen = seen.clone();
+            thread::spawn(move || tunnel(stream?, &seen));
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let output = child_command(&server.mirror(), folder.path())
+        .env("ALL_PROXY", format!("http://{proxy}"))
+        .output()
+        .unwrap();
+    let text = printed(&output);
+    assert!(text.contains("loaded from"), "{text}");
+    assert_eq!(
+        *connections.lock().unwrap(),
+        vec![server.address.clone(); 4]
+    );
+
+    let folder = tempfile::tempdir().unwrap();
+    let output = child_command(&server.mirror(), folder.path())
+        .env("ALL_PROXY", format!("http://{proxy}"))
+        .env("NO_PROXY", "127.0.0.1")
+        .output()
+        .unwrap();
+    let text = printed(&output);
+    assert!(text.contains("loaded from"), "{text}");
+    assert_eq!(
+        connections.lock().unwrap().len(),
+        4,
+        "the proxy was passed by"
+    );
+}
+
+/// A proxy of a few lines: `CONNECT host:port`, then bytes both ways.
+fn tunnel(mut near: TcpStream, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
+    let mut reader = BufReader::new(near.try_clone()?);
+    let mut request = String::new();
+    reader.read_line(&mut request)?;
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 2 {
+        line.clear();
+    }
+    let target = request.split(' ').nth(1).unwrap_or_default().to_string();
+    seen.lock().unwrap().push(target.clone());
+    let mut far = TcpStream::connect(target)?;
+    near.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+    let mut back = (far.try_clone()?, near.try_clone()?);
+    let returning = thread::spawn(move || {
+        let _ = std::io::copy(&mut back.0, &mut back.1);
+        let _ = back.1.shutdown(Shutdown::Both);
+    });
+    let _ = std::io::copy(&mut reader, &mut far);
+    let _ = returning.join();
+    Ok(())
+}
