@@ -18,6 +18,9 @@ use crate::session::interrupt::Watch;
 use crate::session::progress::Progress;
 use crate::session::{error, texts, torch};
 
+/// A loss above this has lost its way although it is still a number: guessing among a million classes costs 14.
+const LOST: f32 = 1e8;
+
 /// How often the figures of a running epoch are read from the device. Reading makes the device finish its work.
 const READ: Duration = Duration::from_millis(100);
 
@@ -267,11 +270,14 @@ impl Figures {
         self.correct.f_get(step)?.f_copy_(correct)
     }
 
-    /// The means over the first `steps` steps; or the first step, from 1, whose loss is no number.
-    fn read(&self, steps: i64) -> tch::Result<std::result::Result<Score, i64>> {
+    /// The means over the first `steps` steps; or the first step, from 1, whose loss is out of bounds, and that loss.
+    fn read(&self, steps: i64) -> tch::Result<std::result::Result<Score, (i64, f32)>> {
         let losses = Vec::<f32>::try_from(self.losses.f_narrow(0, 0, steps)?)?;
-        if let Some(step) = losses.iter().position(|loss| !loss.is_finite()) {
-            return Ok(Err(step as i64 + 1));
+        if let Some((step, &loss)) = (1..)
+            .zip(&losses)
+            .find(|(_, loss)| loss.is_nan() || **loss > LOST)
+        {
+            return Ok(Err((step, loss)));
         }
         let correct = Vec::<f32>::try_from(self.correct.f_narrow(0, 0, steps)?)?;
         // A short last batch counts by its images.
@@ -299,7 +305,8 @@ struct Snapshot {
 enum End {
     Whole(Score),
     Interrupted(Option<Score>, f64),
-    Diverged(i64),
+    /// At this step, from 1, with this loss.
+    Diverged(i64, f32),
 }
 
 impl Sequential {
@@ -311,7 +318,7 @@ impl Sequential {
     ///
     /// # Errors
     /// If [`compile`](Self::compile) was not called; a setting, a shape or a label is impossible; the learning rate is
-    /// not above 0; or the loss becomes NaN or infinite: then the weights are again as before that epoch.
+    /// not above 0; or the loss becomes NaN, infinite or more than 1e8: then the weights are again as before that epoch.
     pub fn fit(&mut self, images: &Tensor, labels: &Tensor, mut fit: Fit) -> Result<History> {
         fit.check()?;
         self.begin(images)?;
@@ -368,10 +375,10 @@ impl Sequential {
                     progress.line(line);
                     break;
                 }
-                End::Diverged(step) => {
+                End::Diverged(step, loss) => {
                     self.restore(&before)?;
                     let rate = control.learning_rate;
-                    return Err(error(texts::diverged(number, step, rate)));
+                    return Err(error(texts::diverged(loss, number, step, rate)));
                 }
             };
             progress.line(epoch_line(&epoch, epochs));
@@ -499,7 +506,7 @@ impl Sequential {
             due = Instant::now() + READ;
             let score = match figures.read(step).map_err(torch)? {
                 Ok(score) => score,
-                Err(step) => return Ok(End::Diverged(step)),
+                Err((step, loss)) => return Ok(End::Diverged(step, loss)),
             };
             let share = start as f64 / n as f64;
             if interrupted {
@@ -525,7 +532,7 @@ impl Sequential {
         }
         Ok(match figures.read(step).map_err(torch)? {
             Ok(score) => End::Whole(score),
-            Err(step) => End::Diverged(step),
+            Err((step, loss)) => End::Diverged(step, loss),
         })
     }
 

@@ -278,9 +278,9 @@ texts! {
         en: "share({value}): the share of the images must be above 0 and at most 1",
         ru: "share({value}): доля изображений должна быть больше 0 и не больше 1",
     }
-    diverged(epoch, step, rate) {
-        en: "the loss became NaN or infinite in epoch {epoch}, step {step}; the weights are as before that epoch: try a learning rate below {rate}, and check that the images are numbers from 0 to 1",
-        ru: "потери стали NaN или бесконечными в эпоху {epoch}, на шаге {step}; веса возвращены к началу этой эпохи: возьмите скорость обучения меньше {rate} и проверьте, что изображения — числа от 0 до 1",
+    diverged(loss, epoch, step, rate) {
+        en: "the loss became {loss} in epoch {epoch}, step {step}; the weights are as before that epoch: try a learning rate below {rate}, and check that the images are numbers from 0 to 1",
+        ru: "потери стали равны {loss} в эпоху {epoch}, на шаге {step}; веса возвращены к началу этой эпохи: возьмите скорость обучения меньше {rate} и проверьте, что изображения — числа от 0 до 1",
     }
     epoch_running(epoch, epochs, percent, loss, accuracy, left, speed) {
         en: "epoch {epoch}/{epochs} · {percent} % · loss {loss} · accuracy {accuracy} · {left} s left · {speed} images/s",
