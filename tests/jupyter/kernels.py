@@ -59,10 +59,11 @@ class Cell:
 class Kernel:
     """A running kernel and one client of it."""
 
-    def __init__(self, cwd=None, env=None, **keywords):
+    def __init__(self, cwd=None, env=None, log=None):
         self.began = time.monotonic()
         self.manager = KernelManager(kernel_name=NAME)
         environment = dict(os.environ, **(env or {}))
+        keywords = {"stderr": log} if log else {}
         self.manager.start_kernel(cwd=str(cwd or PROJECT), env=environment, **keywords)
         self.client = self.connect()
         self.ready = time.monotonic() - self.began

@@ -7,34 +7,39 @@ import time
 import pytest
 from test_output import line
 
-LOOP = "loop { std::thread::sleep(std::time::Duration::from_millis(10)); }"
+RUNS = 'println!("runs");'
+LOOP = RUNS + "loop { std::thread::sleep(std::time::Duration::from_millis(10)); }"
 
 
 def later(kernel, seconds):
     threading.Timer(seconds, kernel.interrupt).start()
 
 
-def test_one_interrupt_of_a_loop_warns_and_a_second_ends_it(kernel):
-    kernel.ok("let mine: i32 = 1;")
-    told = []
+def once_it_runs(kernel, *seconds):
+    """Interrupts so long after the cell has printed its first text."""
+    begun = []
 
     def seen(message):
-        if message["msg_type"] == "stream" and not told:
-            told.append(message["content"]["text"])
-            later(kernel, 0.5)
+        if message["msg_type"] == "stream" and not begun:
+            begun.append(message)
+            for delay in seconds:
+                later(kernel, delay)
 
-    later(kernel, 2)
-    cell = kernel.run(LOOP, seen=seen)
-    assert "once more within 5 seconds" in told[0]
+    return seen
+
+
+def test_one_interrupt_of_a_loop_warns_and_a_second_ends_it(kernel):
+    kernel.ok("let mine: i32 = 1;")
+    cell = kernel.run(LOOP, seen=once_it_runs(kernel, 0.3, 1))
+    assert "once more within 5 seconds" in cell.err
     assert cell.status == "error" and cell.reply["ename"] == "crash"
     assert kernel.ok("1 + 1").result == "2"
     assert kernel.run("mine").status == "error"
 
 
 def test_two_interrupts_far_apart_end_nothing(kernel):
-    later(kernel, 2)
-    later(kernel, 7.5)
-    cell = kernel.ok("let patient: i32 = { std::thread::sleep(std::time::Duration::from_secs(9)); 5 };")
+    sleep = "let patient: i32 = { std::thread::sleep(std::time::Duration::from_secs(7)); 5 };"
+    cell = kernel.ok(RUNS + sleep, seen=once_it_runs(kernel, 0.2, 5.7))
     assert cell.err.count("once more") == 2
     assert kernel.ok("patient").result == "5"
 
@@ -75,9 +80,8 @@ def test_a_cell_that_answers_the_signal_gets_it(kernel):
     """
     code = code.replace("ON", line({"type": "interruptible", "value": True}), 1)
     code = code.replace("OFF", line({"type": "interruptible", "value": False}), 1)
-    later(kernel, 2)
-    cell = kernel.ok(code)
-    assert cell.out == "stopped softly\n" and cell.err == ""
+    cell = kernel.ok(RUNS + code, seen=once_it_runs(kernel, 0.5))
+    assert cell.out == "runs\nstopped softly\n" and cell.err == ""
 
 
 def test_at_random_moments_the_kernel_lives_and_the_variables_too(kernel):

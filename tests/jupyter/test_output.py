@@ -1,13 +1,14 @@
 """What a cell shows appears while it runs, in order, and once."""
 
+import json
+
+import kernels
 import pytest
 
 
 def line(message):
     """A cell's statement that prints one line of the display protocol."""
-    import json
-
-    return f"println!({json.dumps(chr(0x1E) + 'svertka ' + json.dumps(message).replace('{', '{{').replace('}', '}}'))});"
+    return 'println!("\\u{1e}svertka {}", r##"' + json.dumps(message) + '"##);'
 
 
 def display(kind, name, text):
@@ -78,8 +79,6 @@ def test_broken_display_messages_are_text(kernel):
 
 @pytest.mark.parametrize("megabytes", [100])
 def test_a_flood_is_cut_with_a_notice_in_bounded_memory(kernel, megabytes):
-    import kernels
-
     peak = 0
 
     def seen(_):

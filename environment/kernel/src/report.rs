@@ -165,7 +165,17 @@ fn draw(error: &CompilationError, code: &str) -> String {
     if report.write(ariadne_source(&ascii), &mut drawn).is_err() {
         return plain();
     }
-    let drawn = String::from_utf8_lossy(&drawn).trim_end().to_owned();
+    let mut drawn = fewer_colours(String::from_utf8_lossy(&drawn).trim_end());
+    if let Some(span) = error
+        .primary_spanned_message()
+        .and_then(|message| message.span)
+    {
+        drawn = drawn.replacen(
+            "cell:1:1",
+            &format!("{}:{}", span.start_line, span.start_column),
+            1,
+        );
+    }
     if code.is_ascii() {
         drawn
     } else {
@@ -203,6 +213,34 @@ fn put_back(drawn: &str, code: &str, stand_in: char) -> String {
     drawn.lines().map(line_back).collect::<Vec<_>>().join("\n")
 }
 
+/// The same colours without the codes that change nothing: ariadne colours every character by itself.
+fn fewer_colours(text: &str) -> String {
+    let mut fewer = String::with_capacity(text.len());
+    let (mut wanted, mut current) = (PLAIN, PLAIN);
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        let code = rest
+            .strip_prefix("\u{1b}[")
+            .and_then(|code| code.find('m'))
+            .map(|end| &rest[..end + 3]);
+        if let Some(code) = code {
+            wanted = code;
+            rest = &rest[code.len()..];
+            continue;
+        }
+        if wanted != current {
+            fewer += wanted;
+            current = wanted;
+        }
+        fewer.push(character);
+        rest = &rest[character.len_utf8()..];
+    }
+    if current != PLAIN {
+        fewer += PLAIN;
+    }
+    fewer
+}
+
 fn without_colours(text: &str) -> String {
     let mut inside = false;
     let keep = |character: &char| {
@@ -237,6 +275,15 @@ mod tests {
             "{}",
             failure.value
         );
+    }
+
+    #[test]
+    fn colours_stay() {
+        assert_eq!(
+            fewer_colours("\u{1b}[2ma\u{1b}[0m\u{1b}[2mb\u{1b}[0mc"),
+            "\u{1b}[2mab\u{1b}[0mc"
+        );
+        assert_eq!(fewer_colours("a\u{1b}[2mb"), "a\u{1b}[2mb\u{1b}[0m");
     }
 
     #[test]

@@ -568,13 +568,22 @@ impl Shell {
         });
         let outcome = outcome.await.unwrap_or_default();
         if let Some(failure) = outcome.failure {
+            let abort = request.flag("stop_on_error", true);
+            if abort {
+                // What the client sent together with this cell may still be on its way through the sockets. What it
+                // sends once it knows of the failure runs.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                while let Ok(request) = self.requested.try_recv() {
+                    self.waiting.push_back(request);
+                }
+            }
             let error = json!({"ename": failure.name, "evalue": failure.value, "traceback": failure.traceback});
             self.publisher.publish("error", error.clone(), Some(parent));
             let mut content = error;
             content["status"] = "error".into();
             content["execution_count"] = self.count.into();
             self.reply(request, content).await;
-            return request.flag("stop_on_error", true);
+            return abort;
         }
         if !outcome.content.is_empty() && !silent {
             let content =
@@ -599,13 +608,7 @@ impl Shell {
 
     /// Tells the cells that were sent before an error that they will not run.
     async fn abort(&mut self) {
-        // What the client sent together may still be on its way through the sockets.
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let mut rest = std::mem::take(&mut self.waiting);
-        while let Ok(request) = self.requested.try_recv() {
-            rest.push_back(request);
-        }
-        for request in rest {
+        for request in std::mem::take(&mut self.waiting) {
             if request.kind() == "execute_request" {
                 self.publisher.status("busy", Some(&request.envelope));
                 self.reply(

@@ -1,0 +1,101 @@
+"""The crate in the kernel: the bar, the chart, figures, interrupts and errors of a training cell."""
+
+import random
+
+import kernels
+import pytest
+from test_interrupt import later
+
+DATA = """
+seed(1);
+let images = Tensor::rand([4096, 1, 28, 28], (Kind::Float, Device::Cpu));
+let labels = Tensor::randint(10, [4096], (Kind::Int64, Device::Cpu));
+let mut model = Sequential::new([
+    conv2d(16, (3, 3), Relu), max_pooling2d(2, 2), flatten(), dense(32, Relu), dense(10, Softmax),
+]).input_shape([1, 28, 28]);
+model.compile(Adam::default(), SparseCategoricalCrossentropy);
+"""
+
+
+@pytest.fixture(scope="module")
+def lesson(kernel):
+    kernel.ok(kernels.USE, timeout=300)
+    kernel.ok(DATA)
+    return kernel
+
+
+def shown(cell):
+    return cell.of("display_data") + cell.of("update_display_data")
+
+
+def test_the_bar_moves_in_place_while_training_runs(lesson):
+    cell = lesson.ok("model.fit(&images, &labels, Fit::epochs(3))?;", timeout=180)
+    bars = shown(cell)
+    assert len({bar["transient"]["display_id"] for bar in bars}) == 1
+    assert len(cell.of("display_data")) == 1 and len(bars) >= 4
+    first, last = cell.time_of("update_display_data")[0], cell.time_of("update_display_data")[-1]
+    assert last - first > 0.3 * (cell.seconds - first)
+    assert len(bars) < 15 * cell.seconds + 20
+
+
+def test_the_chart_grows_with_every_epoch(lesson):
+    cell = lesson.ok("model.fit(&images, &labels, Fit::epochs(3).plot())?;", timeout=180)
+    charts = [bar for bar in shown(cell) if "image/png" in bar["data"] or "image/svg+xml" in bar["data"] or "<svg" in bar["data"].get("text/html", "")]
+    assert len(charts) >= 3
+
+
+def test_three_figures_of_one_cell(lesson):
+    grid = "activation_grid(&model, &images, [0, 1, 2], 1)?.show()?;"
+    cell = lesson.ok(grid * 3)
+    assert ["image/png" in figure["data"] for figure in cell.of("display_data")] == [True] * 3
+
+
+def test_a_last_expression_shows_itself(lesson):
+    cell = lesson.ok("activation_grid(&model, &images, [0, 1, 2], 1)?")
+    (result,) = cell.of("execute_result")
+    assert "image/png" in result["data"] and "text/plain" in result["data"]
+
+
+def test_an_error_of_the_crate_fails_the_cell_in_one_line(lesson):
+    cell = lesson.run("model.fit(&images.reshape([-1, 784]), &labels, Fit::epochs(1))?;")
+    assert cell.status == "error" and cell.reply["ename"] == "error"
+    assert len(cell.reply["evalue"].splitlines()) == 1 and cell.err == ""
+    assert lesson.ok("images.size()").result == "[4096, 1, 28, 28]"
+
+
+@pytest.mark.parametrize("call", ["images.reshape([3]);", "images.f_reshape([3])?;"])
+def test_libtorch_fails_in_one_line_without_frames(lesson, call):
+    cell = lesson.run(call)
+    assert cell.status == "error"
+    assert "shape '[3]' is invalid for input of size" in cell.reply["evalue"]
+    assert len(cell.reply["evalue"].splitlines()) == 1 and "frame" not in cell.reply["evalue"]
+    assert "frame #" not in cell.err and "\\n" not in cell.reply["evalue"]
+    assert lesson.ok("labels.size()").result == "[4096]"
+
+
+def test_an_interrupted_fit_returns_and_the_next_goes_on(lesson):
+    begun = []
+
+    def seen(message):
+        if message["msg_type"] == "update_display_data" and not begun:
+            begun.append(message)
+            later(lesson, 0.5)
+
+    cell = lesson.ok("let done = model.fit(&images, &labels, Fit::epochs(500))?;", seen=seen, timeout=60)
+    assert begun and cell.seconds < 40 and "once more" not in cell.err
+    assert lesson.ok("model.evaluate(&images, &labels)?").of("execute_result")
+    lesson.ok("model.fit(&images, &labels, Fit::epochs(1))?;", timeout=120)
+
+
+def test_interrupts_at_twenty_random_moments_of_a_training(lesson):
+    """Whatever happens, the kernel lives, with the model and the data, and the weights are finite."""
+    chance = random.Random(5)
+    code = "model.fit(&images, &labels, Fit::epochs(2))?;"
+    for _ in range(20):
+        later(lesson, chance.uniform(0, 3))
+        cell = lesson.run(code, timeout=120)
+        assert cell.status == "ok" or cell.reply["ename"] == "interrupted", cell.reply
+    import time
+
+    time.sleep(3.5)
+    assert lesson.ok("model.predict(&images.narrow(0, 0, 64))?.sum(Kind::Float).double_value(&[]).round()").result == "64.0"
