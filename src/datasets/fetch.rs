@@ -82,7 +82,7 @@ pub trait Watcher {
     fn interrupted(&mut self) -> bool;
 }
 
-/// A dataset's files: their checked IDX bytes, in the order of [`Declaration::files`], and where they came from.
+/// A dataset's files: their checked IDX bytes, in the order of `Declaration::files`, and where they came from.
 pub(super) struct Fetched {
     pub files: [Vec<u8>; 4],
     pub origins: Vec<String>,
@@ -263,11 +263,13 @@ impl<'a> Source<'a> {
     fn downloaded(&mut self, file: &Expected, mut tried: Vec<String>) -> Result<Vec<u8>, Failure> {
         if self.cache.is_none() {
             self.cache = Some(self.open_cache()?);
-            // Another program may have brought the file while this one waited for its turn.
-            if self.cache.as_ref().is_some_and(|cache| cache.waited)
-                && let Some(bytes) = self.cached(file)
-            {
-                return Ok(bytes);
+            // Another program may have brought the file while this one came to its turn. What is bad has been said.
+            if let Some(root) = &self.places.cache {
+                let folder = root.join(self.declaration.folder);
+                if let Some(bytes) = in_folder(&folder, file, |_, _| ()) {
+                    self.came_from(folder.display().to_string());
+                    return Ok(bytes);
+                }
             }
         }
         let mirrors = self.declaration.mirrors;
@@ -383,8 +385,6 @@ struct Cache {
     folder: Option<PathBuf>,
     /// Held while the value lives; the operating system frees it when a process dies.
     _lock: Option<File>,
-    /// Whether another process held it before.
-    waited: bool,
     trouble: Option<String>,
     told: bool,
 }
@@ -394,7 +394,6 @@ impl Cache {
         Self {
             folder: None,
             _lock: None,
-            waited: false,
             trouble: Some(trouble),
             told: false,
         }
@@ -436,7 +435,6 @@ impl Cache {
         Ok(Some(Self {
             folder: Some(folder.to_path_buf()),
             _lock: Some(lock),
-            waited,
             trouble: None,
             told: false,
         }))
