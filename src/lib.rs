@@ -22,6 +22,7 @@
 
 pub mod datasets;
 mod figures;
+mod lab;
 mod model;
 mod session;
 
@@ -29,6 +30,7 @@ pub use figures::{
     Examples, Figure, activation_grid, activation_grid_of, activation_map, confusion_matrix,
     filters, gallery, gallery_of_answers, histories, mistakes,
 };
+pub use lab::{Comparison, Exercise, Finding, Variant};
 pub use model::{
     Activation, Adam, Callback, Control, EarlyStopping, Epoch, Fit, History, Layer, LayerOutput,
     LearningRateSchedule, Optimizer, Score, Sequential, Sgd, SparseCategoricalCrossentropy,
@@ -54,11 +56,11 @@ pub mod prelude {
 
     pub use crate::Activation::{self, Linear, Relu, Sigmoid, Softmax, Tanh};
     pub use crate::{
-        Adam, Callback, Control, EarlyStopping, Epoch, Figure, Fit, History, Layer,
-        LearningRateSchedule, Optimizer, Score, Sequential, Sgd, SparseCategoricalCrossentropy,
-        StopAtAccuracy, StopAtLoss, Summary, TimeLimit, Verbosity, activation_grid,
-        activation_grid_of, activation_map, confusion_matrix, conv2d, datasets, dense, dropout,
-        filters, flatten, gallery, gallery_of_answers, histories, max_pooling2d, mistakes, seed,
-        versions,
+        Adam, Callback, Comparison, Control, EarlyStopping, Epoch, Exercise, Figure, Fit, History,
+        Layer, LearningRateSchedule, Optimizer, Score, Sequential, Sgd,
+        SparseCategoricalCrossentropy, StopAtAccuracy, StopAtLoss, Summary, TimeLimit, Verbosity,
+        activation_grid, activation_grid_of, activation_map, confusion_matrix, conv2d, datasets,
+        dense, dropout, filters, flatten, gallery, gallery_of_answers, histories, max_pooling2d,
+        mistakes, seed, versions,
     };
 }

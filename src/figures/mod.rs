@@ -3,10 +3,6 @@
 mod activation_grid;
 mod axis;
 mod chart;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the comparison of variants will draw it")
-)]
 pub(crate) mod comparison;
 mod confusion;
 mod figure;

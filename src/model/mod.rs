@@ -18,5 +18,7 @@ pub use sequential::{LayerOutput, Sequential};
 pub use summary::{Summary, SummaryRow};
 pub use training::{Epoch, Fit, History, Score, SparseCategoricalCrossentropy, Verbosity};
 
-pub(crate) use layer::Place;
-pub(crate) use sequential::{check_images, check_labels};
+pub(crate) use layer::{Kind as LayerKind, Place};
+pub(crate) use sequential::{check_images, check_labels, count};
+pub(crate) use summary::thousands;
+pub(crate) use training::Companion;

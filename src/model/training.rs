@@ -133,6 +133,16 @@ impl Fit {
         self.epochs.max(0) as usize
     }
 
+    /// Images per step, and the share of the images that is trained on.
+    pub(crate) fn diet(&self) -> (i64, f64) {
+        (self.batch_size, self.share)
+    }
+
+    /// Whether anything looks at the epochs and could end the training.
+    pub(crate) fn has_callbacks(&self) -> bool {
+        !self.callbacks.is_empty()
+    }
+
     fn check(&self) -> Result<()> {
         if let Some(path) = &self.save {
             super::file::check_path(path)?;
@@ -295,6 +305,16 @@ impl Figures {
     }
 }
 
+/// What goes along with a training inside the crate, and, unlike a [`Callback`], sees the model.
+pub(crate) trait Companion {
+    /// Called after every epoch that went to its end, before the callbacks. `seconds` is what the training took, without
+    /// any validation. What this call takes is not in [`Epoch::seconds`] either.
+    fn epoch_ended(&mut self, model: &Sequential, seconds: f64, watch: &Watch) -> Result<()>;
+
+    /// Called when the weights that the model had after this epoch have come back.
+    fn weights_came_back(&mut self, epoch: usize);
+}
+
 /// Weights and the optimiser's memory at one moment.
 struct Snapshot {
     weights: Tensor,
@@ -319,7 +339,18 @@ impl Sequential {
     /// # Errors
     /// If [`compile`](Self::compile) was not called; a setting, a shape or a label is impossible; the learning rate is
     /// not above 0; or the loss becomes NaN, infinite or more than 1e8: then the weights are again as before that epoch.
-    pub fn fit(&mut self, images: &Tensor, labels: &Tensor, mut fit: Fit) -> Result<History> {
+    pub fn fit(&mut self, images: &Tensor, labels: &Tensor, fit: Fit) -> Result<History> {
+        self.fit_with(images, labels, fit, None)
+    }
+
+    /// [`fit`](Self::fit) with a companion, who also tells of an interrupt in place of `fit`.
+    pub(crate) fn fit_with(
+        &mut self,
+        images: &Tensor,
+        labels: &Tensor,
+        mut fit: Fit,
+        mut companion: Option<&mut dyn Companion>,
+    ) -> Result<History> {
         fit.check()?;
         self.begin(images)?;
         let network = self.classifier()?;
@@ -339,7 +370,7 @@ impl Sequential {
         let watch = Watch::new();
         let mut progress = Progress::new(fit.verbosity == Verbosity::Silent);
         let mut history = History::default();
-        let mut kept: Option<Snapshot> = None;
+        let mut kept: Option<(usize, Snapshot)> = None;
         let mut control = Control::new(self.compiled()?.learning_rate);
         let epochs = fit.epochs as usize;
         for number in 1..=epochs {
@@ -351,6 +382,7 @@ impl Sequential {
             let before = self.snapshot()?;
             let place = (number, epochs);
             let end = self.epoch(&images, &labels, &fit, place, &watch, &mut progress)?;
+            let trained = begun.elapsed().as_secs_f64();
             let epoch = |score: Score, validation| Epoch {
                 number,
                 seconds: begun.elapsed().as_secs_f64(),
@@ -364,7 +396,11 @@ impl Sequential {
                         Some((images, labels)) => self.score(images, labels, &watch)?,
                         None => None,
                     };
-                    epoch(score, validation)
+                    let epoch = epoch(score, validation);
+                    if let Some(companion) = &mut companion {
+                        companion.epoch_ended(self, trained, &watch)?;
+                    }
+                    epoch
                 }
                 End::Interrupted(score, share) => {
                     let percent = format!("{:.0}", share * 100.0);
@@ -372,7 +408,9 @@ impl Sequential {
                     history.epochs.extend(score.map(|score| epoch(score, None)));
                     history.interrupted = true;
                     history.stopped = Some(line.clone());
-                    progress.line(line);
+                    if companion.is_none() {
+                        progress.line(line);
+                    }
                     break;
                 }
                 End::Diverged(step, loss) => {
@@ -388,7 +426,7 @@ impl Sequential {
                     history.stopped.get_or_insert(reason);
                 }
                 if std::mem::take(&mut control.keep_weights) {
-                    kept = Some(self.snapshot()?);
+                    kept = Some((number, self.snapshot()?));
                 }
             }
             history.epochs.push(epoch);
@@ -405,12 +443,17 @@ impl Sequential {
                 let line = texts::training_interrupted(number, epochs, 100);
                 history.interrupted = true;
                 history.stopped = Some(line.clone());
-                progress.line(line);
+                if companion.is_none() {
+                    progress.line(line);
+                }
                 break;
             }
         }
-        if let (true, Some(kept)) = (control.restore_weights, &kept) {
+        if let (true, Some((epoch, kept))) = (control.restore_weights, &kept) {
             self.restore(kept)?;
+            if let Some(companion) = &mut companion {
+                companion.weights_came_back(*epoch);
+            }
         }
         Ok(history)
     }

@@ -763,6 +763,102 @@ texts! {
         en: "right",
         ru: "верно",
     }
+
+    // The lab: the table
+    lab_name() { en: "Variant", ru: "Опыт" }
+    lab_layers() { en: "Layers", ru: "Слои" }
+    lab_seconds() { en: "s per epoch", ru: "с на эпоху" }
+    lab_train() { en: "Train, %", ru: "Обучение, %" }
+    lab_test() { en: "Test, %", ru: "Тест, %" }
+    lab_difference() { en: "To row 1, points", ru: "К строке 1, п. п." }
+    lab_nothing_yet() {
+        en: "Nothing to compare yet: lab.run(\"a name\", [layers], &data, Fit::epochs(3)) adds a row",
+        ru: "Сравнивать пока нечего: строку добавит lab.run(\"имя\", [слои], &data, Fit::epochs(3))",
+    }
+    lab_test_data(trouble) {
+        en: "data.test: {trouble}",
+        ru: "data.test: {trouble}",
+    }
+    lab_interrupted(name, epoch, epochs) {
+        en: "\"{name}\" was interrupted in epoch {epoch}/{epochs}: the table is as it was, run the cell again for its row",
+        ru: "«{name}»: прервано в эпоху {epoch}/{epochs}, таблица осталась прежней; чтобы строка появилась, запустите ячейку ещё раз",
+    }
+
+    // The lab: what an exercise's check says
+    lab_done() { en: "Done", ru: "Сделано" }
+    lab_not_yet() { en: "Not yet", ru: "Пока нет" }
+    lab_compared(reference) {
+        en: "compared with “{reference}”, the first row",
+        ru: "в сравнении с «{reference}», первой строкой",
+    }
+    lab_stopped_in_time() {
+        en: "the training stopped in time",
+        ru: "обучение остановилось вовремя",
+    }
+    lab_found(name, parameters, seconds, difference, chance) {
+        en: "“{name}”: parameters ×{parameters}, seconds an epoch ×{seconds}, test accuracy {difference} points, {chance}",
+        ru: "«{name}»: параметры ×{parameters}, секунды на эпоху ×{seconds}, точность на тесте {difference} п. п., {chance}",
+    }
+    lab_more_than_chance(margin) {
+        en: "more than chance (±{margin})",
+        ru: "это больше случайного (±{margin})",
+    }
+    lab_may_be_chance(margin) {
+        en: "which may be chance (±{margin})",
+        ru: "это может быть и случай (±{margin})",
+    }
+    lab_not_alike(what) {
+        en: " — but something else differs too: {what}",
+        ru: " — но отличается и другое: {what}",
+    }
+    lab_other_layers() { en: "the other layers", ru: "остальные слои" }
+    lab_epochs() { en: "the number of epochs", ru: "число эпох" }
+    lab_share() { en: "the share of the data", ru: "доля данных" }
+    lab_batch_size() { en: "the batch size", ru: "размер пачки" }
+    lab_stopped(name, epoch, epochs, loss, seconds) {
+        en: "“{name}”: stopped after epoch {epoch} of {epochs} with loss {loss}, about {seconds} s saved",
+        ru: "«{name}»: остановлено после эпохи {epoch} из {epochs} с потерями {loss}, сбережено около {seconds} с",
+    }
+    lab_no_row() {
+        en: "the table is empty. Run the cell with the lesson's network first: the others are compared with it.",
+        ru: "таблица пуста. Сначала запустите ячейку с сетью урока: с ней сравниваются остальные.",
+    }
+    lab_no_convolution(reference) {
+        en: "the first row, “{reference}”, has no conv2d to change. Run the lesson's network under this name.",
+        ru: "в первой строке, «{reference}», нет conv2d, менять нечего. Запустите под этим именем сеть урока.",
+    }
+    lab_no_other_filters(reference, filters) {
+        en: "no variant differs from “{reference}” in the number of filters and in nothing else. Change the first number in the conv2d lines, say to {filters}, and run the cell.",
+        ru: "ни один опыт не отличается от «{reference}» числом фильтров и больше ничем. Замените первое число в строках conv2d, например на {filters}, и запустите ячейку.",
+    }
+    lab_one_other_filters(name, filters) {
+        en: "“{name}” has been tried, and one more number is wanted. Put {filters} filters, change the name too, and run the cell.",
+        ru: "«{name}» уже есть, нужно ещё одно число. Поставьте фильтров {filters}, имя тоже замените и запустите ячейку.",
+    }
+    lab_last_convolution_stays(reference, layer) {
+        en: "no variant has all the convolutions of “{reference}” but the last. Delete the line of the last one, {layer}, and run the cell.",
+        ru: "ни в одном опыте нет всех свёрток «{reference}», кроме последней. Удалите строку последней, {layer}, и запустите ячейку.",
+    }
+    lab_no_more_convolutions(reference, count) {
+        en: "no variant has more convolutions than “{reference}” (conv2d lines there: {count}). Add one before flatten() and run the cell.",
+        ru: "ни в одном опыте нет больше свёрток, чем в «{reference}» (строк conv2d в ней: {count}). Добавьте ещё одну перед flatten() и запустите ячейку.",
+    }
+    lab_not_one_convolution() {
+        en: "no variant has just one conv2d and at most one pooling. Delete the other conv2d and max_pooling2d lines and run the cell.",
+        ru: "нет опыта, в котором свёртка одна, а пулинг не больше чем один. Удалите остальные строки conv2d и max_pooling2d и запустите ячейку.",
+    }
+    lab_nothing_stops() {
+        en: "no variant has a function that could stop it. Give its Fit an .on_epoch_end(…) and run the cell.",
+        ru: "ни в одном опыте нет функции, которая могла бы остановить обучение. Добавьте к Fit вызов .on_epoch_end(…) и запустите ячейку.",
+    }
+    lab_one_epoch(name) {
+        en: "“{name}” had a single epoch, there was nothing to stop. Write Fit::epochs(10) and run the cell.",
+        ru: "в «{name}» всего одна эпоха, останавливать нечего. Напишите Fit::epochs(10) и запустите ячейку.",
+    }
+    lab_went_through(name, epochs, first, last) {
+        en: "“{name}” went through all its epochs ({epochs}); the loss went {first} → {last}. Answer Break when it falls below a value in between, and run the cell.",
+        ru: "«{name}»: пройдены все эпохи ({epochs}), потери {first} → {last}. Отвечайте Break, когда они станут меньше какого-нибудь значения между этими, и запустите ячейку.",
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,481 @@
+//! Variants of a network in one table and on one chart.
+
+use std::fmt;
+
+use base64::Engine;
+
+use crate::datasets::Dataset;
+use crate::figures::Figure;
+use crate::figures::comparison::{Way, draw};
+use crate::model::{Companion, LayerKind, check_images, check_labels, count, thousands};
+use crate::session::display::Content;
+use crate::session::interrupt::Watch;
+use crate::session::progress::escape;
+use crate::session::{error, texts};
+use crate::{
+    Activation, Adam, Fit, History, Layer, Result, Score, Sequential, SparseCategoricalCrossentropy,
+};
+use tch::Tensor;
+
+/// Trains variants of a network and compares them with the first one.
+///
+/// ```no_run
+/// use svertka::prelude::*;
+/// # fn main() -> svertka::Result<()> {
+/// let mut data = datasets::fashion_mnist()?;
+/// data.train.0 = data.train.0.reshape([-1, 1, 28, 28]) / 255.0;
+/// data.test.0 = data.test.0.reshape([-1, 1, 28, 28]) / 255.0;
+/// let mut lab = Comparison::new();
+/// for filters in [64, 16] {
+///     let layers = [
+///         conv2d(filters, (3, 3), Relu),
+///         max_pooling2d(2, 2),
+///         flatten(),
+///         dense(10, Softmax),
+///     ];
+///     lab.run(&filters.to_string(), layers, &data, Fit::epochs(3).share(0.2))?;
+/// }
+/// println!("{lab}");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It shows itself as a table (layers, parameters, seconds an epoch, accuracies, the difference to the first row) and as
+/// a chart of the test accuracy against the seconds of training.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    seed: i64,
+    variants: Vec<Variant>,
+}
+
+/// A network that a [`Comparison`] has trained: one row of its table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variant {
+    /// What the learner calls it.
+    pub name: String,
+    /// Its layers, as they were given.
+    pub layers: Vec<Layer>,
+    /// How many weights it has.
+    pub parameters: i64,
+    /// How many epochs it was to be trained for, at the most.
+    pub planned_epochs: usize,
+    /// The share of the training images that it saw, above 0 and up to 1.
+    pub share: f64,
+    /// Images per step.
+    pub batch_size: i64,
+    /// Whether its [`Fit`] had a callback, which could have ended the training.
+    pub has_callbacks: bool,
+    /// The figures of its training.
+    pub history: History,
+    /// For each epoch, the seconds that the training itself took: no validation and no test is in them.
+    pub seconds: Vec<f64>,
+    /// The test data's score after each epoch.
+    pub tests: Vec<Score>,
+    /// How many images each of these tests had.
+    pub test_images: i64,
+    /// The epoch, from 1, whose weights the network has in the end: the last, unless a callback brought back others.
+    pub epoch: usize,
+}
+
+impl Variant {
+    /// The mean of its epochs' seconds of training.
+    pub fn seconds_per_epoch(&self) -> f64 {
+        self.seconds.iter().sum::<f64>() / self.seconds.len() as f64
+    }
+
+    /// Share of the training images that were recognised in the epoch of its weights, 0 to 1, each image before the
+    /// step that learnt from it. NaN without an epoch.
+    pub fn train_accuracy(&self) -> f64 {
+        let epoch = self.history.epochs.get(self.epoch.wrapping_sub(1));
+        epoch.map_or(f64::NAN, |epoch| epoch.accuracy)
+    }
+
+    /// Share of the test images that it recognises, 0 to 1. NaN without an epoch.
+    pub fn test_accuracy(&self) -> f64 {
+        let test = self.tests.get(self.epoch.wrapping_sub(1));
+        test.map_or(f64::NAN, |test| test.accuracy)
+    }
+
+    /// By how many percentage points its test accuracy is above another's.
+    pub(crate) fn points_above(&self, other: &Self) -> f64 {
+        (self.test_accuracy() - other.test_accuracy()) * 100.0
+    }
+
+    fn way(&self) -> Way {
+        let mut sum = 0.0;
+        let points = self.seconds.iter().zip(&self.tests).map(|(seconds, test)| {
+            sum += seconds;
+            (sum, test.accuracy)
+        });
+        Way {
+            name: self.name.clone(),
+            points: points.collect(),
+        }
+    }
+}
+
+/// Tests a variant after each epoch of its training.
+struct Tests<'a> {
+    images: &'a Tensor,
+    labels: &'a Tensor,
+    seconds: Vec<f64>,
+    scores: Vec<Score>,
+    came_back: Option<usize>,
+}
+
+impl Companion for Tests<'_> {
+    fn epoch_ended(&mut self, model: &Sequential, seconds: f64, watch: &Watch) -> Result<()> {
+        // An interrupted test gives no score; `run` sees that one is missing.
+        if let Some(score) = model.score(self.images, self.labels, watch)? {
+            self.seconds.push(seconds);
+            self.scores.push(score);
+        }
+        Ok(())
+    }
+
+    fn weights_came_back(&mut self, epoch: usize) {
+        self.came_back = Some(epoch);
+    }
+}
+
+impl Default for Comparison {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Comparison {
+    /// An empty table. The seed is 1.
+    pub fn new() -> Self {
+        Self {
+            seed: 1,
+            variants: Vec::new(),
+        }
+    }
+
+    /// The [`seed`](crate::seed) that is set anew before every run, so that a cell run again repeats its accuracies.
+    /// Defaults to 1.
+    pub fn seed(self, seed: i64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// Trains a network of these layers on `data.train` with Adam, tests it on `data.test` after each epoch, and adds a
+    /// row. A name that is there already gets its row replaced, in its place.
+    ///
+    /// The images must have the shape that the first layer wants, `[images, channels, height, width]` for a convolution,
+    /// and values from 0 to 1. The shape of one is taken from them. Nothing is learnt from the test, callbacks don't see
+    /// it, and the time for it is not counted.
+    ///
+    /// # Errors
+    /// As [`fit`](Sequential::fit); if the test data don't fit the network; or if an interrupt came. Then the table is
+    /// as it was.
+    pub fn run(
+        &mut self,
+        name: &str,
+        layers: impl Into<Vec<Layer>>,
+        data: &Dataset,
+        fit: Fit,
+    ) -> Result<()> {
+        let layers = layers.into();
+        crate::seed(self.seed);
+        let mut model = Sequential::new(layers.clone());
+        model.compile(Adam::default(), SparseCategoricalCrossentropy);
+        model.build_for(&data.train.0)?;
+        // Before the training: not to learn after an epoch that it was for nothing.
+        let network = model.classifier()?;
+        let (images, labels) = &data.test;
+        let labels = check_images(network, images)
+            .and_then(|()| check_labels(network, images, labels))
+            .map_err(|trouble| error(texts::lab_test_data(trouble)))?;
+        model.warn_unscaled(images)?;
+
+        let parameters = model.summary()?.total;
+        let planned_epochs = fit.planned_epochs();
+        let (batch_size, share) = fit.diet();
+        let has_callbacks = fit.has_callbacks();
+        let mut tests = Tests {
+            images,
+            labels: &labels,
+            seconds: Vec::new(),
+            scores: Vec::new(),
+            came_back: None,
+        };
+        let history = model.fit_with(&data.train.0, &data.train.1, fit, Some(&mut tests))?;
+        if history.interrupted || tests.scores.len() < history.epochs.len() {
+            let epoch = (tests.scores.len() + 1).min(planned_epochs);
+            return Err(error(texts::lab_interrupted(name, epoch, planned_epochs)));
+        }
+        let variant = Variant {
+            name: name.to_string(),
+            layers,
+            parameters,
+            planned_epochs,
+            share,
+            batch_size,
+            has_callbacks,
+            epoch: tests.came_back.unwrap_or(history.epochs.len()),
+            history,
+            seconds: tests.seconds,
+            tests: tests.scores,
+            test_images: count(images),
+        };
+        match self.variants.iter_mut().find(|there| there.name == name) {
+            Some(there) => *there = variant,
+            None => self.variants.push(variant),
+        }
+        Ok(())
+    }
+
+    /// The rows, in the order in which their names first appeared. The first is what the others are compared with.
+    pub fn variants(&self) -> &[Variant] {
+        &self.variants
+    }
+
+    /// A table of these rows, without training.
+    #[cfg(test)]
+    pub(crate) fn of(variants: Vec<Variant>) -> Self {
+        Self {
+            variants,
+            ..Self::new()
+        }
+    }
+
+    /// The test accuracy against the seconds of training, a line for each variant.
+    pub fn figure(&self) -> Figure {
+        let ways: Vec<Way> = self.variants.iter().map(Variant::way).collect();
+        draw(&ways)
+    }
+
+    /// Shows table and chart now, in the middle of a cell.
+    ///
+    /// # Errors
+    /// As [`Figure::show`].
+    pub fn show(&self) -> Result<()> {
+        self.table().show();
+        if self.variants.is_empty() {
+            return Ok(());
+        }
+        self.figure().show()
+    }
+
+    /// How evcxr shows a comparison that ends a cell.
+    ///
+    /// Of a result that has HTML and a picture, Jupyter and nbconvert show the HTML only. svertka's kernel therefore
+    /// shows two outputs: the table, then the chart as the result. A stock kernel knows only results: there the HTML
+    /// holds the chart too, and the picture is given beside it for programs that don't show HTML.
+    #[doc(hidden)]
+    pub fn evcxr_display(&self) {
+        let mut table = self.table();
+        if self.variants.is_empty() {
+            table.show_as_result();
+            return;
+        }
+        let chart = match self.figure().content() {
+            Ok(chart) => chart,
+            Err(problem) => {
+                eprintln!("{problem}");
+                table.show_as_result();
+                return;
+            }
+        };
+        if crate::session::display::speaks() {
+            table.show();
+            chart.show_as_result();
+            return;
+        }
+        if let (Some(html), Some(png)) = (&mut table.html, &chart.png) {
+            let png = base64::engine::general_purpose::STANDARD.encode(png);
+            let what = escape(&chart.plain);
+            *html += &format!("<img alt=\"{what}\" src=\"data:image/png;base64,{png}\">");
+        }
+        table.png = chart.png;
+        table.show_as_result();
+    }
+
+    fn table(&self) -> Content {
+        if self.variants.is_empty() {
+            let text = self.to_string();
+            let html = format!("<p>{}</p>", escape(&text));
+            return Content::html(text, html);
+        }
+        let row = |cells: &[String; COLUMNS], tag: &str| {
+            let cells = cells.iter().enumerate().map(|(i, cell)| {
+                let align = if is_text(i) { "left" } else { "right" };
+                format!(
+                    "<{tag} style=\"text-align:{align}\">{}</{tag}>",
+                    escape(cell)
+                )
+            });
+            format!("<tr>{}</tr>", cells.collect::<String>())
+        };
+        let rows: String = self.cells().iter().map(|cells| row(cells, "td")).collect();
+        let html = format!(
+            "<table><thead>{}</thead><tbody>{rows}</tbody></table>",
+            row(&head(), "th")
+        );
+        Content::html(self.to_string(), html)
+    }
+
+    fn cells(&self) -> Vec<[String; COLUMNS]> {
+        let row = |(i, variant): (usize, &Variant)| {
+            [
+                variant.name.clone(),
+                in_short(&variant.layers),
+                thousands(variant.parameters),
+                seconds(variant.seconds_per_epoch()),
+                format!("{:.1}", variant.train_accuracy() * 100.0),
+                format!("{:.1}", variant.test_accuracy() * 100.0),
+                if i == 0 {
+                    "—".to_string()
+                } else {
+                    signed(variant.points_above(&self.variants[0]))
+                },
+            ]
+        };
+        self.variants.iter().enumerate().map(row).collect()
+    }
+}
+
+const COLUMNS: usize = 7;
+
+fn head() -> [String; COLUMNS] {
+    [
+        texts::lab_name(),
+        texts::lab_layers(),
+        texts::summary_parameters(),
+        texts::lab_seconds(),
+        texts::lab_train(),
+        texts::lab_test(),
+        texts::lab_difference(),
+    ]
+}
+
+/// Whether a column holds words, not numbers.
+fn is_text(column: usize) -> bool {
+    column < 2
+}
+
+/// A number of seconds, as exact as it is of use.
+fn seconds(value: f64) -> String {
+    if value < 10.0 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.1}")
+    }
+}
+
+/// Percentage points with their sign: `+0.3`, `−1.2`, `0.0`.
+pub(crate) fn signed(points: f64) -> String {
+    let text = format!("{:.1}", points.abs());
+    match text.as_str() {
+        "0.0" | "NaN" => text,
+        _ if points > 0.0 => format!("+{text}"),
+        _ => format!("−{text}"),
+    }
+}
+
+/// `conv 64 · pool · dense 128 · dense 10`: what is usual (a window of 3×3, pooling by 2×2, flatten, Relu, Softmax at
+/// the end) goes without saying.
+fn in_short(layers: &[Layer]) -> String {
+    let words = layers.iter().filter_map(|layer| {
+        let mut word = match &layer.0 {
+            LayerKind::Conv2d {
+                filters, kernel, ..
+            } => match kernel {
+                (3, 3) => format!("conv {filters}"),
+                (h, w) => format!("conv {filters} {h}×{w}"),
+            },
+            LayerKind::MaxPooling2d { pool: (2, 2) } => "pool".to_string(),
+            LayerKind::MaxPooling2d { pool: (h, w) } => format!("pool {h}×{w}"),
+            LayerKind::Dense { units, .. } => format!("dense {units}"),
+            LayerKind::Dropout { rate } => format!("dropout {rate}"),
+            LayerKind::Flatten => return None,
+        };
+        if let LayerKind::Conv2d { activation, .. } | LayerKind::Dense { activation, .. } = &layer.0
+            && !matches!(activation, Activation::Relu | Activation::Softmax)
+        {
+            word = format!("{word} {}", activation.name());
+        }
+        Some(word)
+    });
+    words.collect::<Vec<_>>().join(" · ")
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.variants.is_empty() {
+            return f.write_str(&texts::lab_nothing_yet());
+        }
+        let head = head();
+        let rows = self.cells();
+        let width = |i: usize| {
+            let cells = rows.iter().map(|row| row[i].chars().count());
+            cells.fold(head[i].chars().count(), usize::max)
+        };
+        let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
+        let line = |cells: &[String; COLUMNS]| {
+            let cells = cells.iter().zip(&widths).enumerate();
+            let cells = cells.map(|(i, (cell, &width))| match is_text(i) {
+                true => format!("{cell:width$}"),
+                false => format!("{cell:>width$}"),
+            });
+            cells.collect::<Vec<_>>().join("  ")
+        };
+        writeln!(f, "{}", line(&head))?;
+        let rule = widths.iter().sum::<usize>() + 2 * (COLUMNS - 1);
+        write!(f, "{}", "─".repeat(rule))?;
+        for row in &rows {
+            write!(f, "\n{}", line(row))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Activation::{Linear, Relu, Sigmoid, Softmax};
+    use crate::{conv2d, dense, dropout, flatten, max_pooling2d};
+
+    #[test]
+    fn layers_in_short_name_what_is_unusual() {
+        let layers = [
+            conv2d(64, (3, 3), Relu),
+            max_pooling2d(2, 2),
+            conv2d(8, (5, 3), Sigmoid),
+            max_pooling2d(3, 3),
+            flatten(),
+            dropout(0.5),
+            dense(128, Relu),
+            dense(10, Softmax),
+        ];
+        assert_eq!(
+            in_short(&layers),
+            "conv 64 · pool · conv 8 5×3 sigmoid · pool 3×3 · dropout 0.5 · dense 128 · dense 10"
+        );
+        assert_eq!(in_short(&[dense(10, Linear)]), "dense 10 linear");
+    }
+
+    #[test]
+    fn differences_have_their_sign() {
+        let texts = [0.04, -0.04, 0.26, -12.0, f64::NAN].map(signed);
+        assert_eq!(texts, ["0.0", "0.0", "+0.3", "−12.0", "NaN"]);
+    }
+
+    #[test]
+    fn the_weights_that_came_back_are_the_ones_that_count() {
+        let mut variant = super::super::exercises::tests::variant("x", &[dense(10, Softmax)]);
+        variant.tests = [0.7, 0.9, 0.8]
+            .map(|accuracy| Score {
+                loss: 0.5,
+                accuracy,
+            })
+            .to_vec();
+        assert_eq!(variant.test_accuracy(), 0.8);
+        variant.epoch = 2;
+        assert_eq!(variant.test_accuracy(), 0.9);
+        variant.seconds = vec![1.0, 2.0, 6.0];
+        assert_eq!(variant.seconds_per_epoch(), 3.0);
+        assert_eq!(variant.way().points, [(1.0, 0.7), (3.0, 0.9), (9.0, 0.8)]);
+    }
+}

@@ -1,0 +1,588 @@
+//! What the exercises ask for, and whether a table of variants has it.
+
+use std::fmt;
+
+use super::comparison::{Comparison, Variant, signed};
+use crate::Layer;
+use crate::model::LayerKind;
+use crate::session::display::Content;
+use crate::session::progress::escape;
+use crate::session::texts;
+
+/// The five exercises of the lesson. The first row of the table is the network that they start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exercise {
+    /// Two other numbers of filters: variants that differ from the first row in nothing else.
+    Filters,
+    /// The first row's convolutions without the last; its pooling may stay or go.
+    WithoutLastConvolution,
+    /// More convolutions than the first row has.
+    MoreConvolutions,
+    /// A single convolution, and at most one pooling.
+    OnlyFirstConvolution,
+    /// A training that a callback ended before its last epoch.
+    StopInTime,
+}
+
+/// What [`Comparison::check`] tells: whether an exercise is done, and what was found or what is missing.
+///
+/// It shows itself when it ends a cell. Its first words are "Done" or "Not yet", in the learner's language.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether the exercise is done.
+    pub done: bool,
+    /// What it is about, without the first words.
+    text: String,
+    /// One a variant that does what the exercise asks for; none if it is not done.
+    found: Vec<String>,
+}
+
+impl Comparison {
+    /// Holds the table against an exercise. It gives no marks: it says whether the exercise was done, and what came of
+    /// it or what is still to do.
+    ///
+    /// A difference in test accuracy is called more than chance if it is larger than `1.96 · √(2 p (1 − p) / n)`, with
+    /// `p` the mean of both accuracies and `n` the number of test images: so much do two equally good networks differ
+    /// in 95 of 100 tests at the most. What other first weights would have changed comes on top.
+    pub fn check(&self, exercise: Exercise) -> Finding {
+        let Some((reference, others)) = self.variants().split_first() else {
+            return Finding::not_yet(texts::lab_no_row());
+        };
+        if exercise == Exercise::StopInTime {
+            return stop_in_time(self.variants());
+        }
+        let count = convolutions(&reference.layers).count();
+        let last = convolutions(&reference.layers).next_back();
+        let needs_one = matches!(
+            exercise,
+            Exercise::Filters | Exercise::WithoutLastConvolution
+        );
+        let last = match last {
+            Some(last) => last.to_string(),
+            None if needs_one => {
+                return Finding::not_yet(texts::lab_no_convolution(&reference.name));
+            }
+            None => String::new(),
+        };
+        let matching: Vec<&Variant> = others
+            .iter()
+            .filter(|other| does(exercise, &reference.layers, &other.layers))
+            .collect();
+        let mut tried: Vec<Vec<i64>> = matching.iter().map(|one| filters(&one.layers)).collect();
+        tried.sort();
+        tried.dedup();
+        let name = &reference.name;
+        match (exercise, matching.last()) {
+            (Exercise::Filters, one) if tried.len() < 2 => {
+                tried.push(filters(&reference.layers));
+                let other = another_number(&tried);
+                Finding::not_yet(match one {
+                    Some(one) => texts::lab_one_other_filters(&one.name, other),
+                    None => texts::lab_no_other_filters(name, other),
+                })
+            }
+            (Exercise::WithoutLastConvolution, None) => {
+                Finding::not_yet(texts::lab_last_convolution_stays(name, last))
+            }
+            (Exercise::MoreConvolutions, None) => {
+                Finding::not_yet(texts::lab_no_more_convolutions(name, count))
+            }
+            (_, None) => Finding::not_yet(texts::lab_not_one_convolution()),
+            (_, Some(_)) => Finding {
+                done: true,
+                text: texts::lab_compared(name),
+                found: matching.iter().map(|one| found(one, reference)).collect(),
+            },
+        }
+    }
+}
+
+fn convolutions(layers: &[Layer]) -> impl DoubleEndedIterator<Item = &Layer> {
+    layers
+        .iter()
+        .filter(|layer| matches!(layer.0, LayerKind::Conv2d { .. }))
+}
+
+fn poolings(layers: &[Layer]) -> usize {
+    let pooling = |layer: &&Layer| matches!(layer.0, LayerKind::MaxPooling2d { .. });
+    layers.iter().filter(pooling).count()
+}
+
+/// The layers that are neither convolution nor pooling.
+fn others(layers: &[Layer]) -> impl Iterator<Item = &Layer> {
+    layers.iter().filter(|layer| {
+        !matches!(
+            layer.0,
+            LayerKind::Conv2d { .. } | LayerKind::MaxPooling2d { .. }
+        )
+    })
+}
+
+/// The number of filters of each convolution.
+fn filters(layers: &[Layer]) -> Vec<i64> {
+    let number = |layer: &Layer| match layer.0 {
+        LayerKind::Conv2d { filters, .. } => Some(filters),
+        _ => None,
+    };
+    layers.iter().filter_map(number).collect()
+}
+
+/// A number of filters that no convolution has yet.
+fn another_number(tried: &[Vec<i64>]) -> i64 {
+    [32, 16, 64, 8]
+        .into_iter()
+        .find(|number| !tried.iter().flatten().any(|there| there == number))
+        .unwrap_or(48)
+}
+
+/// Whether `layers` are what the exercise makes of `reference`.
+fn does(exercise: Exercise, reference: &[Layer], layers: &[Layer]) -> bool {
+    match exercise {
+        Exercise::Filters => {
+            let same_but_for_filters = |(a, b): (&Layer, &Layer)| match (&a.0, &b.0) {
+                (
+                    LayerKind::Conv2d {
+                        kernel, activation, ..
+                    },
+                    LayerKind::Conv2d {
+                        kernel: other_kernel,
+                        activation: other_activation,
+                        ..
+                    },
+                ) => kernel == other_kernel && activation == other_activation,
+                _ => a == b,
+            };
+            reference != layers
+                && reference.len() == layers.len()
+                && reference.iter().zip(layers).all(same_but_for_filters)
+        }
+        Exercise::WithoutLastConvolution => {
+            let mut wanted = convolutions(reference);
+            wanted.next_back().is_some() && wanted.eq(convolutions(layers))
+        }
+        Exercise::MoreConvolutions => {
+            convolutions(layers).count() > convolutions(reference).count()
+        }
+        Exercise::OnlyFirstConvolution => {
+            convolutions(layers).count() == 1 && poolings(layers) <= 1
+        }
+        // It is a matter of the training, not of the layers.
+        Exercise::StopInTime => false,
+    }
+}
+
+/// What came of a variant, in one line.
+fn found(variant: &Variant, reference: &Variant) -> String {
+    let parameters = times(variant.parameters as f64 / reference.parameters as f64);
+    let seconds = times(variant.seconds_per_epoch() / reference.seconds_per_epoch());
+    let points = variant.points_above(reference);
+    let margin = chance(variant, reference);
+    let shown = format!("{margin:.1}");
+    let chance = if points.abs() > margin {
+        texts::lab_more_than_chance(shown)
+    } else {
+        texts::lab_may_be_chance(shown)
+    };
+    let line = texts::lab_found(&variant.name, parameters, seconds, signed(points), chance);
+    let mut differing = Vec::new();
+    if others(&variant.layers).ne(others(&reference.layers)) {
+        differing.push(texts::lab_other_layers());
+    }
+    if variant.planned_epochs != reference.planned_epochs {
+        differing.push(texts::lab_epochs());
+    }
+    if variant.share != reference.share {
+        differing.push(texts::lab_share());
+    }
+    if variant.batch_size != reference.batch_size {
+        differing.push(texts::lab_batch_size());
+    }
+    if differing.is_empty() {
+        return line;
+    }
+    line + &texts::lab_not_alike(differing.join(", "))
+}
+
+/// How many percentage points two equally good networks may differ by in 95 of 100 tests: half the 95 % interval of the
+/// difference of two shares.
+fn chance(a: &Variant, b: &Variant) -> f64 {
+    let p = (a.test_accuracy() + b.test_accuracy()) / 2.0;
+    let n = a.test_images.min(b.test_images) as f64;
+    100.0 * 1.96 * (2.0 * p * (1.0 - p) / n).sqrt()
+}
+
+/// A factor with as many digits as mean something: `0.23`, `5.7`, `57`.
+fn times(factor: f64) -> String {
+    if factor < 0.995 {
+        format!("{factor:.2}")
+    } else if factor < 9.95 {
+        format!("{factor:.1}")
+    } else {
+        format!("{factor:.0}")
+    }
+}
+
+fn stop_in_time(variants: &[Variant]) -> Finding {
+    let stopped = |one: &&Variant| {
+        let epochs = one.history.epochs.len();
+        one.history.stopped.is_some() && !one.history.interrupted && epochs < one.planned_epochs
+    };
+    let line = |one: &Variant| {
+        let epochs = one.history.epochs.len();
+        let left = one.planned_epochs.saturating_sub(epochs);
+        let seconds = left as f64 * one.seconds_per_epoch();
+        let seconds = match seconds {
+            ..10.0 => format!("{seconds:.1}"),
+            _ => format!("{seconds:.0}"),
+        };
+        let loss = loss(one.history.epochs.last());
+        texts::lab_stopped(&one.name, epochs, one.planned_epochs, loss, seconds)
+    };
+    let found: Vec<String> = variants.iter().filter(stopped).map(line).collect();
+    if !found.is_empty() {
+        return Finding {
+            done: true,
+            text: texts::lab_stopped_in_time(),
+            found,
+        };
+    }
+    let Some(tried) = variants.iter().rfind(|one| one.has_callbacks) else {
+        return Finding::not_yet(texts::lab_nothing_stops());
+    };
+    let epochs = &tried.history.epochs;
+    if tried.planned_epochs < 2 {
+        return Finding::not_yet(texts::lab_one_epoch(&tried.name));
+    }
+    let (first, last) = (loss(epochs.first()), loss(epochs.last()));
+    Finding::not_yet(texts::lab_went_through(
+        &tried.name,
+        epochs.len(),
+        first,
+        last,
+    ))
+}
+
+fn loss(epoch: Option<&crate::Epoch>) -> String {
+    format!("{:.4}", epoch.map_or(f64::NAN, |epoch| epoch.loss))
+}
+
+impl Finding {
+    fn not_yet(text: String) -> Self {
+        Self {
+            done: false,
+            text,
+            found: Vec::new(),
+        }
+    }
+
+    /// Shows the finding now, in the middle of a cell.
+    ///
+    /// # Errors
+    /// None today; a `Result`, so that all that shows itself is called alike.
+    pub fn show(&self) -> crate::Result<()> {
+        self.content().show();
+        Ok(())
+    }
+
+    /// How evcxr shows a finding that ends a cell.
+    #[doc(hidden)]
+    pub fn evcxr_display(&self) {
+        self.content().show_as_result();
+    }
+
+    fn verdict(&self) -> String {
+        if self.done {
+            texts::lab_done()
+        } else {
+            texts::lab_not_yet()
+        }
+    }
+
+    fn content(&self) -> Content {
+        let (verdict, text) = (escape(&self.verdict()), escape(&self.text));
+        let mut html = format!("<p><b>{verdict}</b>: {text}</p>");
+        if !self.found.is_empty() {
+            let lines = self
+                .found
+                .iter()
+                .map(|line| format!("<li>{}</li>", escape(line)));
+            html += &format!("<ul>{}</ul>", lines.collect::<String>());
+        }
+        Content::html(self.to_string(), html)
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.verdict(), self.text)?;
+        for line in &self.found {
+            write!(f, "\n  {line}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::Activation::{Relu, Sigmoid, Softmax};
+    use crate::{Epoch, History, Score, conv2d, dense, dropout, flatten, max_pooling2d};
+
+    /// A row as a training of three epochs would leave it.
+    pub(crate) fn variant(name: &str, layers: &[Layer]) -> Variant {
+        let epoch = |number: usize| Epoch {
+            number,
+            seconds: 2.0,
+            loss: 0.9 / number as f64,
+            accuracy: 0.8,
+            validation: None,
+        };
+        let score = Score {
+            loss: 0.5,
+            accuracy: 0.8,
+        };
+        Variant {
+            name: name.into(),
+            layers: layers.to_vec(),
+            parameters: 1000,
+            planned_epochs: 3,
+            share: 0.2,
+            batch_size: 32,
+            has_callbacks: false,
+            history: History {
+                epochs: (1..=3).map(epoch).collect(),
+                ..History::default()
+            },
+            seconds: vec![2.0; 3],
+            tests: vec![score; 3],
+            test_images: 10_000,
+            epoch: 3,
+        }
+    }
+
+    /// The lesson's network with these convolutions, each followed by pooling.
+    fn net(filters: &[i64]) -> Vec<Layer> {
+        let pairs = filters
+            .iter()
+            .flat_map(|&n| [conv2d(n, (3, 3), Relu), max_pooling2d(2, 2)]);
+        let end = [flatten(), dense(128, Relu), dense(10, Softmax)];
+        pairs.chain(end).collect()
+    }
+
+    /// What the check says of the lesson's network and these variants of it, named a, b, …
+    fn check(exercise: Exercise, others: &[Vec<Layer>]) -> Finding {
+        let names = ["a", "b", "c"].iter().zip(others);
+        let mut rows = vec![variant("64-64", &net(&[64, 64]))];
+        rows.extend(names.map(|(name, layers)| variant(name, layers)));
+        Comparison::of(rows).check(exercise)
+    }
+
+    /// The lesson's network after a change.
+    fn changed(change: impl FnOnce(&mut Vec<Layer>)) -> Vec<Layer> {
+        let mut layers = net(&[64, 64]);
+        change(&mut layers);
+        layers
+    }
+
+    fn refused(exercise: Exercise, others: &[Vec<Layer>]) -> String {
+        let finding = check(exercise, others);
+        assert!(!finding.done && finding.found.is_empty(), "{finding}");
+        finding.text
+    }
+
+    fn lines(exercise: Exercise, others: &[Vec<Layer>]) -> usize {
+        let finding = check(exercise, others);
+        assert!(finding.done, "{finding}");
+        assert_eq!(finding.text, texts::lab_compared("64-64"));
+        finding.found.len()
+    }
+
+    #[test]
+    fn nothing_can_be_checked_in_an_empty_table() {
+        let finding = Comparison::new().check(Exercise::Filters);
+        assert_eq!(finding, Finding::not_yet(texts::lab_no_row()));
+    }
+
+    #[test]
+    fn filters_want_two_other_numbers() {
+        let exercise = Exercise::Filters;
+        let none = |number: i64| texts::lab_no_other_filters("64-64", number);
+        let one = |name: &str, number: i64| texts::lab_one_other_filters(name, number);
+        assert_eq!(refused(exercise, &[]), none(32));
+        // The same network again is no other one.
+        assert_eq!(refused(exercise, &[net(&[64, 64])]), none(32));
+        assert_eq!(refused(exercise, &[net(&[32, 32])]), one("a", 16));
+        // The same number under two names is one number.
+        let twice = [net(&[16, 16]), net(&[16, 16])];
+        assert_eq!(refused(exercise, &twice), one("b", 32));
+        assert_eq!(lines(exercise, &[net(&[32, 32]), net(&[16, 16])]), 2);
+        assert_eq!(lines(exercise, &[net(&[32, 64]), net(&[16, 64])]), 2);
+    }
+
+    #[test]
+    fn filters_want_nothing_else_to_differ() {
+        let others = [
+            net(&[32]),
+            changed(|layers| layers[0] = conv2d(32, (5, 5), Relu)),
+            changed(|layers| layers[0] = conv2d(32, (3, 3), Sigmoid)),
+            changed(|layers| layers[5] = dense(64, Relu)),
+            changed(|layers| layers[1] = max_pooling2d(3, 3)),
+            changed(|layers| layers.insert(5, dropout(0.5))),
+        ];
+        for other in others {
+            let text = refused(Exercise::Filters, &[other]);
+            assert_eq!(text, texts::lab_no_other_filters("64-64", 32));
+        }
+    }
+
+    #[test]
+    fn the_last_convolution_goes_and_its_pooling_may() {
+        let exercise = Exercise::WithoutLastConvolution;
+        let last = conv2d(64, (3, 3), Relu);
+        let still = texts::lab_last_convolution_stays("64-64", last);
+        for other in [net(&[64, 64]), net(&[32]), net(&[64, 64, 64]), net(&[])] {
+            assert_eq!(refused(exercise, &[other]), still);
+        }
+        let both = changed(|layers| drop(layers.remove(2)));
+        assert_eq!(lines(exercise, &[both, net(&[64])]), 2);
+    }
+
+    #[test]
+    fn a_reference_without_convolutions_gives_nothing_to_take_away() {
+        let lab = Comparison::of(vec![variant("dense", &net(&[])), variant("a", &net(&[]))]);
+        let said = Finding::not_yet(texts::lab_no_convolution("dense"));
+        assert_eq!(lab.check(Exercise::WithoutLastConvolution), said);
+        assert_eq!(lab.check(Exercise::Filters), said);
+        let lab = Comparison::of(vec![variant("dense", &net(&[])), variant("a", &net(&[8]))]);
+        assert!(lab.check(Exercise::MoreConvolutions).done);
+    }
+
+    #[test]
+    fn more_convolutions_are_more_than_the_first_rows() {
+        let exercise = Exercise::MoreConvolutions;
+        for other in [net(&[64, 64]), net(&[64])] {
+            let text = refused(exercise, &[other]);
+            assert_eq!(text, texts::lab_no_more_convolutions("64-64", 2));
+        }
+        let third = changed(|layers| layers.insert(4, conv2d(64, (3, 3), Relu)));
+        assert_eq!(lines(exercise, &[net(&[64]), third]), 1);
+    }
+
+    #[test]
+    fn only_the_first_convolution_is_one_with_at_most_one_pooling() {
+        let exercise = Exercise::OnlyFirstConvolution;
+        let second_pooling = changed(|layers| drop(layers.remove(2)));
+        for other in [net(&[64, 64]), net(&[]), second_pooling] {
+            assert_eq!(
+                refused(exercise, &[other]),
+                texts::lab_not_one_convolution()
+            );
+        }
+        let without_pooling = changed(|layers| drop(layers.drain(1..4)));
+        assert_eq!(lines(exercise, &[net(&[64]), without_pooling]), 2);
+    }
+
+    #[test]
+    fn what_was_found_is_told_in_figures() {
+        let reference = variant("64-64", &net(&[64, 64]));
+        let mut other = variant("16-16", &net(&[16, 16]));
+        other.parameters = 226;
+        other.seconds = vec![10.0, 12.0, 14.0];
+        // 1.96 · √(2 · 0.8 · 0.2 / 10 000) = 0.0111
+        let line = |other: &Variant| found(other, &reference);
+        for (accuracy, difference, chance) in [
+            (0.805, "+0.5", texts::lab_may_be_chance("1.1")),
+            (0.795, "−0.5", texts::lab_may_be_chance("1.1")),
+            (0.785, "−1.5", texts::lab_more_than_chance("1.1")),
+            (0.817, "+1.7", texts::lab_more_than_chance("1.1")),
+        ] {
+            other.tests[2].accuracy = accuracy;
+            let said = texts::lab_found("16-16", "0.23", "6.0", difference, chance);
+            assert_eq!(line(&other), said);
+        }
+        other.test_images = 100;
+        other.tests[2].accuracy = 0.7;
+        let chance = texts::lab_may_be_chance("12.0");
+        let said = texts::lab_found("16-16", "0.23", "6.0", "−10.0", chance);
+        assert_eq!(line(&other), said);
+        assert_eq!(
+            [0.994, 0.996, 5.66, 56.6].map(times),
+            ["0.99", "1.0", "5.7", "57"]
+        );
+    }
+
+    #[test]
+    fn what_else_differs_is_told() {
+        let reference = variant("64-64", &net(&[64, 64]));
+        let mut other = variant("a", &net(&[64]));
+        other.layers.retain(|layer| *layer != dense(128, Relu));
+        other.share = 1.0;
+        other.planned_epochs = 5;
+        other.batch_size = 64;
+        let what = [
+            texts::lab_other_layers(),
+            texts::lab_epochs(),
+            texts::lab_share(),
+            texts::lab_batch_size(),
+        ];
+        let line = found(&other, &reference);
+        assert!(
+            line.ends_with(&texts::lab_not_alike(what.join(", "))),
+            "{line}"
+        );
+        let alike = found(&variant("a", &net(&[64])), &reference);
+        assert!(!alike.contains(&texts::lab_not_alike("")), "{alike}");
+    }
+
+    #[test]
+    fn a_callback_must_have_stopped_it_before_its_last_epoch() {
+        let check = |rows: &[&Variant]| {
+            let rows = rows.iter().map(|row| (*row).clone()).collect();
+            Comparison::of(rows).check(Exercise::StopInTime)
+        };
+        let plain = variant("64-64", &net(&[64, 64]));
+        assert_eq!(
+            check(&[&plain]),
+            Finding::not_yet(texts::lab_nothing_stops())
+        );
+
+        let mut tried = variant("#5", &net(&[64, 64]));
+        tried.has_callbacks = true;
+        let through = texts::lab_went_through("#5", 3, "0.9000", "0.3000");
+        assert_eq!(check(&[&plain, &tried]), Finding::not_yet(through.clone()));
+        // It said stop, but there was nothing left to stop.
+        tried.history.stopped = Some("enough".into());
+        assert_eq!(check(&[&plain, &tried]), Finding::not_yet(through.clone()));
+        let mut interrupted = tried.clone();
+        interrupted.planned_epochs = 10;
+        interrupted.history.interrupted = true;
+        assert_eq!(check(&[&plain, &interrupted]), Finding::not_yet(through));
+        let mut short = tried.clone();
+        short.planned_epochs = 1;
+        assert_eq!(
+            check(&[&short]),
+            Finding::not_yet(texts::lab_one_epoch("#5"))
+        );
+
+        tried.planned_epochs = 10;
+        let done = check(&[&plain, &tried]);
+        assert!(done.done);
+        assert_eq!(
+            done.found,
+            [texts::lab_stopped("#5", 3, 10, "0.3000", "14")]
+        );
+    }
+
+    #[test]
+    fn a_finding_is_text_and_html() {
+        let mut done = check(Exercise::OnlyFirstConvolution, &[net(&[64])]);
+        done.found = vec!["a < b".into()];
+        let (verdict, text) = (texts::lab_done(), texts::lab_compared("64-64"));
+        assert_eq!(done.to_string(), format!("{verdict}: {text}\n  a < b"));
+        let html = done.content().html.unwrap();
+        assert!(html.contains("<li>a &lt; b</li>"), "{html}");
+        let not_yet = check(Exercise::OnlyFirstConvolution, &[]);
+        let first = |finding: &Finding| finding.to_string().split(' ').next().map(str::to_string);
+        assert_ne!(first(&done), first(&not_yet));
+    }
+}

@@ -1,0 +1,385 @@
+//! What the lab of the exercises promises: rows that repeat themselves, a table that no error changes, checks that tell
+//! the done from the undone.
+
+mod common;
+
+use std::ops::ControlFlow;
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use common::{message, printed_in};
+use svertka::datasets::Dataset;
+use svertka::prelude::*;
+
+fn silent(epochs: i64) -> Fit {
+    Fit::epochs(epochs).verbosity(Verbosity::Silent)
+}
+
+/// The generator of random numbers is the process's: tests that lean on it must not run side by side.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Real digits, so many to train with and so many to test with, as the notebooks prepare them.
+fn digits(train: i64, test: i64) -> Dataset {
+    // Unpacked once for all tests: that takes longer than most of them.
+    static ALL: Mutex<Option<Dataset>> = Mutex::new(None);
+    let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = all.get_or_insert_with(|| datasets::mnist().expect("set-up provides the digits"));
+    let part = |(images, labels): &(Tensor, Tensor), n| {
+        let images = images.narrow(0, 0, n).reshape([-1, 1, 28, 28]) / 255.0;
+        (images, labels.narrow(0, 0, n).copy())
+    };
+    Dataset {
+        train: part(&all.train, train),
+        test: part(&all.test, test),
+        class_names: all.class_names,
+        name: all.name,
+        licence: all.licence,
+        origins: all.origins.clone(),
+    }
+}
+
+/// A net like the lesson's with these numbers of filters.
+fn net(filters: &[i64]) -> Vec<Layer> {
+    let pairs = filters
+        .iter()
+        .flat_map(|&n| [conv2d(n, (3, 3), Relu), max_pooling2d(2, 2)]);
+    pairs.chain([flatten(), dense(10, Softmax)]).collect()
+}
+
+/// All that a run determines, without what depends on the clock.
+fn figures(lab: &Comparison) -> Vec<(String, i64, Vec<(f64, f64)>, Vec<Score>)> {
+    let of = |variant: &svertka::Variant| {
+        let epochs = variant.history.epochs.iter();
+        let epochs = epochs.map(|epoch| (epoch.loss, epoch.accuracy)).collect();
+        let name = variant.name.clone();
+        (name, variant.parameters, epochs, variant.tests.clone())
+    };
+    lab.variants().iter().map(of).collect()
+}
+
+#[test]
+fn a_run_adds_a_row_and_a_rerun_repeats_it_in_place() {
+    let _alone = alone();
+    let data = digits(320, 200);
+    let mut lab = Comparison::new();
+    lab.run("first", net(&[4]), &data, silent(2)).unwrap();
+    lab.run("second", net(&[2]), &data, silent(2)).unwrap();
+    let before = figures(&lab);
+    assert_eq!(before.len(), 2);
+    lab.run("first", net(&[4]), &data, silent(2)).unwrap();
+    assert!(figures(&lab) == before, "{before:?} {:?}", figures(&lab));
+    lab.run("first", net(&[3]), &data, silent(1)).unwrap();
+    let names: Vec<_> = lab.variants().iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["first", "second"]);
+    assert_eq!(lab.variants()[0].tests.len(), 1);
+
+    let mut other = Comparison::new().seed(2);
+    other.run("first", net(&[4]), &data, silent(2)).unwrap();
+    assert!(figures(&other)[0] != before[0]);
+}
+
+#[test]
+fn a_row_holds_what_a_training_by_hand_gives() {
+    let _alone = alone();
+    let data = digits(320, 200);
+    let mut lab = Comparison::new().seed(5);
+    let fit = silent(2).share(0.5).batch_size(16);
+    lab.run("by lab", net(&[4]), &data, fit).unwrap();
+    seed(5);
+    let mut model = Sequential::new(net(&[4]));
+    model.compile(Adam::default(), SparseCategoricalCrossentropy);
+    let fit = silent(2).share(0.5).batch_size(16);
+    let history = model.fit(&data.train.0, &data.train.1, fit).unwrap();
+    let score = model.evaluate(&data.test.0, &data.test.1).unwrap();
+    let row = &lab.variants()[0];
+    assert_eq!(row.test_accuracy(), score.accuracy);
+    assert_eq!(row.train_accuracy(), history.epochs[1].accuracy);
+    assert_eq!(row.parameters, model.summary().unwrap().total);
+    assert_eq!((row.share, row.batch_size, row.test_images), (0.5, 16, 200));
+
+    let table = lab.to_string();
+    let accuracy = format!("{:.1}", score.accuracy * 100.0);
+    for text in [
+        "by lab",
+        "conv 4 · pool · dense 10",
+        "6,810",
+        &accuracy,
+        "—",
+    ] {
+        assert!(table.contains(text), "{text} in\n{table}");
+    }
+}
+
+#[test]
+fn an_error_or_an_interrupt_leaves_the_table_as_it_was() {
+    let _alone = alone();
+    let data = digits(64, 40);
+    let mut lab = Comparison::new();
+    lab.run("good", net(&[2]), &data, silent(1)).unwrap();
+    let before = lab.variants().to_vec();
+
+    let too_deep = message(lab.run("good", net(&[2, 2, 2, 2]), &data, silent(1)));
+    assert!(too_deep.contains("(conv2d_3)"), "{too_deep}");
+    let no_epochs = message(lab.run("good", net(&[2]), &data, silent(0)));
+    assert!(no_epochs.contains("epochs(0)"), "{no_epochs}");
+
+    let mut flat = digits(64, 40);
+    flat.test.0 = flat.test.0.reshape([-1, 28, 28]);
+    let shape = message(lab.run("new", net(&[2]), &flat, silent(1)));
+    assert!(
+        shape.starts_with("data.test: ") && shape.contains("reshape"),
+        "{shape}"
+    );
+
+    let fit = silent(3).on_epoch_end(|_| {
+        let own = std::process::id().to_string();
+        let status = Command::new("kill").args(["-INT", &own]).status();
+        assert!(status.unwrap().success());
+        std::thread::sleep(Duration::from_millis(50));
+        ControlFlow::Continue(())
+    });
+    let interrupted = message(lab.run("new", net(&[2]), &data, fit));
+    assert!(
+        interrupted.contains("new") && interrupted.contains("/3"),
+        "{interrupted}"
+    );
+
+    for text in [too_deep, no_epochs, shape, interrupted] {
+        assert!(!text.contains('\n'), "{text}");
+    }
+    assert!(lab.variants() == before);
+}
+
+#[test]
+fn the_test_costs_no_time_and_no_callback_sees_it() {
+    let _alone = alone();
+    // Few images to learn from and many to be tested on.
+    let mut data = digits(32, 1000);
+    data.test.0 = data.test.0.repeat([4, 1, 1, 1]);
+    data.test.1 = data.test.1.repeat([4]);
+    let seen = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let notes = seen.clone();
+    let fit = silent(3).on_epoch_end(move |epoch| {
+        notes.borrow_mut().push((epoch.seconds, epoch.validation));
+        ControlFlow::Continue(())
+    });
+    let mut lab = Comparison::new();
+    let begun = Instant::now();
+    lab.run("x", net(&[32]), &data, fit).unwrap();
+    let all = begun.elapsed().as_secs_f64();
+    let row = &lab.variants()[0];
+    let trained: f64 = row.seconds.iter().sum();
+    assert!(trained > 0.0 && trained < all / 2.0, "{trained} of {all}");
+    let told: f64 = seen.borrow().iter().map(|(seconds, _)| seconds).sum();
+    assert!(told < all / 2.0, "{told} of {all}");
+    assert!(
+        seen.borrow()
+            .iter()
+            .all(|(_, validation)| validation.is_none())
+    );
+    assert_eq!((row.tests.len(), row.test_images), (3, 4000));
+}
+
+#[test]
+fn weights_that_were_brought_back_are_the_rows() {
+    let _alone = alone();
+    let data = digits(64, 100);
+    let schedule = LearningRateSchedule::new(|number, rate| if number > 2 { 5.0 } else { rate });
+    let fit = silent(9)
+        .callback(schedule)
+        .callback(EarlyStopping::patience(2));
+    let mut lab = Comparison::new();
+    lab.run("x", net(&[4]), &data, fit).unwrap();
+    let row = &lab.variants()[0];
+    assert!(row.epoch < row.tests.len(), "{row:?}");
+    assert_eq!(row.test_accuracy(), row.tests[row.epoch - 1].accuracy);
+    assert!(lab.check(Exercise::StopInTime).done);
+}
+
+const EXERCISES: [Exercise; 5] = [
+    Exercise::Filters,
+    Exercise::WithoutLastConvolution,
+    Exercise::MoreConvolutions,
+    Exercise::OnlyFirstConvolution,
+    Exercise::StopInTime,
+];
+
+/// Does the exercises as the notebooks do, and prints what the checks say before and after.
+#[test]
+#[ignore = "run by the tests of both languages"]
+fn say_the_findings() {
+    let data = digits(64, 100);
+    let mut lab = Comparison::new();
+    let mut run = |name: &str, layers: Vec<Layer>, fit: Fit| {
+        lab.run(name, layers, &data, fit).unwrap();
+        lab.clone()
+    };
+    let print = |lab: &Comparison| {
+        for exercise in EXERCISES {
+            println!("@{}", lab.check(exercise));
+        }
+    };
+    print(&Comparison::new());
+    run("4-4", net(&[4, 4]), silent(3));
+    for name in ["#2", "#3", "#4"] {
+        run(name, net(&[4, 4]), silent(3));
+    }
+    let stood = |_: &Epoch| ControlFlow::Continue(());
+    run("#1", net(&[2, 2]), silent(3));
+    print(&run("#5", net(&[4, 4]), silent(2).on_epoch_end(stood)));
+
+    run("#6", net(&[3, 3]), silent(3));
+    let mut without = net(&[4, 4]);
+    without.remove(2);
+    run("#2", without, silent(3));
+    let mut more = net(&[4, 4]);
+    more.insert(4, conv2d(4, (3, 3), Relu));
+    run("#3", more, silent(3));
+    run("#4", net(&[4]), silent(3));
+    let stop = |epoch: &Epoch| match epoch.loss < 100.0 {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    let done = run("#5", net(&[4, 4]), silent(10).on_epoch_end(stop));
+    print(&done);
+    println!("@{done}");
+}
+
+fn findings_in(language: &str, verdicts: [&str; 2]) -> Vec<String> {
+    let text = printed_in(language, "say_the_findings");
+    let said: Vec<String> = text.split('@').skip(1).map(str::to_string).collect();
+    assert_eq!(said.len(), 16, "{text}");
+    let [done, not_yet] = verdicts;
+    for (i, said) in said[..15].iter().enumerate() {
+        let verdict = if i < 10 { not_yet } else { done };
+        assert!(said.starts_with(&format!("{verdict}: ")), "{i}: {said}");
+    }
+    for (said, name) in said[5..10].iter().zip(["#1", "4-4", "4-4", "conv2d", "#5"]) {
+        assert!(said.contains(name), "{said}");
+    }
+    let matching: [&[&str]; 5] = [&["#1", "#6"], &["#2", "#4"], &["#3"], &["#4"], &["#5"]];
+    // The only convolution and its one pooling is also what is left without the last convolution.
+    for (said, names) in said[10..15].iter().zip(matching) {
+        let lines: Vec<&str> = said.trim_end().lines().skip(1).collect();
+        assert_eq!(lines.len(), names.len(), "{said}");
+        for name in names {
+            assert!(lines.iter().any(|line| line.contains(name)), "{said}");
+        }
+    }
+    said
+}
+
+#[test]
+fn checks_speak_english() {
+    let said = findings_in("en", ["Done", "Not yet"]);
+    assert!(
+        said[10].contains("test accuracy") && said[10].contains("(±"),
+        "{}",
+        said[10]
+    );
+    assert!(
+        said[14].contains("stopped after epoch 1 of 10 with loss"),
+        "{}",
+        said[14]
+    );
+    assert!(said[15].contains("s per epoch"), "{}", said[15]);
+    assert!(!said.concat().contains(|c: char| ('а'..='я').contains(&c)));
+}
+
+#[test]
+fn checks_speak_russian() {
+    let said = findings_in("ru", ["Сделано", "Пока нет"]);
+    assert!(
+        said[10].contains("точность на тесте") && said[10].contains("(±"),
+        "{}",
+        said[10]
+    );
+    assert!(
+        said[14].contains("остановлено после эпохи 1 из 10"),
+        "{}",
+        said[14]
+    );
+    assert!(said[15].contains("с на эпоху"), "{}", said[15]);
+}
+
+/// Shows a comparison as a cell's end does.
+#[test]
+#[ignore = "run by the tests of what is shown"]
+fn show_as_a_value() {
+    let images = |n| Tensor::rand([n, 1, 28, 28], (Kind::Float, Device::Cpu));
+    let labels = |n| Tensor::zeros([n], (Kind::Int64, Device::Cpu));
+    let data = Dataset {
+        train: (images(64), labels(64)),
+        test: (images(32), labels(32)),
+        class_names: [""; 10],
+        name: "noise",
+        licence: "none",
+        origins: Vec::new(),
+    };
+    let mut lab = Comparison::new();
+    lab.evcxr_display();
+    println!("@");
+    lab.run("a < b", net(&[2]), &data, silent(2)).unwrap();
+    println!("@");
+    lab.evcxr_display();
+    println!("@");
+    lab.check(Exercise::OnlyFirstConvolution).evcxr_display();
+}
+
+/// What `show_as_a_value` writes: for the empty table, for the table, for a finding.
+fn shown(kernel: Option<&str>) -> [String; 3] {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["show_as_a_value", "--exact", "--ignored", "--nocapture"])
+        .args(["--test-threads=1", "--quiet"])
+        .env("SVERTKA_LANG", "en")
+        .env_remove("SVERTKA_KERNEL");
+    if let Some(version) = kernel {
+        command.env("SVERTKA_KERNEL", version);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let parts: Vec<&str> = text.split("@\n").collect();
+    assert_eq!(parts.len(), 4, "{text}");
+    [parts[0], parts[2], parts[3]].map(str::to_string)
+}
+
+fn count(text: &str, what: &str) -> usize {
+    text.matches(what).count()
+}
+
+#[test]
+fn in_the_kernel_a_table_is_shown_and_then_the_chart() {
+    let [empty, table, finding] = shown(Some("1"));
+    assert!(
+        count(&empty, "image/png") == 0 && empty.contains("lab.run"),
+        "{empty}"
+    );
+    let message = table.find("\u{1e}svertka {").unwrap();
+    let result = table.find("EVCXR_BEGIN_CONTENT image/png").unwrap();
+    assert!(message < result);
+    assert_eq!(
+        (count(&table, "image/png"), count(&table, "<table>")),
+        (1, 1)
+    );
+    assert!(table[message..result].contains("a &lt; b"), "{table}");
+    assert!(finding.contains("<b>Not yet</b>"), "{finding}");
+}
+
+#[test]
+fn elsewhere_one_result_holds_table_and_chart() {
+    let [empty, table, finding] = shown(None);
+    assert!(
+        count(&empty, "image/png") == 0 && empty.contains("lab.run"),
+        "{empty}"
+    );
+    assert_eq!(count(&table, "BEGIN_CONTENT text/html"), 1);
+    assert_eq!(count(&table, "BEGIN_CONTENT image/png"), 1);
+    assert!(table.contains("<table>") && table.contains("src=\"data:image/png;base64,"));
+    assert!(finding.contains("<b>Not yet</b>"), "{finding}");
+}
