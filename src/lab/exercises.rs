@@ -443,7 +443,9 @@ pub(crate) mod tests {
         for other in [net(&[64, 64]), net(&[32]), net(&[64, 64, 64]), net(&[])] {
             assert_eq!(refused(exercise, &[other]), still);
         }
-        let both = changed(|layers| drop(layers.remove(2)));
+        let both = changed(|layers| {
+            layers.remove(2);
+        });
         assert_eq!(lines(exercise, &[both, net(&[64])]), 2);
     }
 
@@ -471,7 +473,9 @@ pub(crate) mod tests {
     #[test]
     fn only_the_first_convolution_is_one_with_at_most_one_pooling() {
         let exercise = Exercise::OnlyFirstConvolution;
-        let second_pooling = changed(|layers| drop(layers.remove(2)));
+        let second_pooling = changed(|layers| {
+            layers.remove(2);
+        });
         for other in [net(&[64, 64]), net(&[]), second_pooling] {
             assert_eq!(
                 refused(exercise, &[other]),
