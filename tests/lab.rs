@@ -50,8 +50,11 @@ fn net(filters: &[i64]) -> Vec<Layer> {
     pairs.chain([flatten(), dense(10, Softmax)]).collect()
 }
 
+/// A row's name, parameters, losses and accuracies, and tests.
+type Figures = (String, i64, Vec<(f64, f64)>, Vec<Score>);
+
 /// All that a run determines, without what depends on the clock.
-fn figures(lab: &Comparison) -> Vec<(String, i64, Vec<(f64, f64)>, Vec<Score>)> {
+fn figures(lab: &Comparison) -> Vec<Figures> {
     let of = |variant: &svertka::Variant| {
         let epochs = variant.history.epochs.iter();
         let epochs = epochs.map(|epoch| (epoch.loss, epoch.accuracy)).collect();
