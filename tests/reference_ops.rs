@@ -45,10 +45,10 @@ fn convolve(input: &Array, kernel: &Array, bias: &[f64], activation: impl Fn(f64
     let [filters, _, h, w] = kernel.shape;
     let mut output = Array::zeros([images, filters, rows - h + 1, columns - w + 1]);
     for n in 0..images {
-        for f in 0..filters {
+        for (f, bias) in bias.iter().enumerate() {
             for y in 0..=rows - h {
                 for x in 0..=columns - w {
-                    let mut sum = bias[f];
+                    let mut sum = *bias;
                     for c in 0..channels {
                         for i in 0..h {
                             for j in 0..w {

@@ -29,23 +29,45 @@ def tell(part, seconds, **more):
 
 
 class Memory(threading.Thread):
-    """The most memory that one of the kernel's processes took, and all of them together (compiler included), in bytes."""
+    """The most memory, in bytes, that was taken by the kernel, by the process in which the cells run, by one compiler, and
+    by all of them together."""
 
     def __init__(self):
         super().__init__(daemon=True)
-        self.largest, self.together = 0, 0
+        self.peaks = {"kernel": 0, "cells": 0, "compiler": 0, "together": 0}
         self.ended = threading.Event()
 
     def run(self):
         while not self.ended.wait(0.2):
             sizes = []
-            for process in psutil.Process().children(recursive=True):
-                try:
-                    sizes.append(process.memory_info().rss)
-                except psutil.NoSuchProcess:
-                    pass
-            self.largest = max([self.largest, *sizes])
-            self.together = max(self.together, sum(sizes))
+            for kernel in psutil.Process().children():
+                sizes += [self.note("kernel", kernel)]
+                # The cells run in a process of the kernel's own program; all else that it starts compiles.
+                for process in children(kernel):
+                    sizes += [self.note("cells" if name(process) == name(kernel) else "compiler", process)]
+            self.peaks["together"] = max(self.peaks["together"], sum(sizes))
+
+    def note(self, part, process):
+        try:
+            size = process.memory_info().rss
+        except psutil.NoSuchProcess:
+            return 0
+        self.peaks[part] = max(self.peaks[part], size)
+        return size
+
+
+def children(process):
+    try:
+        return process.children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def name(process):
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
 
 
 async def main():
@@ -76,7 +98,7 @@ async def main():
         seconds = time.perf_counter() - begin
         memory.ended.set()
         memory.join()
-    tell("lesson", seconds, largest_process=memory.largest, together=memory.together)
+    tell("lesson", seconds, peaks_mb={part: size / 2**20 for part, size in memory.peaks.items()})
 
 
 asyncio.run(main())
