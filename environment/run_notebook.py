@@ -32,25 +32,44 @@ HARMLESS = ("[W", "warning:", "Warning:")
 class LiveClient(NotebookClient):
     """Executes a notebook and prints what comes out of it as it comes."""
 
-    count = 0
-    last_update = 0.0
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        # For each display that the cell redraws: the lines last printed, and its newest text if that was not printed.
+        self.printed, self.newest = {}, {}
+        self.last_update = 0.0
 
     def process_message(self, msg, cell, cell_index):
         kind, content = msg["msg_type"], msg["content"]
         if kind == "stream":
             show(content["text"])
-        elif kind in ("display_data", "execute_result", "update_display_data"):
-            now = time.monotonic()
-            # A progress bar is redrawn ten times a second: one line in a while will do here.
-            if kind != "update_display_data" or now - self.last_update >= UPDATE_SECONDS:
-                self.last_update = now
-                show(content["data"].get("text/plain") or f"({', '.join(content['data'])})")
         elif kind == "error":
             show("\n".join(content["traceback"]) or content["evalue"])
+        elif kind in ("display_data", "execute_result", "update_display_data"):
+            text = content["data"].get("text/plain") or f"({', '.join(content['data'])})"
+            name = content.get("transient", {}).get("display_id")
+            if name is None:
+                show(text)
+            else:
+                self.newest[name] = text
+                # A progress bar is redrawn ten times a second: once in a while will do here.
+                if kind == "display_data" or time.monotonic() - self.last_update >= UPDATE_SECONDS:
+                    self.last_update = time.monotonic()
+                    self.show_newest()
         return super().process_message(msg, cell, cell_index)
+
+    def show_newest(self):
+        """Prints what is new in the displays."""
+        for name, text in self.newest.items():
+            lines = text.rstrip("\n").split("\n")
+            known = self.printed.get(name, [])
+            show("\n".join(line for line in lines if line not in known))
+            self.printed[name] = lines
+        self.newest.clear()
 
 
 def show(text):
+    if not text:
+        return
     for line in text.rstrip("\n").split("\n"):
         print(f"      {line}", flush=True)
 
@@ -95,6 +114,7 @@ async def execute(notebook, folder, kernel):
                 failure = f"{error.ename}: {error.evalue}"
             except (CellTimeoutError, DeadKernelError) as error:
                 return f"cell {number}: {error}"
+            client.show_newest()
             if stock and not failure and not may_fail(cell):
                 failure = stock_failure(cell)
             print(f"      {time.monotonic() - begin:.1f} s", flush=True)
