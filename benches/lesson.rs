@@ -12,6 +12,8 @@ use svertka::datasets::{Declaration, Places, Watcher};
 use svertka::prelude::*;
 
 fn main() {
+    // The first model says which device is in use: above the table, not in it.
+    net("dense");
     divan::main();
 }
 
