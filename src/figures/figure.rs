@@ -98,17 +98,20 @@ impl Figure {
             return Err(error(texts::figure_path_is_folder(name)));
         }
         let ending = path.extension().and_then(|ending| ending.to_str());
-        let bytes = match ending.map(str::to_lowercase).as_deref() {
-            Some("png") => self.png()?,
-            Some("svg") => self.svg()?.into_bytes(),
-            _ => return Err(error(texts::figure_ending(name))),
-        };
+        let ending = ending.map(str::to_lowercase);
+        if !matches!(ending.as_deref(), Some("png" | "svg")) {
+            return Err(error(texts::figure_ending(name)));
+        }
         if let Some(folder) = path.parent()
             && !folder.as_os_str().is_empty()
             && !folder.is_dir()
         {
             return Err(error(texts::figure_no_folder(name, folder.display())));
         }
+        let bytes = match ending.as_deref() {
+            Some("svg") => self.svg()?.into_bytes(),
+            _ => self.png()?,
+        };
         std::fs::write(path, bytes).map_err(|problem| error(texts::not_written(name, problem)))
     }
 

@@ -204,7 +204,10 @@ fn optimizer_from(value: &Value) -> Option<Optimizer> {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     let unreadable = |reason: String| error(texts::file_unreadable(path.display(), reason));
-    let about = fs::metadata(path).map_err(|e| unreadable(plain(&e)))?;
+    let about = fs::metadata(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => error(texts::file_missing(path.display())),
+        _ => unreadable(plain(&e)),
+    })?;
     if about.is_dir() {
         return Err(error(texts::file_is_folder(path.display())));
     }

@@ -180,31 +180,24 @@ impl Layer {
                 kernel: (h, w),
                 ..
             } => {
-                positive(place, "filters", filters)?;
-                positive(place, "kernel height", h)?;
-                positive(place, "kernel width", w)?;
+                positive(place, texts::what_filters, filters)?;
+                positive(place, texts::what_window_height, h)?;
+                positive(place, texts::what_window_width, w)?;
                 let [_, rows, columns] = image(place, input)?;
                 if h > rows || w > columns {
-                    let input_text = shape(input);
-                    return Err(error(if looks_channels_last(input) {
-                        let better = shape(&[input[2], input[0], input[1]]);
-                        texts::channels_last(place, input_text, better)
-                    } else {
-                        texts::kernel_too_large(place, window(h, w), input_text)
-                    }));
+                    let kernel_too_large =
+                        |input| texts::kernel_too_large(place, window(h, w), input);
+                    return Err(too_large(place, input, kernel_too_large));
                 }
                 Ok(vec![filters, rows - h + 1, columns - w + 1])
             }
             Kind::MaxPooling2d { pool: (h, w) } => {
-                positive(place, "pool height", h)?;
-                positive(place, "pool width", w)?;
+                positive(place, texts::what_window_height, h)?;
+                positive(place, texts::what_window_width, w)?;
                 let [channels, rows, columns] = image(place, input)?;
                 if h > rows || w > columns {
-                    return Err(error(texts::pool_too_large(
-                        place,
-                        window(h, w),
-                        shape(input),
-                    )));
+                    let pool_too_large = |input| texts::pool_too_large(place, window(h, w), input);
+                    return Err(too_large(place, input, pool_too_large));
                 }
                 // h_out = h / pool, rounded down.
                 Ok(vec![channels, rows / h, columns / w])
@@ -216,7 +209,7 @@ impl Layer {
                 Ok(vec![input.iter().fold(1i64, |a, &b| a.saturating_mul(b))])
             }
             Kind::Dense { units, .. } => {
-                positive(place, "units", units)?;
+                positive(place, texts::what_units, units)?;
                 if input.len() != 1 {
                     return Err(error(texts::dense_needs_flat(place, shape(input))));
                 }
@@ -254,9 +247,9 @@ fn window(h: i64, w: i64) -> String {
     format!("{h}×{w}")
 }
 
-fn positive(place: &Place, what: &str, value: i64) -> Result<()> {
+fn positive(place: &Place, what: fn() -> String, value: i64) -> Result<()> {
     if value < 1 {
-        return Err(error(texts::not_positive(place, what, value)));
+        return Err(error(texts::not_positive(place, what(), value)));
     }
     Ok(())
 }
@@ -267,10 +260,26 @@ fn image(place: &Place, input: &[i64]) -> Result<[i64; 3]> {
         [h, w] => Err(error(texts::no_channels(
             place,
             shape(input),
+            shape(&[-1, 1, h, w]),
             shape(&[1, h, w]),
+        ))),
+        [_, channels, rows, columns] => Err(error(texts::batch_for_image(
+            place,
+            shape(input),
+            shape(&[channels, rows, columns]),
         ))),
         _ => Err(error(texts::needs_image(place, shape(input)))),
     }
+}
+
+/// A window larger than its input: because the channels stand last, or for what it is.
+fn too_large(place: &Place, input: &[i64], text: impl Fn(String) -> String) -> anyhow::Error {
+    error(match *input {
+        [rows, columns, channels] if looks_channels_last(input) => {
+            texts::channels_last(place, shape(input), shape(&[channels, rows, columns]))
+        }
+        _ => text(shape(input)),
+    })
 }
 
 /// `[28, 28, 1]`: a size that Keras would write, with the channels at the end.

@@ -316,12 +316,14 @@ impl Sequential {
             position: position + 1,
             name: last.name.clone(),
         };
-        if last.output.len() != 1 {
+        // Flattened pictures are no classes either; a picture of one pixel may be.
+        let pictures = matches!(*last.input, [_, h, w] if h * w > 1) || last.input.len() == 2;
+        if last.output.len() != 1 || pictures {
             return Err(error(texts::no_classes(place, shape(&last.output))));
         }
         match last.layer.activation() {
             Activation::Softmax | Activation::Linear => Ok(network),
-            other => Err(error(texts::last_activation(place, other.name()))),
+            other => Err(error(texts::last_activation(place, format!("{other:?}")))),
         }
     }
 
@@ -362,15 +364,14 @@ impl Sequential {
         if self.layers.is_empty() {
             return Err(error(texts::no_layers()));
         }
-        // The sizes must multiply to a number of pixels that a computer can have.
+        if input_shape.is_empty() || input_shape.iter().any(|&size| size < 1) {
+            return Err(error(texts::bad_input_shape(shape(input_shape))));
+        }
         let pixels = input_shape
             .iter()
             .try_fold(1i64, |pixels, &size| pixels.checked_mul(size));
-        if input_shape.is_empty()
-            || input_shape.iter().any(|&size| size < 1)
-            || pixels.is_none_or(|pixels| pixels > MOST)
-        {
-            return Err(error(texts::bad_input_shape(shape(input_shape))));
+        if pixels.is_none_or(|pixels| pixels > MOST) {
+            return Err(error(texts::image_too_large(shape(input_shape), MOST)));
         }
         let mut names: HashMap<&str, usize> = HashMap::new();
         let mut input = input_shape.to_vec();
@@ -433,21 +434,11 @@ pub(crate) fn count(images: &Tensor) -> i64 {
 pub(crate) fn check_images(network: &Network, images: &Tensor) -> Result<()> {
     let size = images.size();
     let own = &network.slots[0].input;
-    if size.len() == own.len() && size == *own {
-        return Err(error(texts::one_image(shape(&size))));
+    if size.len() < 2 {
+        return Err(error(texts::not_images(shape(&size))));
     }
-    if size.is_empty() || size[1..] != *own {
-        let (own, size_text) = (shape(own), shape(&size));
-        let wanted = network.slots[0].input.as_slice();
-        return Err(error(match size.as_slice() {
-            [_, h, w] if wanted == [1, *h, *w] => {
-                texts::images_without_channels(size_text, own, format!("[-1, 1, {h}, {w}]"))
-            }
-            [_, rest @ ..] if looks_channels_last(rest) && wanted[0] == rest[2] => {
-                texts::images_channels_last(size_text, own)
-            }
-            _ => texts::images_of_another_shape(size_text, own),
-        }));
+    if size[1..] != *own {
+        return Err(error(other_images(&size, own)));
     }
     if size[0] == 0 {
         return Err(error(texts::no_images()));
@@ -456,6 +447,24 @@ pub(crate) fn check_images(network: &Network, images: &Tensor) -> Result<()> {
     match images.kind() {
         Float | Double | Half | BFloat16 | Uint8 | Int8 | Int16 | Int | Int64 => Ok(()),
         other => Err(error(texts::image_kind(format!("{other:?}")))),
+    }
+}
+
+/// What to say of images of shape `size` when one image of the model is `own`.
+fn other_images(size: &[i64], own: &[i64]) -> String {
+    let numbers = |shape: &[i64]| shape.iter().product::<i64>();
+    let batch_of = |n| shape(&[&[n], own].concat());
+    let rest = &size[1..];
+    if size.len() <= own.len() && numbers(size) == numbers(own) {
+        texts::one_image(shape(size), batch_of(1))
+    } else if looks_channels_last(rest)
+        && matches!((own, rest), ([a, b, c], [h, w, d]) if (a, b, c) == (d, h, w))
+    {
+        texts::images_channels_last(shape(size), shape(own))
+    } else if numbers(rest) == numbers(own) {
+        texts::images_to_reshape(shape(size), shape(own), batch_of(-1))
+    } else {
+        texts::images_of_another_shape(shape(size), shape(own))
     }
 }
 
@@ -481,17 +490,21 @@ pub(crate) fn check_labels(network: &Network, images: &Tensor, labels: &Tensor) 
         let first = outside.f_to_kind(Uint8)?.f_argmax(0, false)?;
         let first = i64::try_from(first)?;
         let wrong = bool::try_from(outside.f_get(first)?)?;
-        let found =
-            wrong.then(|| Ok::<_, tch::TchError>((first, i64::try_from(labels.f_get(first)?)?)));
+        let number = |label: Tensor| i64::try_from(label);
+        let found = wrong.then(|| {
+            let range = (number(labels.f_min()?)?, number(labels.f_max()?)?);
+            Ok::<_, tch::TchError>((first, number(labels.f_get(first)?)?, range))
+        });
         Ok::<_, tch::TchError>((labels, found.transpose()?))
     };
+    let last = classes - 1;
     match check().map_err(torch)? {
         (labels, None) => Ok(labels),
-        (_, Some((index, label))) => Err(error(texts::label_out_of_range(
-            label,
-            index,
-            classes - 1,
-            classes,
+        (_, Some((_, _, range))) if range == (1, classes) => {
+            Err(error(texts::labels_from_one(classes, last)))
+        }
+        (_, Some((index, label, _))) => Err(error(texts::label_out_of_range(
+            label, index, last, classes,
         ))),
     }
 }

@@ -280,14 +280,12 @@ impl Figures {
         self.correct.f_get(step)?.f_copy_(correct)
     }
 
-    /// The means over the first `steps` steps; or the first step, from 1, whose loss is out of bounds, and that loss.
-    fn read(&self, steps: i64) -> tch::Result<std::result::Result<Score, (i64, f32)>> {
+    /// The means over the first `steps` steps; or the first step, from 1, whose loss is out of bounds.
+    fn read(&self, steps: i64) -> tch::Result<std::result::Result<Score, i64>> {
         let losses = Vec::<f32>::try_from(self.losses.f_narrow(0, 0, steps)?)?;
-        if let Some((step, &loss)) = (1..)
-            .zip(&losses)
-            .find(|(_, loss)| loss.is_nan() || **loss > LOST)
-        {
-            return Ok(Err((step, loss)));
+        let lost = |loss: &f32| loss.is_nan() || *loss > LOST;
+        if let Some(step) = losses.iter().position(lost) {
+            return Ok(Err(step as i64 + 1));
         }
         let correct = Vec::<f32>::try_from(self.correct.f_narrow(0, 0, steps)?)?;
         // A short last batch counts by its images.
@@ -325,8 +323,18 @@ struct Snapshot {
 enum End {
     Whole(Score),
     Interrupted(Option<Score>, f64),
-    /// At this step, from 1, with this loss.
-    Diverged(i64, f32),
+    /// At this step, from 1.
+    Diverged(i64),
+}
+
+/// The first image with a NaN or an infinity in it.
+fn first_not_finite(images: &Tensor) -> tch::Result<Option<i64>> {
+    let finite = images.f_isfinite()?.f_flatten(1, -1)?;
+    let broken = finite.f_all_dim(1, false)?.f_logical_not()?;
+    let broken = broken.f_to_kind(TensorKind::Uint8)?;
+    let first = i64::try_from(broken.f_argmax(0, false)?)?;
+    let found = i64::try_from(broken.f_get(first)?)? > 0;
+    Ok(found.then_some(first))
 }
 
 impl Sequential {
@@ -357,8 +365,9 @@ impl Sequential {
         check_images(network, images)?;
         let labels = check_labels(network, images, labels)?;
         if let Some((images, labels)) = &mut fit.validation {
-            check_images(network, images)?;
-            *labels = check_labels(network, images, labels)?;
+            let checked =
+                check_images(network, images).and_then(|()| check_labels(network, images, labels));
+            *labels = checked.map_err(|reason| error(texts::validation(reason)))?;
         }
         self.warn_unscaled(images)?;
         let used = ((count(images) as f64 * fit.share).ceil() as i64).clamp(1, count(images));
@@ -413,10 +422,12 @@ impl Sequential {
                     }
                     break;
                 }
-                End::Diverged(step, loss) => {
+                End::Diverged(step) => {
                     self.restore(&before)?;
-                    let rate = control.learning_rate;
-                    return Err(error(texts::diverged(loss, number, step, rate)));
+                    return Err(error(match first_not_finite(&images).map_err(torch)? {
+                        Some(index) => texts::image_not_finite(index),
+                        None => texts::diverged(number, step, LOST, control.learning_rate),
+                    }));
                 }
             };
             progress.line(epoch_line(&epoch, epochs));
@@ -549,7 +560,7 @@ impl Sequential {
             due = Instant::now() + READ;
             let score = match figures.read(step).map_err(torch)? {
                 Ok(score) => score,
-                Err((step, loss)) => return Ok(End::Diverged(step, loss)),
+                Err(step) => return Ok(End::Diverged(step)),
             };
             let share = start as f64 / n as f64;
             if interrupted {
@@ -575,7 +586,7 @@ impl Sequential {
         }
         Ok(match figures.read(step).map_err(torch)? {
             Ok(score) => End::Whole(score),
-            Err((step, loss)) => End::Diverged(step, loss),
+            Err(step) => End::Diverged(step),
         })
     }
 

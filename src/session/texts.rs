@@ -66,7 +66,7 @@ texts! {
     }
     bad_device(wish) {
         en: "SVERTKA_DEVICE is \"{wish}\": write cpu, cuda or cuda:0, or leave it unset",
-        ru: "SVERTKA_DEVICE равно «{wish}»: напишите cpu, cuda или cuda:0 либо не задавайте эту переменную",
+        ru: "в SVERTKA_DEVICE записано «{wish}»: напишите cpu, cuda или cuda:0 либо не задавайте эту переменную",
     }
     device_fails(wish, reason) {
         en: "SVERTKA_DEVICE asks for {wish}, but that device does not work here: {reason}; unset it or write cpu",
@@ -87,28 +87,52 @@ texts! {
         ru: "у модели ещё нет весов, потому что она не видела ни одного изображения: добавьте .input_shape([1, 28, 28]) или сначала вызовите fit",
     }
     bad_input_shape(shape) {
-        en: "input_shape({shape}): one image needs sizes of at least 1, such as [1, 28, 28] for [channels, height, width]",
-        ru: "input_shape({shape}): размеры изображения должны быть не меньше 1, например [1, 28, 28]: [каналы, высота, ширина]",
+        en: "one image can't have the shape {shape}: its sizes are at least 1, such as [1, 28, 28] for [channels, height, width]",
+        ru: "размер изображения не может быть {shape}: каждое число в нём — не меньше 1, например [1, 28, 28]: [каналы, высота, ширина]",
+    }
+    image_too_large(shape, most) {
+        en: "one image of shape {shape} would have more than {most} numbers: check its sizes, such as [1, 28, 28] for [channels, height, width]",
+        ru: "в одном изображении размера {shape} было бы больше чисел, чем {most}: проверьте размер, например [1, 28, 28]: [каналы, высота, ширина]",
     }
     not_positive(place, what, value) {
         en: "{place}: {what} is {value}, it must be at least 1",
-        ru: "{place}: {what} = {value}, а должно быть не меньше 1",
+        ru: "{place}: {what} = {value}, а нужно не меньше 1",
+    }
+    what_filters() {
+        en: "the number of filters",
+        ru: "число фильтров",
+    }
+    what_units() {
+        en: "the number of units",
+        ru: "число нейронов",
+    }
+    what_window_height() {
+        en: "the height of the window",
+        ru: "высота окна",
+    }
+    what_window_width() {
+        en: "the width of the window",
+        ru: "ширина окна",
     }
     too_many_parameters(place, parameters) {
-        en: "{place} would have {parameters} parameters, more than memory can be asked for: put fewer units or filters, or pooling before it",
-        ru: "{place}: получилось бы параметров: {parameters} — столько памяти не найти; уменьшите число нейронов или фильтров либо поставьте перед ним пулинг",
+        en: "{place} would have {parameters} parameters, more than memory can hold: take fewer units or filters, or put a pooling before it",
+        ru: "{place}: получилось бы параметров: {parameters} — столько не поместится в память; уменьшите число нейронов или фильтров либо поставьте перед этим слоем пулинг",
     }
-    no_channels(place, input, better) {
-        en: "{place} needs images [channels, height, width] and gets {input}: reshape the images with .reshape([-1, 1, 28, 28]), so that one is {better}",
-        ru: "{place} ждёт изображения [каналы, высота, ширина], а получает {input}: добавьте канал вызовом .reshape([-1, 1, 28, 28]), чтобы одно изображение стало {better}",
+    no_channels(place, input, reshape, better) {
+        en: "{place} needs images [channels, height, width] and gets {input}: add the channel with .reshape({reshape}), so that one image is {better}",
+        ru: "{place} ждёт изображения [каналы, высота, ширина], а получает {input}: добавьте канал вызовом .reshape({reshape}), чтобы одно изображение стало {better}",
+    }
+    batch_for_image(place, input, better) {
+        en: "{place} needs images [channels, height, width] and gets {input}: leave out the number of images, one image is {better}",
+        ru: "{place} ждёт изображения [каналы, высота, ширина], а получает {input}: уберите число изображений, одно изображение — это {better}",
     }
     needs_image(place, input) {
-        en: "{place} needs images [channels, height, width] and gets {input}: put it before flatten()",
-        ru: "{place} ждёт изображения [каналы, высота, ширина], а получает {input}: поставьте его перед flatten()",
+        en: "{place} needs images [channels, height, width] and gets {input}, numbers in a row: put this layer before flatten()",
+        ru: "{place} ждёт изображения [каналы, высота, ширина], а получает {input}, числа в один ряд: поставьте этот слой перед flatten()",
     }
     channels_last(place, input, better) {
-        en: "{place} gets images of shape {input}, which looks like [height, width, channels]: libtorch wants the channels first, {better}",
-        ru: "{place} получает изображения размера {input} — похоже на [высота, ширина, каналы]; libtorch ждёт каналы первыми: {better}",
+        en: "{place} gets images of shape {input}, which looks like [height, width, channels]: the channels must come first, {better}, and .permute([0, 3, 1, 2]) moves them there",
+        ru: "{place} получает изображения размера {input} — похоже на [высота, ширина, каналы]; каналы должны идти первыми, {better}: переставьте их вызовом .permute([0, 3, 1, 2])",
     }
     kernel_too_large(place, kernel, input) {
         en: "{place}: its {kernel} window does not fit into its input {input}: take a smaller window or remove a pooling before it",
@@ -128,60 +152,68 @@ texts! {
     }
     dropout_rate(place, rate) {
         en: "{place}: rate is {rate}, it must be at least 0 and less than 1",
-        ru: "{place}: rate = {rate}, а должно быть не меньше 0 и меньше 1",
+        ru: "{place}: rate = {rate}, а нужно не меньше 0 и меньше 1",
     }
     softmax_in_the_middle(place) {
         en: "{place}: Softmax makes probabilities of classes and belongs in the last layer: use Relu here",
-        ru: "{place}: Softmax превращает суммы в вероятности классов, его место в последнем слое; здесь возьмите Relu",
+        ru: "{place}: Softmax превращает суммы в вероятности классов, её место — в последнем слое; здесь напишите Relu",
     }
     no_classes(place, shape) {
         en: "{place} is the last and gives {shape} for an image, not one number for each class: end with flatten() and dense(10, Softmax)",
-        ru: "{place} — последний и даёт на изображение {shape}, а не по числу на каждый класс; закончите слоями flatten() и dense(10, Softmax)",
+        ru: "{place} — последний и для каждого изображения даёт {shape}, а не по числу на класс; закончите модель слоями flatten() и dense(10, Softmax)",
     }
     last_activation(place, activation) {
         en: "{place} is the last and ends in {activation}, which gives no probabilities of classes: write Softmax there",
-        ru: "{place} — последний, и его активация {activation} не даёт вероятностей классов; напишите там Softmax",
+        ru: "{place} — последний, а его активация {activation} не даёт вероятностей классов; напишите в нём Softmax",
     }
 
     // Images and labels
     not_images(shape) {
-        en: "images of shape {shape}: expected [images, channels, height, width] or [images, height, width]",
-        ru: "изображения размера {shape}: ожидалось [изображения, каналы, высота, ширина] или [изображения, высота, ширина]",
+        en: "the images have the shape {shape}, but [images, channels, height, width] or [images, height, width] is needed: give the images first, then the labels",
+        ru: "размер изображений — {shape}, а нужен [изображения, каналы, высота, ширина] или [изображения, высота, ширина]; сначала передайте изображения, потом метки",
     }
-    one_image(shape) {
-        en: "this is one image of shape {shape}; the model takes a batch of them: add .unsqueeze(0)",
-        ru: "это одно изображение размера {shape}, а модель принимает пачку; добавьте .unsqueeze(0)",
+    one_image(shape, batch) {
+        en: "this is one image of shape {shape}, but the model takes a batch of images: make a batch of one with .reshape({batch})",
+        ru: "это одно изображение размера {shape}, а модель принимает пачку; сделайте пачку из одного вызовом .reshape({batch})",
     }
-    images_without_channels(shape, own, better) {
-        en: "images of shape {shape}, but the model's image is {own}: add .reshape({better})",
-        ru: "изображения размера {shape}, а изображение модели — {own}; добавьте .reshape({better})",
+    images_to_reshape(shape, own, better) {
+        en: "the images have the shape {shape}, but one image of the model is {own}: add .reshape({better})",
+        ru: "размер изображений — {shape}, а одно изображение для модели — {own}; добавьте .reshape({better})",
     }
     images_channels_last(shape, own) {
-        en: "images of shape {shape}, but the model's image is {own}: the channels stand last, add .permute([0, 3, 1, 2])",
-        ru: "изображения размера {shape}, а изображение модели — {own}; каналы стоят в конце, добавьте .permute([0, 3, 1, 2])",
+        en: "the images have the shape {shape}, but one image of the model is {own}: the channels stand last, add .permute([0, 3, 1, 2])",
+        ru: "размер изображений — {shape}, а одно изображение для модели — {own}; каналы стоят в конце, добавьте .permute([0, 3, 1, 2])",
     }
     images_of_another_shape(shape, own) {
-        en: "images of shape {shape}, but the model was made for images of {own}: reshape them, or make a new model",
-        ru: "изображения размера {shape}, а модель создана для изображений {own}; измените их размер или создайте новую модель",
+        en: "the images have the shape {shape}, but one image of the model is {own}: give images of that size, or make a new model for these",
+        ru: "размер изображений — {shape}, а одно изображение для модели — {own}; дайте изображения такого размера или создайте для этих новую модель",
     }
     no_images() {
-        en: "there are no images: the first size of the tensor is 0",
-        ru: "изображений нет: первый размер тензора равен 0",
+        en: "there are no images: the first size of the tensor is 0, give at least one image",
+        ru: "изображений нет: первый размер тензора равен 0; дайте хотя бы одно изображение",
     }
     image_kind(kind) {
-        en: "the images are of kind {kind}: numbers are needed, convert with .to_kind(Kind::Float)",
-        ru: "изображения имеют тип {kind}, а нужны числа; преобразуйте вызовом .to_kind(Kind::Float)",
+        en: "the images are of kind {kind}, but the model takes real numbers: convert with .to_kind(Kind::Float)",
+        ru: "изображения имеют тип {kind}, а модели нужны вещественные числа; преобразуйте вызовом .to_kind(Kind::Float)",
+    }
+    image_not_finite(index) {
+        en: "image {index} holds NaN or infinity, so nothing can be learnt: the weights are as before this epoch, correct the images and call fit again",
+        ru: "в изображении {index} есть NaN или бесконечность, учиться на нём нельзя: веса возвращены к началу этой эпохи; исправьте изображения и снова вызовите fit",
+    }
+    validation(reason) {
+        en: "validation data: {reason}",
+        ru: "данные для проверки: {reason}",
     }
     labels_shape(shape) {
-        en: "labels of shape {shape}: expected one class number for each image, [images]",
-        ru: "метки размера {shape}: ожидается по одному номеру класса на изображение, [изображения]",
+        en: "the labels have the shape {shape}, but [images] is needed, one class number for each image: make a row of them with .reshape([-1])",
+        ru: "размер меток — {shape}, а нужен [изображения], по одному номеру класса на изображение; вытяните их в ряд вызовом .reshape([-1])",
     }
     one_hot_labels(shape) {
-        en: "labels of shape {shape} look like one-hot rows; class numbers are needed: add .argmax(-1, false)",
-        ru: "метки размера {shape} похожи на one-hot; нужны номера классов: добавьте .argmax(-1, false)",
+        en: "the labels have the shape {shape} and look like one-hot rows, but class numbers are needed: add .argmax(-1, false)",
+        ru: "размер меток — {shape}, похоже на one-hot, а нужны номера классов; добавьте .argmax(-1, false)",
     }
     label_kind(kind) {
-        en: "labels are of kind {kind}; class numbers must be whole: convert with .to_kind(Kind::Int64)",
+        en: "the labels are of kind {kind}, but class numbers are whole numbers: convert with .to_kind(Kind::Int64)",
         ru: "метки имеют тип {kind}, а номера классов — целые числа; преобразуйте вызовом .to_kind(Kind::Int64)",
     }
     counts_differ(images, labels) {
@@ -189,28 +221,36 @@ texts! {
         ru: "изображений: {images}, а меток: {labels}; каждому изображению нужна своя метка",
     }
     label_out_of_range(label, index, last, classes) {
-        en: "label {label} at index {index} is no class: the model's last layer has {classes} units, so labels go from 0 to {last}",
-        ru: "метка {label} под номером {index} — не класс: в последнем слое модели нейронов: {classes}, значит метки — от 0 до {last}",
+        en: "image {index} has the label {label}, but the number of units in the last layer is {classes}, so labels go from 0 to {last}: correct the labels or the number of units",
+        ru: "у изображения {index} метка {label}, а число нейронов в последнем слое — {classes}, значит, метки идут от 0 до {last}; исправьте метки или число нейронов",
+    }
+    labels_from_one(classes, last) {
+        en: "the labels go from 1 to {classes}, but the classes are numbered from 0 to {last}: subtract 1 from the labels",
+        ru: "метки идут от 1 до {classes}, а классы нумеруются от 0 до {last}; вычтите из меток 1",
     }
     unscaled(largest) {
-        en: "Note: the images go up to {largest}; nets learn better from 0 to 1: divide them by 255.0",
-        ru: "Замечание: значения в изображениях доходят до {largest}; сеть учится лучше на числах от 0 до 1, разделите их на 255.0",
+        en: "Note: the images go up to {largest}, and nets learn better from numbers between 0 and 1: divide the images by 255.0",
+        ru: "Замечание: значения в изображениях доходят до {largest}, а сеть лучше учится на числах от 0 до 1; разделите изображения на 255.0",
     }
 
     // Weights
     no_such_weight(name, names) {
-        en: "there is no weight named \"{name}\"; the model has {names}",
-        ru: "веса с именем «{name}» нет; в модели есть {names}",
+        en: "there are no weights named \"{name}\"; the model has {names}",
+        ru: "весов с именем «{name}» нет; в модели есть {names}",
     }
     weight_shape(name, own, given) {
-        en: "weight {name} has shape {own}, not {given}",
-        ru: "вес {name} имеет размер {own}, а не {given}",
+        en: "the weights {name} have the shape {own}, but {given} was given: give a tensor of that shape",
+        ru: "размер весов {name} — {own}, а передан тензор {given}; передайте тензор такого же размера",
     }
 
     // A model's file
     file_unreadable(path, reason) {
         en: "{path} can't be read: {reason}",
         ru: "{path} не читается: {reason}",
+    }
+    file_missing(path) {
+        en: "there is no file {path}: check its name and its folder",
+        ru: "файла {path} нет; проверьте его имя и папку",
     }
     file_is_folder(path) {
         en: "{path} is a folder: name a file in it, such as model.safetensors",
@@ -225,8 +265,8 @@ texts! {
         ru: "{path} — не модель svertka: {reason}",
     }
     file_not_safetensors() {
-        en: "it is not a whole safetensors file; save the model again",
-        ru: "это не целый файл safetensors; сохраните модель ещё раз",
+        en: "it is not a whole safetensors file; load a file written by model.save, or save the model again",
+        ru: "это не целый файл safetensors; загрузите файл, записанный model.save, или сохраните модель ещё раз",
     }
     file_foreign() {
         en: "its metadata does not describe layers; only files written by model.save can be loaded",
@@ -259,12 +299,12 @@ texts! {
         ru: "скорость обучения равна {value}, а должна быть числом больше 0, например 0.001",
     }
     optimizer_share(name, value) {
-        en: "the optimizer's {name} is {value}: it must be at least 0 and less than 1",
-        ru: "{name} оптимизатора равно {value}, а должно быть не меньше 0 и меньше 1",
+        en: "the optimizer's {name} is {value}: it must be at least 0 and less than 1, such as 0.9",
+        ru: "у оптимизатора {name} = {value}, а нужно не меньше 0 и меньше 1, например 0.9",
     }
     optimizer_epsilon(value) {
         en: "the optimizer's epsilon is {value}: it must be a small number above 0, such as 1e-7",
-        ru: "epsilon оптимизатора равно {value}, а должно быть малым числом больше 0, например 1e-7",
+        ru: "у оптимизатора epsilon = {value}, а нужно малое число больше 0, например 1e-7",
     }
     epochs(value) {
         en: "Fit::epochs({value}): there must be at least 1 epoch",
@@ -278,9 +318,9 @@ texts! {
         en: "share({value}): the share of the images must be above 0 and at most 1",
         ru: "share({value}): доля изображений должна быть больше 0 и не больше 1",
     }
-    diverged(loss, epoch, step, rate) {
-        en: "the loss became {loss} in epoch {epoch}, step {step}; the weights are as before that epoch: try a learning rate below {rate}, and check that the images are numbers from 0 to 1",
-        ru: "потери стали равны {loss} в эпоху {epoch}, на шаге {step}; веса возвращены к началу этой эпохи: возьмите скорость обучения меньше {rate} и проверьте, что изображения — числа от 0 до 1",
+    diverged(epoch, step, limit, rate) {
+        en: "the loss became NaN or larger than {limit} in epoch {epoch}, step {step}, and the weights are again as before that epoch: the learning rate {rate} may be too large, try 0.001, and check that the images are numbers from 0 to 1",
+        ru: "потери стали NaN или больше {limit} (эпоха {epoch}, шаг {step}), веса возвращены к началу этой эпохи; возможно, скорость обучения {rate} слишком велика: попробуйте 0.001 и проверьте, что изображения — числа от 0 до 1",
     }
     epoch_running(epoch, epochs, percent, loss, accuracy, left, speed) {
         en: "epoch {epoch}/{epochs} · {percent} % · loss {loss} · accuracy {accuracy} · {left} s left · {speed} images/s",
@@ -553,7 +593,7 @@ texts! {
     }
     figure_ending(path) {
         en: "{path}: a figure is saved as .png or .svg; let the file's name end in one of them",
-        ru: "{path}: рисунок сохраняется как .png или .svg; пусть имя файла кончается на одно из них",
+        ru: "{path}: рисунок сохраняется как .png или .svg; закончите имя файла на одно из них",
     }
     figure_no_folder(path, folder) {
         en: "{path}: there is no folder {folder}; make it first or choose another place",
@@ -620,8 +660,8 @@ texts! {
         ru: "изображения размера {shape} не нарисовать: ожидалось [изображения, высота, ширина] или [изображения, каналы, высота, ширина], где каналов 1 или 3",
     }
     figure_negative_label(label, index) {
-        en: "label {label} at index {index} is no class: classes are numbered from 0",
-        ru: "метка {label} под номером {index} — не класс: номера классов начинаются с 0",
+        en: "image {index} has the label {label}, but classes are numbered from 0: correct the labels",
+        ru: "у изображения {index} метка {label}, а номера классов начинаются с 0; исправьте метки",
     }
     figure_how_many(count) {
         en: "mistakes: {count} are asked for, ask for 1 to 60",
