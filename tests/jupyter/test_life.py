@@ -69,8 +69,9 @@ def test_a_killed_kernel_leaves_what_the_next_start_removes():
     kernel.manager.shutdown_kernel(now=True)
     assert folder.exists()
     other = kernels.Kernel()
-    assert not folder.exists()
+    assert kernels.wait_for(lambda: not folder.exists())
     other.stop()
+    assert kernels.wait_for(lambda: not list(kernels.BUILD.glob("dead-*")))
 
 
 def test_two_kernels_do_not_disturb_each_other(kernel):

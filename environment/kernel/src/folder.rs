@@ -5,8 +5,9 @@
 
 use std::fs::{self, File, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
@@ -195,8 +196,30 @@ impl Copy {
 
 impl Drop for Copy {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
-        let _ = fs::remove_file(lock_of(&self.path));
+        remove(&self.path);
+    }
+}
+
+/// Removes a kernel's folder in the background: whoever restarts a kernel waits for its end, and thousands of files take
+/// a while on a busy machine.
+fn remove(folder: &Path) {
+    let name = folder
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let dead = folder.with_file_name(name.replacen("run-", "dead-", 1));
+    let _ = fs::rename(folder, &dead);
+    let _ = fs::remove_file(lock_of(folder));
+    let removed = Command::new("rm")
+        .args(["-rf", "--"])
+        .arg(&dead)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn();
+    if removed.is_err() {
+        let _ = fs::remove_dir_all(&dead);
     }
 }
 

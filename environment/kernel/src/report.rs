@@ -50,7 +50,9 @@ impl Failure {
     /// The process that runs the cells has ended.
     pub fn ended(status: &str) -> Self {
         let status = status.lines().last().unwrap_or_default();
-        let status = status.rsplit("status: ").next().unwrap_or(status);
+        let status = status
+            .split_once("with status: ")
+            .map_or(status, |(_, status)| status);
         let said = say(
             "The process that ran the cell has ended and the variables are lost; the next cell runs in a new one.",
             "Процесс, выполнявший ячейку, завершился, переменные потеряны; следующая ячейка выполнится в новом.",
