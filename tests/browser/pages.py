@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,14 +20,14 @@ WATCH = """index => {
     let last = '';
     const look = () => {
         const outputs = [...cell.querySelectorAll('.jp-OutputArea-child')];
-        const bars = [...cell.querySelectorAll('.jp-OutputArea-output div[style*="overflow:hidden"] > div')];
+        const bars = [...cell.querySelectorAll('.jp-OutputArea-output [role="progressbar"] > div')];
         const pictures = [...cell.querySelectorAll('.jp-OutputArea-output img')];
         const seen = {
             running: cell.querySelector('.jp-InputPrompt').textContent.includes('*'),
             outputs: outputs.length,
             height: Math.round(cell.querySelector('.jp-Cell-outputArea')?.getBoundingClientRect().height ?? 0),
             bars: bars.map(bar => [outputs.findIndex(output => output.contains(bar)), bar.getBoundingClientRect().width,
-                                   bar.parentElement.parentElement.textContent]),
+                                   bar.closest('.jp-OutputArea-output').textContent]),
             pictures: pictures.map(picture => picture.complete ? picture.src.slice(-200) + picture.src.length : ''),
         };
         const text = JSON.stringify(seen);
@@ -140,8 +139,9 @@ class Notebook:
         return "\n".join(self.cell(cell).locator(".cm-line").all_inner_texts())
 
     def wait_for_bar(self, cell):
-        expect(self.cell(cell).locator('div[style*="overflow:hidden"] > div').first).to_be_visible(timeout=PATIENCE * 1000)
-        time.sleep(0.5)
+        """Until it is seen, and somewhat filled."""
+        bar = self.cell(cell).get_by_role("progressbar")
+        expect(bar).to_have_attribute("aria-valuenow", re.compile("[1-9]"), timeout=PATIENCE * 1000)
 
     def screenshot(self, name, cell=None):
         """Of the window, with this cell in view."""

@@ -9,7 +9,7 @@ def test_the_first_exercise(exercises, page):
     for cell in ("setup", "data", "lesson-net", "try-1", "check-1"):
         exercises.run(cell)
     exercises.screenshot("exercise-table", "try-1")
-    assert "Ещё нет" in exercises.text("check-1")
+    assert "Пока нет" in exercises.text("check-1")
 
     # The learner writes a prediction.
     prediction = exercises.cell("prediction-1")

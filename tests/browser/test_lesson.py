@@ -55,7 +55,7 @@ def test_the_summary_is_a_table(lesson):
         "conv2d", "max_pooling2d", "conv2d_1", "max_pooling2d_1", "flatten", "dense", "dense_1",
     ]  # fmt: skip
     assert rows[0][2].strip() == "640"
-    assert "243,786" in table.locator("tfoot").inner_text()
+    assert "243\u00a0786" in table.locator("tfoot").inner_text()
     # Rendered: the columns are one below the other, and the numbers end at the same place.
     ends = [cell.bounding_box() for cell in table.locator("tbody td:nth-child(3)").all()]
     assert len({round(box["x"] + box["width"]) for box in ends}) == 1
@@ -83,7 +83,7 @@ def test_the_last_cell_runs(lesson):
 
 def test_the_chart_grows(lesson):
     cell = lesson.type_at_end(
-        "model.fit(&training_images, &training_labels, Fit::epochs(4).share(0.1)\n"
+        "let history = model.fit(&training_images, &training_labels, Fit::epochs(4).share(0.1)"
         ".validation(&test_images, &test_labels).plot())?;"
     )
     with lesson.watched(cell) as looks:
