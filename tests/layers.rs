@@ -161,7 +161,7 @@ Total parameters: 243,786"
         "{russian}"
     );
     assert!(
-        russian.trim().ends_with("Всего параметров: 243,786"),
+        russian.trim().ends_with("Всего параметров: 243\u{a0}786"),
         "{russian}"
     );
 }

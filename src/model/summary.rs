@@ -114,13 +114,13 @@ fn align(column: usize) -> &'static str {
     if column == 2 { "right" } else { "left" }
 }
 
-/// 243786 as `243,786`.
+/// 243786 as `243,786`, and in Russian as `243 786`: there a comma begins the decimals.
 pub(crate) fn thousands(n: i64) -> String {
     let digits = n.unsigned_abs().to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
+            text.push_str(&texts::thousands_separator());
         }
         text.push(digit);
     }

@@ -122,9 +122,9 @@ impl Drop for Progress {
 /// The lines and the bar as one output. Text takes the page's own colours; the bar's are seen on white and on black.
 fn content(lines: &[String], bar: Option<(f64, &str)>) -> Content {
     let mut plain = lines.join("\n");
-    // Many lines scroll in their own box: the page doesn't grow with the epochs.
+    // Many lines scroll in their own box: the page doesn't grow with the epochs. They begin where printed text does.
     let mut html = format!(
-        "<pre style=\"margin:0;max-height:22em;overflow-y:auto\">{}</pre>",
+        "<pre style=\"margin:0;padding:0 0 0 8px;max-height:22em;overflow-y:auto\">{}</pre>",
         escape(&plain)
     );
     if let Some((share, text)) = bar {
@@ -139,10 +139,11 @@ fn content(lines: &[String], bar: Option<(f64, &str)>) -> Content {
             "░".repeat(30 - done)
         ));
         html.push_str(&format!(
-            "<div style=\"display:flex;align-items:center;gap:1em\">\
-             <div style=\"width:16em;height:0.8em;border-radius:0.4em;background:#8884;overflow:hidden\">\
+            "<div style=\"display:flex;flex-wrap:wrap;align-items:center;column-gap:1em;padding-left:8px\">\
+             <div role=\"progressbar\" aria-valuenow=\"{percent:.0}\" \
+             style=\"width:16em;height:0.8em;border-radius:0.4em;background:#8884;overflow:hidden\">\
              <div style=\"width:{percent:.1}%;height:100%;background:#e8743b\"></div></div>\
-             <code style=\"white-space:pre\">{}</code></div>",
+             <code style=\"padding:0;background:none\">{}</code></div>",
             escape(text)
         ));
     }

@@ -378,6 +378,8 @@ texts! {
         en: "Parameters",
         ru: "Параметры",
     }
+    // A space at which no line is broken.
+    thousands_separator() { en: ",", ru: "\u{a0}" }
     summary_total(total) {
         en: "Total parameters: {total}",
         ru: "Всего параметров: {total}",

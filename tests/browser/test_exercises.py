@@ -1,0 +1,52 @@
+"""The first exercise, done as a person does it."""
+
+import re
+
+from playwright.sync_api import expect
+
+
+def test_the_first_exercise(exercises, page):
+    for cell in ("setup", "data", "lesson-net", "try-1", "check-1"):
+        exercises.run(cell)
+    exercises.screenshot("exercise-table", "try-1")
+    assert "Пока нет" in exercises.text("check-1")
+
+    # The learner writes a prediction.
+    prediction = exercises.cell("prediction-1")
+    prediction.locator(".jp-RenderedMarkdown").dblclick()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("меньше чисел, меньше точность")
+    page.keyboard.press("Shift+Enter")
+    expect(prediction.locator(".jp-RenderedMarkdown")).to_contain_text("меньше чисел, меньше точность")
+
+    # Then changes the cell: both numbers, each chosen by a double click, and the name.
+    cell = exercises.cell("try-1")
+    name, *_ = [line for line in cell.locator(".cm-line").all() if "lab.run" in line.inner_text()]
+    name.click()
+    page.keyboard.press("Home")
+    for _ in 'lab.run("':
+        page.keyboard.press("ArrowRight")
+    for _ in "32-32":
+        page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.type("16-16")
+    for _ in range(2):
+        cell.get_by_text("32", exact=True).first.dblclick()
+        page.keyboard.type("16")
+    assert exercises.source("try-1").count("conv2d(16, (3, 3), Relu)") == 2
+    exercises.screenshot("exercise-changed", "try-1")
+    page.keyboard.press("Shift+Enter")
+    exercises.wait("try-1")
+    exercises.screenshot("exercise-run", "try-1")
+    rows = [row.inner_text().split("\t") for row in cell.locator("table tbody tr").all()]
+    assert [row[0].strip() for row in rows] == ["64-64", "32-32", "16-16"]
+    expect(cell.locator("img")).to_have_count(1)
+
+    exercises.run("check-1")
+    exercises.screenshot("exercise-check", "check-1")
+    assert re.search("Сделано", exercises.text("check-1"))
+    assert "16-16" in exercises.text("check-1")
+
+
+def test_nothing_came_from_elsewhere(page):
+    assert page.strangers == []
+    assert page.troubles == []
