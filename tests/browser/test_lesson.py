@@ -23,6 +23,8 @@ def moves_in_place(looks):
 def test_it_opens_by_itself(lesson, page):
     expect(page).to_have_url(re.compile(r"/lab/tree/notebooks/lesson\.ru\.ipynb"))
     expect(page.get_by_role("heading", name="Свёртки: как научить сеть видеть точнее")).to_be_visible()
+    # No question about news lies over it.
+    expect(page.locator(".Toastify__toast, .jp-Dialog")).to_have_count(0)
     lesson.screenshot("lesson-opened")
     lesson.run("setup")
     assert lesson.outputs("setup").count() == 0
