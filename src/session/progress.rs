@@ -124,7 +124,7 @@ fn content(lines: &[String], bar: Option<(f64, &str)>) -> Content {
     let mut plain = lines.join("\n");
     // Many lines scroll in their own box: the page doesn't grow with the epochs. They begin where printed text does.
     let mut html = format!(
-        "<pre style=\"margin:0;padding:0 0 0 8px;max-height:22em;overflow-y:auto\">{}</pre>",
+        "<pre style=\"margin:0;padding:0 0 0 8px;font-size:var(--jp-code-font-size);max-height:22em;overflow-y:auto\">{}</pre>",
         escape(&plain)
     );
     if let Some((share, text)) = bar {
@@ -143,7 +143,7 @@ fn content(lines: &[String], bar: Option<(f64, &str)>) -> Content {
              <div role=\"progressbar\" aria-valuenow=\"{percent:.0}\" \
              style=\"width:16em;height:0.8em;border-radius:0.4em;background:#8884;overflow:hidden\">\
              <div style=\"width:{percent:.1}%;height:100%;background:#e8743b\"></div></div>\
-             <code style=\"padding:0;background:none\">{}</code></div>",
+             <code style=\"padding:0;background:none;font-size:var(--jp-code-font-size)\">{}</code></div>",
             escape(text)
         ));
     }

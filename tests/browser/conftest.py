@@ -22,7 +22,7 @@ from pages import PROJECT, SCREENSHOTS, Notebook, edit
 QUICKER = {
     "lesson.ru.ipynb": {
         "dense-net": ("Fit::epochs(5)", "Fit::epochs(3).share(0.5)"),
-        "convolutional-net": ("Fit::epochs(5)", "Fit::epochs(3).share(0.05)"),
+        "convolutional-net": ("Fit::epochs(5)", "Fit::epochs(3).share(0.02)"),
         "digits": ("Fit::epochs(10)", "Fit::epochs(2).share(0.05)"),
     },
     "exercises.ru.ipynb": {
@@ -30,6 +30,15 @@ QUICKER = {
         "try-1": ("Fit::epochs(3).share(0.2)", "Fit::epochs(2).share(0.02)"),
     },
 }
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Keeps what the page looked like when a test failed."""
+    report = yield
+    if report.failed and "page" in item.fixturenames and "page" in item.funcargs:
+        item.funcargs["page"].screenshot(path=SCREENSHOTS / f"failed-{item.name}.png")
+    return report
 
 
 @pytest.fixture(scope="session")

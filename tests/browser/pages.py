@@ -11,6 +11,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 SCREENSHOTS = PROJECT / "target" / "browser"
 # Seconds that a cell may take. The machine may have other work.
 PATIENCE = 180
+expect.set_options(timeout=30_000)
 
 # Notes in `window.looks` what a cell shows, in every frame in which that has changed.
 WATCH = """index => {
@@ -68,7 +69,8 @@ class Notebook:
         expect(page.locator(".jp-Notebook .jp-Cell")).to_have_count(len(cells), timeout=60_000)
 
     def wait_for_kernel(self):
-        expect(self.page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')).to_be_visible(timeout=60_000)
+        # As the bar at the bottom tells; the sign above the notebook says so before there is a kernel.
+        expect(self.page.get_by_text("Rust (svertka) | Idle")).to_be_visible(timeout=PATIENCE * 1000)
 
     def index(self, cell):
         return self.ids.index(cell) if isinstance(cell, str) else cell

@@ -13,7 +13,8 @@ def test_the_first_exercise(exercises, page):
 
     # The learner writes a prediction.
     prediction = exercises.cell("prediction-1")
-    prediction.locator(".jp-RenderedMarkdown").dblclick()
+    prediction.locator(".jp-RenderedMarkdown p").first.dblclick()
+    expect(prediction.locator(".cm-content")).to_be_focused()
     page.keyboard.press("Control+End")
     page.keyboard.type("меньше чисел, меньше точность")
     page.keyboard.press("Shift+Enter")

@@ -23,6 +23,8 @@ def moves_in_place(looks):
 def test_it_opens_by_itself(lesson, page):
     expect(page).to_have_url(re.compile(r"/lab/tree/notebooks/lesson\.ru\.ipynb"))
     expect(page.get_by_role("heading", name="Свёртки: как научить сеть видеть точнее")).to_be_visible()
+    # No question about news lies over it.
+    expect(page.locator(".Toastify__toast, .jp-Dialog")).to_have_count(0)
     lesson.screenshot("lesson-opened")
     lesson.run("setup")
     assert lesson.outputs("setup").count() == 0
@@ -126,7 +128,7 @@ def test_a_dark_page(lesson, page):
     page.get_by_role("menuitem", name="Settings").click()
     page.get_by_text("Theme", exact=True).hover()
     page.get_by_text("JupyterLab Dark", exact=True).click()
-    expect(page.locator('body[data-jp-theme-light="false"]')).to_be_visible()
+    expect(page.locator("body")).to_have_attribute("data-jp-theme-light", "false")
     lesson.screenshot("dark-summary", "convolutional-net")
     lesson.screenshot("dark-grid", "grid")
     cell = lesson.type_at_end("model.fit(&training_images, &training_labels, Fit::epochs(2).share(0.3))?;")
