@@ -16,7 +16,7 @@ use crate::Result;
 use crate::session::display::Content;
 use crate::session::interrupt::Watch;
 use crate::session::progress::Progress;
-use crate::session::{error, texts, torch};
+use crate::session::{allocator, error, texts, torch};
 
 /// A loss above this has lost its way although it is still a number: guessing among a million classes costs 14.
 const LOST: f32 = 1e8;
@@ -376,6 +376,7 @@ impl Sequential {
         let images = to_device(images).map_err(torch)?;
         let labels = to_device(&labels).map_err(torch)?;
 
+        allocator::give_back_unused();
         let watch = Watch::new();
         let mut progress = Progress::new(fit.verbosity == Verbosity::Silent);
         let mut history = History::default();

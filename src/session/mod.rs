@@ -1,6 +1,6 @@
 //! What touches the process: language, errors, the display channel, progress, device, allocator, interrupts.
 
-mod allocator;
+pub(crate) mod allocator;
 pub(crate) mod device;
 pub(crate) mod display;
 mod error;
