@@ -812,7 +812,7 @@ texts! {
     lab_seconds() { en: "s per epoch", ru: "с на эпоху" }
     lab_train() { en: "Train, %", ru: "Обучение, %" }
     lab_test() { en: "Test, %", ru: "Тест, %" }
-    lab_difference() { en: "To row 1, points", ru: "К строке 1, п. п." }
+    lab_difference() { en: "To row 1, points", ru: "К строке 1, п.\u{a0}п." }
     lab_nothing_yet() {
         en: "Nothing to compare yet: lab.run(\"a name\", [layers], &data, Fit::epochs(3)) adds a row",
         ru: "Сравнивать пока нечего: строку добавит lab.run(\"имя\", [слои], &data, Fit::epochs(3))",
