@@ -21,7 +21,7 @@ from pages import PROJECT, SCREENSHOTS, Notebook, edit
 # What each cell has instead, to be quick: the same calls, fewer images. By notebook, by cell.
 QUICKER = {
     "lesson.ru.ipynb": {
-        "dense-net": ("Fit::epochs(5)", "Fit::epochs(3).share(0.5)"),
+        "dense-net": ("Fit::epochs(5)", "Fit::epochs(3).share(0.25)"),
         "convolutional-net": ("Fit::epochs(5)", "Fit::epochs(3).share(0.02)"),
         "digits": ("Fit::epochs(10)", "Fit::epochs(2).share(0.05)"),
     },
@@ -41,9 +41,9 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab():
-    """The address of a running JupyterLab, without and with its token."""
+    """What a running JupyterLab tells of itself. A new one for each file: it remembers which notebooks were open."""
     with tempfile.TemporaryDirectory(prefix="svertka-browser-") as folder:
         folder = Path(folder)
         copies = folder / "root" / "notebooks"
@@ -67,7 +67,7 @@ def lab():
         # The notebook's language, as environment/lesson takes it.
         variables.pop("SVERTKA_LANG", None)
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-        with (SCREENSHOTS / "jupyterlab.log").open("w") as log:
+        with (SCREENSHOTS / "jupyterlab.log").open("a") as log:
             server = subprocess.Popen(
                 [PROJECT / "environment" / "lesson"],
                 stdin=subprocess.DEVNULL,

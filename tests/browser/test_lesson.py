@@ -85,7 +85,7 @@ def test_the_last_cell_runs(lesson):
 
 def test_the_chart_grows(lesson):
     cell = lesson.type_at_end(
-        "let history = model.fit(&training_images, &training_labels, Fit::epochs(4).share(0.1)"
+        "let history = model.fit(&training_images, &training_labels, Fit::epochs(4).share(0.05)"
         ".validation(&test_images, &test_labels).plot())?;"
     )
     with lesson.watched(cell) as looks:
@@ -131,10 +131,12 @@ def test_a_dark_page(lesson, page):
     expect(page.locator("body")).to_have_attribute("data-jp-theme-light", "false")
     lesson.screenshot("dark-summary", "convolutional-net")
     lesson.screenshot("dark-grid", "grid")
-    cell = lesson.type_at_end("model.fit(&training_images, &training_labels, Fit::epochs(2).share(0.3))?;")
-    with lesson.watched(cell):
-        lesson.wait_for_bar(cell)
-        lesson.screenshot("dark-progress", cell)
+    cell = lesson.type_at_end("model.fit(&training_images, &training_labels, Fit::epochs(500).share(0.05))?;")
+    lesson.start(cell)
+    lesson.wait_for_bar(cell)
+    lesson.screenshot("dark-progress", cell)
+    interrupt_with_button(page)
+    lesson.wait(cell)
     # What has no background of its own can be read: light on dark.
     for place in ("table td", "pre"):
         color = lesson.cell("convolutional-net").locator(place).first.evaluate("part => getComputedStyle(part).color")

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,10 @@ import kernels
 def libtorch():
     if "LIBTORCH" in os.environ:
         return Path(os.environ["LIBTORCH"])
-    found = sorted(kernels.PROJECT.glob("environment/.venv/lib/python*/site-packages/torch"))
-    assert found, "set LIBTORCH, or run environment/lesson once"
-    return found[0]
+    # By the very name that set-up gives it: another name would make cargo build libtorch's bindings again.
+    found = kernels.PROJECT / "environment" / "libtorch"
+    assert found.exists(), "set LIBTORCH, or run environment/lesson once"
+    return found
 
 
 def pytest_configure(config):
@@ -35,8 +37,6 @@ def pytest_configure(config):
             "LD_LIBRARY_PATH": str(torch / "lib"),
         },
     }
-    import tempfile
-
     folder = tempfile.TemporaryDirectory(prefix="svertka-jupyter-")
     config.add_cleanup(folder.cleanup)
     place = Path(folder.name) / "kernels" / kernels.NAME

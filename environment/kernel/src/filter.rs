@@ -517,10 +517,17 @@ fn marker_begins(line: &[u8]) -> usize {
 
 /// The length without a character that is not whole yet.
 fn whole_characters(bytes: &[u8]) -> usize {
-    match std::str::from_utf8(bytes) {
-        Err(error) if error.error_len().is_none() => error.valid_up_to(),
-        _ => bytes.len(),
+    for (behind, byte) in (1..=3).zip(bytes.iter().rev()) {
+        let length = match byte {
+            0x80..0xc0 => continue,
+            0xc2..0xe0 => 2,
+            0xe0..0xf0 => 3,
+            0xf0..0xf5 => 4,
+            _ => 1,
+        };
+        return bytes.len() - if length > behind { behind } else { 0 };
     }
+    bytes.len()
 }
 
 #[cfg(test)]

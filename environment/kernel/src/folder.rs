@@ -210,14 +210,15 @@ fn remove(folder: &Path) {
     let dead = folder.with_file_name(name.replacen("run-", "dead-", 1));
     let _ = fs::rename(folder, &dead);
     let _ = fs::remove_file(lock_of(folder));
-    let removed = Command::new("rm")
-        .args(["-rf", "--"])
+    // By way of a shell that ends at once: what removes is no child of the kernel's, which an interrupt would look for.
+    let removed = Command::new("sh")
+        .args(["-c", "rm -rf -- \"$1\" &", "svertka-kernel"])
         .arg(&dead)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .process_group(0)
-        .spawn();
+        .status();
     if removed.is_err() {
         let _ = fs::remove_dir_all(&dead);
     }

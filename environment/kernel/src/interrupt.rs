@@ -11,6 +11,8 @@ use crate::report::say;
 
 /// A second interrupt within this time ends the process that runs the cells.
 const AGAIN: Duration = Duration::from_secs(5);
+/// One that comes sooner was sent before anyone could read the warning.
+const TOO_SOON: Duration = Duration::from_millis(300);
 
 /// Interrupts the cell that runs.
 pub struct Interrupter {
@@ -65,12 +67,14 @@ impl Interrupter {
                 .for_each(|process| signal(process, libc::SIGTERM));
             return None;
         }
-        if lock(&self.last)
-            .replace(Instant::now())
-            .is_some_and(|last| last.elapsed() < AGAIN)
-        {
-            self.kill();
-            return None;
+        let mut last = lock(&self.last);
+        match last.map(|last| last.elapsed()) {
+            Some(since) if since < TOO_SOON => return None,
+            Some(since) if since < AGAIN => {
+                self.kill();
+                return None;
+            }
+            _ => *last = Some(Instant::now()),
         }
         Some(say(
             "This cell can't be interrupted softly. Interrupt once more within 5 seconds to end it: the variables will be lost.\n",

@@ -340,7 +340,7 @@ async fn read_input(channel: RouterRecvConnection, answer: Answer) {
 enum Job {
     Execute {
         code: String,
-        parent: JupyterMessage,
+        parent: Box<JupyterMessage>,
         allow_stdin: bool,
         reply: oneshot::Sender<Outcome>,
     },
@@ -562,7 +562,7 @@ impl Shell {
         let allow_stdin = request.flag("allow_stdin", true);
         let _ = self.jobs.send(Job::Execute {
             code,
-            parent: parent.clone(),
+            parent: Box::new(parent.clone()),
             allow_stdin,
             reply,
         });
