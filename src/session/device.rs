@@ -7,8 +7,15 @@ use tch::{Cuda, Device, Kind, Tensor};
 use super::{allocator, display, error, texts, torch};
 use crate::Result;
 
-/// Where a model's weights go. Said once for a process.
+/// Where a model's weights go, said once for a process.
 pub(crate) fn choose() -> Result<Device> {
+    let device = find()?;
+    announce(device);
+    Ok(device)
+}
+
+/// The same, without saying it.
+pub(crate) fn find() -> Result<Device> {
     let wish = std::env::var("SVERTKA_DEVICE").unwrap_or_default();
     let device = match parse(&wish)? {
         Some(Device::Cpu) => Device::Cpu,
@@ -25,7 +32,6 @@ pub(crate) fn choose() -> Result<Device> {
     if device == Device::Cpu {
         allocator::keep_buffers();
     }
-    announce(device);
     Ok(device)
 }
 

@@ -23,7 +23,7 @@ pub fn versions() -> Versions {
         svertka: env!("CARGO_PKG_VERSION").into(),
         tch: "0.26".into(),
         libtorch: "2.13.0".into(),
-        device: device::choose().map(device::name).unwrap_or_default(),
+        device: device::find().map(device::name).unwrap_or_default(),
     }
 }
 

@@ -55,6 +55,7 @@ pub fn printed_in(language: &str, name: &str) -> String {
             "--quiet",
         ])
         .env("SVERTKA_LANG", language)
+        .env("SVERTKA_DEVICE", "cpu")
         .env_remove("SVERTKA_KERNEL")
         .output()
         .unwrap();
