@@ -146,7 +146,13 @@ class Notebook:
         expect(bar).to_have_attribute("aria-valuenow", re.compile("[1-9]"), timeout=PATIENCE * 1000)
 
     def screenshot(self, name, cell=None):
-        """Of the window, with this cell in view."""
+        """Of the window, with the end of this cell in view."""
         if cell is not None:
-            self.cell(cell).scroll_into_view_if_needed()
+            outputs = self.outputs(cell)
+            end = outputs.last if outputs.count() else self.cell(cell)
+            # JupyterLab measures cells as they come into view, and may move them once more.
+            for _ in range(3):
+                end.scroll_into_view_if_needed()
+                self.page.wait_for_timeout(200)
+            expect(end).to_be_in_viewport()
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
