@@ -68,7 +68,10 @@ def test_a_killed_kernel_leaves_what_the_next_start_removes():
     kernel.client.stop_channels()
     kernel.manager.shutdown_kernel(now=True)
     assert folder.exists()
+    stray = kernels.BUILD / "run-0.lock"
+    stray.touch()
     other = kernels.Kernel()
+    assert not stray.exists()
     assert kernels.wait_for(lambda: not folder.exists())
     other.stop()
     assert kernels.wait_for(lambda: not list(kernels.BUILD.glob("dead-*")))

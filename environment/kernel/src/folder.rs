@@ -149,15 +149,13 @@ impl Folders {
                 .file_name()
                 .and_then(|name| name.to_str())
                 .unwrap_or_default();
-            if !name.starts_with("run-") || name.ends_with(".lock") {
-                continue;
-            }
-            let lock = lock_of(&path);
-            let alive = File::open(&lock)
-                .is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
-            if !alive {
-                let _ = fs::remove_dir_all(&path);
-                let _ = fs::remove_file(&lock);
+            // The lock's own name leads here too: one whose folder has gone goes.
+            let alive = || {
+                File::open(lock_of(&path))
+                    .is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+            };
+            if name.starts_with("dead-") || (name.starts_with("run-") && !alive()) {
+                remove(&path);
             }
         }
         Ok(())
@@ -208,8 +206,11 @@ fn remove(folder: &Path) {
         .and_then(|name| name.to_str())
         .unwrap_or_default();
     let dead = folder.with_file_name(name.replacen("run-", "dead-", 1));
-    let _ = fs::rename(folder, &dead);
+    let moved = fs::rename(folder, &dead);
     let _ = fs::remove_file(lock_of(folder));
+    if moved.is_err() {
+        return;
+    }
     // By way of a shell that ends at once: what removes is no child of the kernel's, which an interrupt would look for.
     let removed = Command::new("sh")
         .args(["-c", "rm -rf -- \"$1\" &", "svertka-kernel"])
