@@ -135,6 +135,7 @@ fn main() -> svertka::Result<()> {
     })?;
     tell("activation grid", grid, &[("bytes", picture.len() as f64)]);
 
+    drop(data);
     let mut load_digits = 0.0;
     let data = timed(&mut load_digits, || Ok(scaled(datasets::mnist()?)))?;
     let mut model = Sequential::new([

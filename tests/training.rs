@@ -93,6 +93,7 @@ fn a_second_fit_goes_on() {
 
 #[test]
 fn figures_are_averages_over_images_not_batches() {
+    let _alone = alone();
     // 70 images in batches of 32: the last batch of 6 must count as 6.
     let (images, labels) = digits(70);
     seed(2);
@@ -244,6 +245,7 @@ fn early_stopping_brings_the_best_weights_back() {
 
 #[test]
 fn evaluation_keeps_its_memory_flat() {
+    let _alone = alone();
     let model = common::lesson_cnn();
     let run = |n: i64| {
         let images = Tensor::zeros([1, 1, 28, 28], (Kind::Float, Device::Cpu));
@@ -266,4 +268,57 @@ fn evaluation_keeps_its_memory_flat() {
     let many = run(6400);
     // In KiB. All of the first layer's outputs for 6,400 images would be 1.1 GB.
     assert!(many - few < 100_000, "{few} {many}");
+}
+
+#[test]
+fn moments_that_fade_become_zero_not_subnormal() {
+    let _alone = alone();
+    seed(1);
+    let mut model = small_net();
+    let (images, labels) = digits(64);
+    model.fit(&images, &labels, silent(1)).unwrap();
+    // In the dark the kernels get no gradient: 0.9¹⁰⁰⁰ leaves 1e-46 of their first moments.
+    let dark = Tensor::zeros([1000, 1, 28, 28], (Kind::Float, Device::Cpu));
+    let any = Tensor::zeros([1000], (Kind::Int64, Device::Cpu));
+    model.fit(&dark, &any, silent(1).batch_size(1)).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    model.save(file.path()).unwrap();
+    let moments = Tensor::read_safetensors(file.path()).unwrap();
+    let moments = moments
+        .iter()
+        .filter(|(name, _)| name.starts_with("optimizer."));
+    let (mut zeros, mut others) = (0, 0);
+    for (name, moment) in moments.filter(|(_, moment)| moment.kind() == Kind::Float) {
+        for value in values(moment) {
+            assert!(!value.is_subnormal(), "{name}: {value:e}");
+            if value == 0.0 {
+                zeros += 1
+            } else {
+                others += 1
+            }
+        }
+    }
+    assert!(zeros > 0 && others > 0, "{zeros} zeros, {others} others");
+}
+
+#[test]
+fn an_image_that_is_no_number_is_refused_before_anything_is_learnt() {
+    let _alone = alone();
+    let mut model = small_net();
+    let (images, labels) = digits(8);
+    let broken = images.copy();
+    let _ = broken.i((3, 0, 5, 5)).fill_(f64::INFINITY);
+    let before = weights(&model);
+    let complaints = [
+        message(model.fit(&broken, &labels, silent(1))),
+        message(model.train_on_batch(&broken, &labels)),
+        message(model.evaluate(&broken, &labels)),
+        message(model.predict(&broken)),
+    ];
+    for complaint in complaints {
+        assert!(complaint.contains("3"), "{complaint}");
+        assert!(complaint.contains("NaN"), "{complaint}");
+    }
+    assert!(weights(&model) == before);
+    model.fit(&images, &labels, silent(1)).unwrap();
 }

@@ -162,6 +162,19 @@ impl State {
         })
     }
 
+    /// Sets to zero what has faded: the moments of a weight without gradient shrink from step to step until they are
+    /// subnormal numbers, with which many processors count a hundred times slower, and there they stay. After two
+    /// epochs of handwritten digits it was every seventh moment of the lesson's last net. A moment this small moves a
+    /// weight by less than 1e-23 of the learning rate.
+    fn drop_faded(&mut self) -> tch::Result<()> {
+        const FADED: f64 = 1e-30;
+        for (_, moment) in &mut self.moments {
+            let alive = moment.f_abs()?.f_ge(FADED)?;
+            let _ = moment.f_mul_(&alive)?;
+        }
+        Ok(())
+    }
+
     /// One step: `weights` and `gradients` are flat and of one length.
     pub(crate) fn step(
         &mut self,
@@ -171,6 +184,10 @@ impl State {
         gradients: &Tensor,
     ) -> tch::Result<()> {
         self.steps += 1;
+        // A moment above the limit can't become subnormal in between: 1e-30 · 0.9¹²⁸ = 1.4e-36.
+        if self.steps % 128 == 0 {
+            self.drop_faded()?;
+        }
         match (optimizer, self.moments.as_mut_slice()) {
             (Optimizer::Adam(adam), [(_, m), (_, v)]) => {
                 let t = self.steps as f64;

@@ -6,7 +6,7 @@ use std::fmt;
 use tch::{Kind as TensorKind, Tensor};
 
 use super::layer::{Layer, Place, looks_channels_last, shape};
-use super::network::{Network, Pass, correct, cross_entropy};
+use super::network::{Network, Pass, all_finite, correct, cross_entropy};
 use super::optimizer::{Optimizer, State};
 use super::training::{Score, SparseCategoricalCrossentropy};
 use super::{Activation, Summary};
@@ -15,7 +15,7 @@ use crate::session::interrupt::Watch;
 use crate::session::{device, display, error, texts, torch};
 
 /// How many images go through the network at once when nothing is learnt: few enough for the processor's cache.
-const INFERENCE_BATCH: i64 = 64;
+const INFERENCE_BATCH: i64 = 128;
 
 /// The most weights of a layer and the most pixels of an image: more is a slip of the keyboard, and libtorch would ask
 /// the system for all of it at once.
@@ -445,9 +445,23 @@ pub(crate) fn check_images(network: &Network, images: &Tensor) -> Result<()> {
     }
     use TensorKind::{BFloat16, Double, Float, Half, Int, Int8, Int16, Int64, Uint8};
     match images.kind() {
-        Float | Double | Half | BFloat16 | Uint8 | Int8 | Int16 | Int | Int64 => Ok(()),
+        Float | Double | Half | BFloat16 => match first_not_finite(images).map_err(torch)? {
+            Some(index) => Err(error(texts::image_not_finite(index))),
+            None => Ok(()),
+        },
+        Uint8 | Int8 | Int16 | Int | Int64 => Ok(()),
         other => Err(error(texts::image_kind(format!("{other:?}")))),
     }
+}
+
+/// The first image with a NaN or an infinity in it.
+fn first_not_finite(images: &Tensor) -> tch::Result<Option<i64>> {
+    if all_finite(images)? {
+        return Ok(None);
+    }
+    let finite = images.f_isfinite()?.f_flatten(1, -1)?;
+    let broken = finite.f_all_dim(1, false)?.f_logical_not()?;
+    i64::try_from(broken.f_to_kind(TensorKind::Uint8)?.f_argmax(0, false)?).map(Some)
 }
 
 /// What to say of images of shape `size` when one image of the model is `own`.

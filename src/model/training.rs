@@ -327,16 +327,6 @@ enum End {
     Diverged(i64),
 }
 
-/// The first image with a NaN or an infinity in it.
-fn first_not_finite(images: &Tensor) -> tch::Result<Option<i64>> {
-    let finite = images.f_isfinite()?.f_flatten(1, -1)?;
-    let broken = finite.f_all_dim(1, false)?.f_logical_not()?;
-    let broken = broken.f_to_kind(TensorKind::Uint8)?;
-    let first = i64::try_from(broken.f_argmax(0, false)?)?;
-    let found = i64::try_from(broken.f_get(first)?)? > 0;
-    Ok(found.then_some(first))
-}
-
 impl Sequential {
     /// Trains. A second call goes on from where the first stopped, the optimiser's memory included.
     ///
@@ -425,10 +415,8 @@ impl Sequential {
                 }
                 End::Diverged(step) => {
                     self.restore(&before)?;
-                    return Err(error(match first_not_finite(&images).map_err(torch)? {
-                        Some(index) => texts::image_not_finite(index),
-                        None => texts::diverged(number, step, LOST, control.learning_rate),
-                    }));
+                    let rate = control.learning_rate;
+                    return Err(error(texts::diverged(number, step, LOST, rate)));
                 }
             };
             progress.line(epoch_line(&epoch, epochs));
@@ -559,7 +547,7 @@ impl Sequential {
                 continue;
             }
             due = Instant::now() + READ;
-            let score = match figures.read(step).map_err(torch)? {
+            let score = match self.read(&figures, step)? {
                 Ok(score) => score,
                 Err(step) => return Ok(End::Diverged(step)),
             };
@@ -585,10 +573,18 @@ impl Sequential {
                 progress.update(share, &text);
             }
         }
-        Ok(match figures.read(step).map_err(torch)? {
+        Ok(match self.read(&figures, step)? {
             Ok(score) => End::Whole(score),
             Err(step) => End::Diverged(step),
         })
+    }
+
+    /// The figures of the epoch's first `steps` steps; or the step, from 1, at which the training was seen to have lost
+    /// its way: by the loss, or by a weight that is no number any more.
+    fn read(&self, figures: &Figures, steps: i64) -> Result<std::result::Result<Score, i64>> {
+        let score = figures.read(steps).map_err(torch)?;
+        let finite = self.built()?.is_finite().map_err(torch)?;
+        Ok(score.and_then(|score| if finite { Ok(score) } else { Err(steps) }))
     }
 
     /// Forward, backward, and the optimiser's step: the batch's loss and number of recognised images, on the device.

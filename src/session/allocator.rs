@@ -5,13 +5,14 @@
 pub(crate) fn keep_buffers() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        /// Larger than any activation of a batch: 512 MiB, in bytes.
-        const KEPT: libc::c_int = 512 << 20;
+        /// Larger than the activations of a batch, smaller than a dataset's images as floats (188 MB), which go back at
+        /// once. In bytes.
+        const KEPT: libc::c_int = 128 << 20;
         #[allow(unsafe_code)]
         // The setting has no other door. Sound: `mallopt` only changes two numbers of the allocator's.
         unsafe {
             libc::mallopt(libc::M_MMAP_THRESHOLD, KEPT);
-            libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, 4 * KEPT);
         }
     }
 }

@@ -197,8 +197,8 @@ texts! {
         ru: "изображения имеют тип {kind}, а модели нужны вещественные числа; преобразуйте вызовом .to_kind(Kind::Float)",
     }
     image_not_finite(index) {
-        en: "image {index} holds NaN or infinity, so nothing can be learnt: the weights are as before this epoch, correct the images and call fit again",
-        ru: "в изображении {index} есть NaN или бесконечность, учиться на нём нельзя: веса возвращены к началу этой эпохи; исправьте изображения и снова вызовите fit",
+        en: "image {index} holds NaN or infinity, with which nothing can be computed; correct it: images.nan_to_num(0.0, 1.0, 0.0)",
+        ru: "в изображении {index} есть NaN или бесконечность, считать с ними нельзя; исправьте: images.nan_to_num(0.0, 1.0, 0.0)",
     }
     validation(reason) {
         en: "validation data: {reason}",
