@@ -54,25 +54,27 @@ pub(crate) fn draw(ways: &[Way]) -> Figure {
     let mut ends = Vec::new();
     for (i, way) in ways.iter().enumerate() {
         let color = look::SERIES[i % look::SERIES.len()];
+        // When the colours begin anew, so does the line.
+        let dashed = i / look::SERIES.len() % 2 == 1;
         let points = way.points.iter().copied().filter(finite);
         let points: Vec<_> = points
             .map(|(seconds, accuracy)| area.place(seconds, accuracy))
             .collect();
-        stroke(&mut scene, &points, color, false);
+        stroke(&mut scene, &points, color, dashed);
         for point in &points {
-            dot(&mut scene, *point, color, false);
+            dot(&mut scene, *point, color, dashed);
         }
         if let Some(end) = points.last() {
-            ends.push((*end, &way.name, color));
+            ends.push((*end, &way.name, color, dashed));
         }
     }
     // The names in the order of their lines' ends, as near to them as they can stand.
     ends.sort_by(|a, b| a.0.1.total_cmp(&b.0.1));
-    let wanted: Vec<_> = ends.iter().map(|(end, _, _)| end.1).collect();
-    for (y, (_, name, color)) in spread(&wanted, LINE, area.bottom).into_iter().zip(ends) {
+    let wanted: Vec<_> = ends.iter().map(|(end, ..)| end.1).collect();
+    for (y, (_, name, color, dashed)) in spread(&wanted, LINE, area.bottom).into_iter().zip(ends) {
         let x = area.right + 14.0;
-        stroke(&mut scene, &[(x, y), (x + 20.0, y)], color, false);
-        dot(&mut scene, (x + 10.0, y), color, false);
+        stroke(&mut scene, &[(x, y), (x + 20.0, y)], color, dashed);
+        dot(&mut scene, (x + 10.0, y), color, dashed);
         let at = (x + 28.0, y + look::TEXT * 0.36);
         let name = fitted(name, look::TEXT, false, label);
         scene.text(at, Anchor::Start, look::TEXT, look::INK, name);

@@ -39,8 +39,8 @@ pub(crate) mod look {
         RGBColor(191, 133, 0),
         RGBColor(46, 145, 196),
     ];
-    /// No figure is wider: JupyterLab's column on a laptop.
-    pub(crate) const WIDTH: f64 = 960.0;
+    /// No figure is wider: JupyterLab's column has 934 on a screen of 1,280.
+    pub(crate) const WIDTH: f64 = 920.0;
     pub(crate) const MARGIN: f64 = 16.0;
     pub(crate) const TITLE: f64 = 16.0;
     pub(crate) const TEXT: f64 = 13.0;

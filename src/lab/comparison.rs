@@ -302,7 +302,7 @@ impl Comparison {
             let cells = cells.iter().enumerate().map(|(i, cell)| {
                 let align = if is_text(i) { "left" } else { "right" };
                 format!(
-                    "<{tag} style=\"text-align:{align}\">{}</{tag}>",
+                    "<{tag} style=\"text-align:{align};white-space:nowrap\">{}</{tag}>",
                     escape(cell)
                 )
             });
