@@ -16,7 +16,7 @@ use crate::report::{self, Failure, say};
 
 /// What `preload` evaluates, so that the crate and libtorch are in memory before the first cell.
 const PRELUDE: &str = "{ let _ = svertka::prelude::versions(); }";
-/// What it asks rust-analyzer, which then knows the crate's types.
+/// What `learn_types` asks rust-analyzer.
 const QUESTION: &str = "let svertka_question = svertka::prelude::versions(); svertka_question.";
 
 /// Something that a cell shows while it runs.
@@ -87,12 +87,15 @@ impl Engine {
         ))
     }
 
-    /// Loads the crate into the cells' process and into rust-analyzer.
+    /// Loads the crate into the cells' process.
     pub fn preload(&mut self, project: &Path) -> Result<()> {
         self.add_crate(project)?;
-        self.evaluate(PRELUDE)?;
+        self.evaluate(PRELUDE)
+    }
+
+    /// Lets rust-analyzer work out the crate's types, which takes seconds, so that the first completion comes at once.
+    pub fn learn_types(&mut self) {
         let _ = self.complete(QUESTION, QUESTION.len());
-        Ok(())
     }
 
     fn evaluate(&mut self, code: &str) -> Result<()> {
