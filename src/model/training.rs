@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use tch::{Kind as TensorKind, Tensor};
+use tch::{Device, Kind as TensorKind, Tensor};
 
 use super::Sequential;
 use super::callbacks::{Callback, Control, EpochEnd};
@@ -366,7 +366,7 @@ impl Sequential {
         let images = to_device(images).map_err(torch)?;
         let labels = to_device(&labels).map_err(torch)?;
 
-        allocator::give_back_unused();
+        let _buffers = (device == Device::Cpu).then(allocator::Training::begin);
         let watch = Watch::new();
         let mut progress = Progress::new(fit.verbosity == Verbosity::Silent);
         let mut history = History::default();

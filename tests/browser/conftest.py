@@ -21,7 +21,7 @@ from pages import PROJECT, SCREENSHOTS, Notebook, edit
 # What each cell has instead, to be quick: the same calls, fewer images. By notebook, by cell.
 QUICKER = {
     "lesson.ru.ipynb": {
-        "dense-net": ("Fit::epochs(5)", "Fit::epochs(3).share(0.25)"),
+        "dense-net": ("Fit::epochs(5)", "Fit::epochs(9)"),
         "convolutional-net": ("Fit::epochs(5)", "Fit::epochs(3).share(0.02)"),
         "digits": ("Fit::epochs(10)", "Fit::epochs(2).share(0.05)"),
     },

@@ -13,7 +13,7 @@ def moves_in_place(looks):
     assert with_bar, "no bar was seen"
     assert all(len(look["bars"]) == 1 for look in with_bar), "several bars at once"
     assert all(look["running"] for look in with_bar)
-    assert {look["bars"][0][0] for look in with_bar} == {0}, "the bar is not in the first output"
+    assert len({look["bars"][0][0] for look in with_bar}) == 1, "the bar jumps to another output"
     first, last = looks.index(with_bar[0]), looks.index(with_bar[-1])
     heights = [look["height"] for look in looks[first : last + 1]]
     assert min(heights) > 10, f"what is below the bar jumps: {heights}"
@@ -42,7 +42,7 @@ def test_the_bar_moves_in_place(lesson):
     assert any(later[1] > earlier[1] for earlier, later in zip(bars, bars[1:]))
     # At the end the bar is gone, and the lines of the epochs are there with the score of the test.
     text = lesson.text("dense-net")
-    assert re.findall(r"Эпоха (\d)/3", text) == ["1", "2", "3"]
+    assert re.findall(r"Эпоха (\d)/9", text) == list("123456789")
     assert re.search(r"потери 0\.\d+ · точность 0\.\d+", lesson.outputs("dense-net").last.inner_text())
     assert not looks[-1]["bars"]
 

@@ -92,8 +92,10 @@ def test_interrupts_at_twenty_random_moments_of_a_training(lesson):
     chance = random.Random(5)
     code = "model.fit(&images, &labels, Fit::epochs(2))?;"
     for _ in range(20):
-        later(lesson, chance.uniform(0, 3))
+        interrupt = later(lesson, chance.uniform(0, 3))
         cell = lesson.run(code, timeout=120)
+        # One for each cell: before `fit` has begun, a second one within 5 seconds would end the process.
+        interrupt.join()
         assert cell.status == "ok" or cell.reply["ename"] == "interrupted", cell.reply
     import time
 

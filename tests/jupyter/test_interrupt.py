@@ -12,7 +12,9 @@ LOOP = RUNS + "loop { std::thread::sleep(std::time::Duration::from_millis(10)); 
 
 
 def later(kernel, seconds):
-    threading.Timer(seconds, kernel.interrupt).start()
+    timer = threading.Timer(seconds, kernel.interrupt)
+    timer.start()
+    return timer
 
 
 def once_it_runs(kernel, *seconds):
@@ -99,8 +101,10 @@ def test_at_random_moments_the_kernel_lives_and_the_variables_too(kernel):
     chance = random.Random(3)
     done = 0
     for _ in range(20):
-        later(kernel, chance.uniform(0, 1.2))
+        interrupt = later(kernel, chance.uniform(0, 1.2))
         cell = kernel.run("{ kept += 1; std::thread::sleep(std::time::Duration::from_millis(300)); }")
+        # One for each cell: a second one within 5 seconds would end the process.
+        interrupt.join()
         done += cell.status == "ok"
         assert cell.status == "ok" or cell.reply["ename"] == "interrupted", cell.reply
         time.sleep(0.1)
