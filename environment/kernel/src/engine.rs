@@ -16,7 +16,7 @@ use crate::report::{self, Failure, say};
 
 /// What `preload` evaluates, so that the crate and libtorch are in memory before the first cell.
 const PRELUDE: &str = "{ let _ = svertka::prelude::versions(); }";
-/// What `learn_types` asks rust-analyzer.
+/// What it asks rust-analyzer, which then knows the crate's types.
 const QUESTION: &str = "let svertka_question = svertka::prelude::versions(); svertka_question.";
 
 /// Something that a cell shows while it runs.
@@ -87,15 +87,12 @@ impl Engine {
         ))
     }
 
-    /// Loads the crate into the cells' process.
+    /// Loads the crate into the cells' process and into rust-analyzer.
     pub fn preload(&mut self, project: &Path) -> Result<()> {
         self.add_crate(project)?;
-        self.evaluate(PRELUDE)
-    }
-
-    /// Lets rust-analyzer work out the crate's types, which takes seconds, so that the first completion comes at once.
-    pub fn learn_types(&mut self) {
+        self.evaluate(PRELUDE)?;
         let _ = self.complete(QUESTION, QUESTION.len());
+        Ok(())
     }
 
     fn evaluate(&mut self, code: &str) -> Result<()> {

@@ -356,10 +356,6 @@ enum Job {
     },
 }
 
-/// When no cell has come for so long, there is time for rust-analyzer: "Run All" must not wait for it.
-const PAUSE: Duration = Duration::from_secs(1);
-const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
-
 /// evcxr's thread.
 struct Worker {
     folders: Folders,
@@ -380,19 +376,7 @@ impl Worker {
             Err(error) => eprintln!("svertka-kernel: {error:#}"),
         }
         let _ = ready.send(());
-        let mut knows_types = false;
-        loop {
-            let job = match jobs.recv_timeout(if knows_types { FOREVER } else { PAUSE }) {
-                Ok(job) => job,
-                Err(blocking::RecvTimeoutError::Timeout) => {
-                    if let (Ok(engine), false) = (&mut engine, knows_types) {
-                        engine.learn_types();
-                    }
-                    knows_types = true;
-                    continue;
-                }
-                Err(blocking::RecvTimeoutError::Disconnected) => return,
-            };
+        for job in jobs {
             match (&mut engine, job) {
                 (
                     Ok(engine),
