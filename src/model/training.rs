@@ -470,6 +470,9 @@ impl Sequential {
         let device = network.device;
         let images = images.f_to_device(device).map_err(torch)?;
         let labels = labels.f_to_device(device).map_err(torch)?;
+        if device == Device::Cpu {
+            allocator::keep_large_buffers();
+        }
         let mut step = || {
             let (loss, correct) = self.step(&images, &labels)?;
             let right = f64::try_from(correct)?;

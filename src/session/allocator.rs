@@ -7,12 +7,17 @@
 /// From here on a buffer goes back to the system, in MiB: larger than the activations of a batch of 512 images of the
 /// lesson's CNN, smaller than the dataset. The setting is the process's, so saying it again is harmless.
 const USUAL: i32 = 128;
-/// While `fit` runs, whose batches may be larger.
+/// While something is trained, whose batches may be larger.
 const TRAINING: i32 = 512;
 
 /// Keeps buffers of the usual sizes.
 pub(crate) fn keep_buffers() {
     keep(USUAL);
+}
+
+/// Keeps those of larger batches too, from a step in a loop of the learner's own to the end of the next `fit`.
+pub(crate) fn keep_large_buffers() {
+    keep(TRAINING);
 }
 
 /// Keeps every buffer of a training, until the value goes. At first it gives back to the system what lies unused since
@@ -45,6 +50,7 @@ fn keep(limit: i32) {
     // The setting has no other door. Sound: `mallopt` only changes two numbers of the allocator's.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, limit << 20);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, TRAINING << 20);
+        // All buffers of a step together: four of the largest. Near the most that `mallopt` takes.
+        libc::mallopt(libc::M_TRIM_THRESHOLD, (4 * limit - 1) << 20);
     }
 }
