@@ -3,7 +3,9 @@
 import random
 
 import kernels
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 from test_interrupt import later
 
 DATA = """
@@ -101,3 +103,24 @@ def test_interrupts_at_twenty_random_moments_of_a_training(lesson):
 
     time.sleep(3.5)
     assert lesson.ok("model.predict(&images.narrow(0, 0, 64))?.sum(Kind::Float).double_value(&[]).round()").result == "64.0"
+
+
+@pytest.mark.parametrize("reader", ["safetensors.numpy", "safetensors.torch"])
+def test_python_reads_a_saved_model(lesson, tmp_path, reader):
+    """And computes with its weights what the model computes."""
+    reader = pytest.importorskip(reader, reason="PyTorch is not in environment/.venv", exc_type=ImportError)
+    model, answers = tmp_path / "model.safetensors", tmp_path / "answers.safetensors"
+    lesson.ok(f"""
+    model.save("{model}")?;
+    let some = images.narrow(0, 0, 5);
+    Tensor::write_safetensors(&[("probabilities", model.predict(&some)?), ("images", some)], "{answers}")?;
+    """)
+    weights = {name: np.asarray(weight) for name, weight in reader.load_file(model).items()}
+    assert weights["optimizer.m.conv2d.kernel"].shape == weights["conv2d.kernel"].shape == (16, 1, 3, 3)
+    answers = load_file(answers)
+    windows = np.lib.stride_tricks.sliding_window_view(answers["images"][:, 0], (3, 3), axis=(1, 2))
+    x = np.einsum("nrckl,fkl->nfrc", windows, weights["conv2d.kernel"][:, 0]) + weights["conv2d.bias"][:, None, None]
+    x = np.maximum(x, 0).reshape(5, 16, 13, 2, 13, 2).max((3, 5)).reshape(5, -1)
+    x = np.maximum(x @ weights["dense.kernel"].T + weights["dense.bias"], 0)
+    x = np.exp(x @ weights["dense_1.kernel"].T + weights["dense_1.bias"])
+    np.testing.assert_allclose(x / x.sum(1, keepdims=True), answers["probabilities"], atol=1e-5)
