@@ -142,11 +142,6 @@ impl Layer {
         }
     }
 
-    /// Whether the layer works on images, not on rows or on anything.
-    pub(crate) fn is_of_images(&self) -> bool {
-        matches!(self.0, Kind::Conv2d { .. } | Kind::MaxPooling2d { .. })
-    }
-
     pub(crate) fn activation(&self) -> Activation {
         match self.0 {
             Kind::Conv2d { activation, .. } | Kind::Dense { activation, .. } => activation,
