@@ -5,7 +5,7 @@ mod common;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use common::{digits, message, small_net, values};
+use common::{digits, message, printed_in, small_net, values};
 use svertka::prelude::*;
 
 fn silent(epochs: i64) -> Fit {
@@ -71,6 +71,24 @@ fn a_seed_repeats_a_training_bit_for_bit() {
     let first = run(5);
     assert!(run(5) == first);
     assert!(run(6) != first);
+}
+
+include!("common/repeated.rs");
+
+#[test]
+fn a_new_process_repeats_a_training_bit_for_bit() {
+    let _alone = alone();
+    let here = repeated().unwrap();
+    for _ in 0..2 {
+        let there = printed_in("en", "print_the_repeated_training");
+        assert!(there.contains(&here), "{here}, in a new process {there}");
+    }
+}
+
+#[test]
+#[ignore = "what a new process and a cell are held against"]
+fn print_the_repeated_training() {
+    println!("{}", repeated().unwrap());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::training::{Score, SparseCategoricalCrossentropy};
 use super::{Activation, Summary};
 use crate::Result;
 use crate::session::interrupt::Watch;
-use crate::session::{device, display, error, texts, torch};
+use crate::session::{device, display, error, memory, texts, torch};
 
 /// How many images go through the network at once when nothing is learnt: few enough for the processor's cache.
 const INFERENCE_BATCH: i64 = 128;
@@ -20,6 +20,10 @@ const INFERENCE_BATCH: i64 = 128;
 /// The most weights of a layer and the most pixels of an image: more is a slip of the keyboard, and libtorch would ask
 /// the system for all of it at once.
 const MOST: i64 = 1 << 31;
+
+/// What a training keeps for each weight, in bytes: nine numbers. Its value, its gradient by itself and in the row of all,
+/// Adam's two moments and what a step works out, and the value and the moments before the epoch.
+const TRAINING_BYTES: u64 = 9 * 4;
 
 /// A layer in its place, before it has weights: its name, its input's shape, its output's.
 pub(crate) type Planned = (Layer, String, Vec<i64>, Vec<i64>);
@@ -374,6 +378,7 @@ impl Sequential {
             return Err(error(texts::image_too_large(shape(input_shape), MOST)));
         }
         let mut names: HashMap<&str, usize> = HashMap::new();
+        let mut room = memory::total() / TRAINING_BYTES;
         let mut input = input_shape.to_vec();
         let mut layers = Vec::new();
         for (i, layer) in self.layers.iter().enumerate() {
@@ -392,8 +397,9 @@ impl Sequential {
                 return Err(error(texts::softmax_in_the_middle(place)));
             }
             let parameters = layer.parameters(&input);
-            if parameters > MOST {
-                return Err(error(texts::too_many_parameters(place, parameters)));
+            match room.checked_sub(parameters.unsigned_abs()) {
+                Some(rest) if parameters <= MOST => room = rest,
+                _ => return Err(error(texts::too_many_parameters(place, parameters))),
             }
             let input = std::mem::replace(&mut input, output.clone());
             layers.push((layer.clone(), place.name, input, output));
@@ -566,5 +572,34 @@ impl Batch {
         tensor
             .f_narrow(0, self.start, self.len)?
             .f_to_device(network.device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Activation::{Relu, Softmax};
+    use crate::model::{dense, flatten};
+
+    #[test]
+    fn a_model_that_can_not_be_trained_in_memory_is_refused_before_it_is_made() {
+        let parameters = memory::total() / TRAINING_BYTES;
+        // Half of what there is for the one layer, which has room, and for the next, which has not.
+        let units = (parameters as i64 / 2 / 785).min(MOST / 785);
+        let plan = |middle: i64| {
+            let layers = [
+                flatten(),
+                dense(units, Relu),
+                dense(middle, Relu),
+                dense(10, Softmax),
+            ];
+            Sequential::new(layers).plan(&[1, 28, 28]).map(|_| ())
+        };
+        assert!(plan(1).is_ok());
+        let said = plan(800).unwrap_err().to_string();
+        assert!(
+            said.contains("dense_1") && said.contains("memory"),
+            "{said}"
+        );
     }
 }

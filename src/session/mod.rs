@@ -5,6 +5,7 @@ pub(crate) mod device;
 pub(crate) mod display;
 mod error;
 pub(crate) mod interrupt;
+pub(crate) mod memory;
 pub(crate) mod progress;
 pub(crate) mod texts;
 mod versions;

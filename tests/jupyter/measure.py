@@ -4,12 +4,16 @@
                                                         first five cells, with an epoch a training, three times
     python tests/jupyter/measure.py messages [KERNEL]   the messages of a training cell, each with its second
     python tests/jupyter/measure.py memory [KERNEL]     the kernel's memory: ready, after 200 cells, and after an hour idle
+    python tests/jupyter/measure.py soak [KERNEL]       an hour of training, evaluating, drawing, saving and loading: memory,
+                                                        open files and threads of the kernel and the cells' process
 
 KERNEL is the name of a kernelspec, `svertka` if none is given.
 """
 
+import os
 import re
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,6 +24,7 @@ from jupyter_client.manager import start_new_kernel
 PROJECT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = PROJECT / "notebooks"
 IDLE_SECONDS = 3600
+SOAK_SECONDS = 3600
 
 
 class Kernel:
@@ -36,10 +41,14 @@ class Kernel:
         if reply["status"] != "ok":
             sys.exit(f"failed: {reply.get('evalue')}")
 
-    def memory(self):
-        """Megabytes of the kernel, its filter and the cells' process."""
+    def processes(self):
+        """The kernel and the cells' process."""
         kernel = psutil.Process(self.manager.provisioner.pid)
-        return [process.memory_info().rss / 2**20 for process in (kernel, *kernel.children(recursive=True))]
+        return [kernel, *kernel.children(recursive=True)]
+
+    def memory(self):
+        """Megabytes of each."""
+        return [process.memory_info().rss / 2**20 for process in self.processes()]
 
     def stop(self):
         self.client.stop_channels()
@@ -97,8 +106,43 @@ def memory(name):
     kernel.stop()
 
 
+# A learner's round, the lesson's CNN on a tenth of the data, and what is drawn and kept of it.
+ROUND = """
+model.fit(&training_images, &training_labels, Fit::epochs(1).share(0.1))?;
+println!("{}", model.evaluate(&test_images, &test_labels)?);
+for filter in 0..8 {
+    activation_grid(&model, &test_images, [0, 23, 28], filter)?.show()?;
+}
+model.save("FILE")?;
+model = Sequential::load("FILE")?;
+"""
+
+
+def soak(name):
+    kernel = Kernel(name)
+    for cell in lesson()[:3]:
+        kernel.run(cell)
+    begin = time.monotonic()
+    number = 0
+    with tempfile.TemporaryDirectory() as folder:
+        code = ROUND.replace("FILE", f"{folder}/model.safetensors")
+        told = 0
+        while kernel.seconds() - told < SOAK_SECONDS or number == 0:
+            kernel.run(code)
+            number += 1
+            if number == 3:
+                told = kernel.seconds()
+            if number == 3 or number % 20 == 0:
+                state = ", ".join(
+                    f"{process.memory_info().rss / 2**20:.0f} MB, {process.num_fds()} files, {process.num_threads()} threads"
+                    for process in kernel.processes()
+                )
+                print(f"{time.monotonic() - begin:5.0f} s, round {number}: {state}; {os.listdir(folder)}", flush=True)
+    kernel.stop()
+
+
 if __name__ == "__main__":
-    measures = {"cells": cells, "messages": messages, "memory": memory}
+    measures = {"cells": cells, "messages": messages, "memory": memory, "soak": soak}
     arguments = sys.argv[1:]
     if not 1 <= len(arguments) <= 2 or arguments[0] not in measures:
         sys.exit(__doc__)

@@ -1,6 +1,9 @@
 """The crate in the kernel: the bar, the chart, figures, interrupts and errors of a training cell."""
 
+import os
 import random
+import subprocess
+import time
 
 import kernels
 import numpy as np
@@ -89,20 +92,37 @@ def test_an_interrupted_fit_returns_and_the_next_goes_on(lesson):
     lesson.ok("model.fit(&images, &labels, Fit::epochs(1))?;", timeout=120)
 
 
-def test_interrupts_at_twenty_random_moments_of_a_training(lesson):
+# Without a budget of its own, a short one: SVERTKA_INTERRUPTS=100 is the long run.
+INTERRUPTS = int(os.environ.get("SVERTKA_INTERRUPTS", 20))
+
+
+def test_interrupts_at_random_moments_of_a_training(lesson):
     """Whatever happens, the kernel lives, with the model and the data, and the weights are finite."""
-    chance = random.Random(5)
-    code = "model.fit(&images, &labels, Fit::epochs(2))?;"
-    for _ in range(20):
+    chance = random.Random()
+    stopped = 0
+    for _ in range(INTERRUPTS):
         interrupt = later(lesson, chance.uniform(0, 3))
-        cell = lesson.run(code, timeout=120)
+        cell = lesson.run("let history = model.fit(&images, &labels, Fit::epochs(8))?;", timeout=120)
         # One for each cell: before `fit` has begun, a second one within 5 seconds would end the process.
         interrupt.join()
         assert cell.status == "ok" or cell.reply["ename"] == "interrupted", cell.reply
-    import time
-
+        stopped += "interrupted" in cell.err + cell.out + str(shown(cell)) or cell.status == "error"
+    assert stopped > INTERRUPTS / 3
     time.sleep(3.5)
+    finite = "model.weights()?.iter().all(|(_, weight)| bool::try_from(weight.isfinite().all()).unwrap())"
+    assert lesson.ok(finite).result == "true"
     assert lesson.ok("model.predict(&images.narrow(0, 0, 64))?.sum(Kind::Float).double_value(&[]).round()").result == "64.0"
+
+
+def test_a_cell_repeats_the_training_of_a_test(lesson):
+    """Bit for bit: the same seed in a cell and in a test of cargo's."""
+    test = ["--test", "training", "print_the_repeated_training", "--", "--exact", "--ignored", "--nocapture"]
+    command = ["cargo", "test", "--locked", "--quiet", *test]
+    told = subprocess.run(command, cwd=kernels.PROJECT, capture_output=True, text=True, timeout=600)
+    assert told.returncode == 0, told.stderr
+    lesson.ok((kernels.PROJECT / "tests" / "common" / "repeated.rs").read_text())
+    for _ in range(2):
+        assert lesson.ok('println!("{}", repeated()?);').out.strip() in told.stdout.splitlines()
 
 
 @pytest.mark.parametrize("reader", ["safetensors.numpy", "safetensors.torch"])
