@@ -92,6 +92,21 @@ fn print_the_repeated_training() {
 }
 
 #[test]
+fn a_training_leaves_the_number_of_threads_as_it_was() {
+    let _alone = alone();
+    let (images, labels) = digits(64);
+    let threads = tch::get_num_threads();
+    let mut model = small_net();
+    model.fit(&images, &labels, silent(1)).unwrap();
+    assert_eq!(tch::get_num_threads(), threads);
+    model.train_on_batch(&images, &labels).unwrap();
+    assert_eq!(tch::get_num_threads(), threads);
+    let refused = model.fit(&images, &(labels + 100), silent(1));
+    assert!(refused.is_err());
+    assert_eq!(tch::get_num_threads(), threads);
+}
+
+#[test]
 fn a_second_fit_goes_on() {
     let _alone = alone();
     let (images, labels) = digits(200);

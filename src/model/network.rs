@@ -117,6 +117,17 @@ impl Network {
             })
     }
 
+    /// How many multiplications the weights take part in while one image goes forward.
+    pub(crate) fn multiplications(&self) -> i64 {
+        let of = |slot: &Slot| {
+            let kernel = slot.weights.map(|(kernel, _)| self.views[kernel].numel());
+            // A convolution's kernel works at every place of its output.
+            let places: i64 = slot.output[1..].iter().product();
+            kernel.unwrap_or(0) as i64 * places
+        };
+        self.slots.iter().map(of).sum()
+    }
+
     /// A tensor that is laid out as `flat` (gradients, an optimiser's moments), cut into the shapes of the weights.
     pub(crate) fn windows(&self, flat: &Tensor) -> tch::Result<Vec<Tensor>> {
         let mut offset = 0;

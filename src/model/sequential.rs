@@ -579,7 +579,7 @@ impl Batch {
 mod tests {
     use super::*;
     use crate::model::Activation::{Relu, Softmax};
-    use crate::model::{dense, flatten};
+    use crate::model::{conv2d, dense, flatten, max_pooling2d};
 
     #[test]
     fn a_model_that_can_not_be_trained_in_memory_is_refused_before_it_is_made() {
@@ -601,5 +601,22 @@ mod tests {
             said.contains("dense_1") && said.contains("memory"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn a_kernel_multiplies_at_every_place_of_its_output() {
+        let mut model = Sequential::new([
+            conv2d(64, (3, 3), Relu),
+            max_pooling2d(2, 2),
+            conv2d(64, (3, 3), Relu),
+            max_pooling2d(2, 2),
+            flatten(),
+            dense(128, Relu),
+            dense(10, Softmax),
+        ])
+        .input_shape([1, 28, 28]);
+        model.summary().unwrap();
+        let expected = 26 * 26 * 64 * 9 + 11 * 11 * 64 * 64 * 9 + 1600 * 128 + 128 * 10;
+        assert_eq!(model.built().unwrap().multiplications(), expected);
     }
 }

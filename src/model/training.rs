@@ -16,6 +16,7 @@ use crate::Result;
 use crate::session::display::Content;
 use crate::session::interrupt::Watch;
 use crate::session::progress::Progress;
+use crate::session::threads::Threads;
 use crate::session::{allocator, error, texts, torch};
 
 /// A loss above this has lost its way although it is still a number: guessing among a million classes costs 14.
@@ -367,6 +368,7 @@ impl Sequential {
         let labels = to_device(&labels).map_err(torch)?;
 
         let _buffers = (device == Device::Cpu).then(allocator::Training::begin);
+        let _threads = self.threads(fit.batch_size.min(used))?;
         let watch = Watch::new();
         let mut progress = Progress::new(fit.verbosity == Verbosity::Silent);
         let mut history = History::default();
@@ -473,6 +475,7 @@ impl Sequential {
         if device == Device::Cpu {
             allocator::keep_large_buffers();
         }
+        let _threads = self.threads(count(&images))?;
         let mut step = || {
             let (loss, correct) = self.step(&images, &labels)?;
             let right = f64::try_from(correct)?;
@@ -482,6 +485,13 @@ impl Sequential {
             })
         };
         step().map_err(torch)
+    }
+
+    /// The threads for steps with batches of `images`; on CUDA they have nothing to compute.
+    fn threads(&self, images: i64) -> Result<Option<Threads>> {
+        let network = self.built()?;
+        let work = network.multiplications().saturating_mul(images);
+        Ok((network.device == Device::Cpu).then(|| Threads::for_work(work)))
     }
 
     /// Makes ready for the first step.

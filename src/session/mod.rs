@@ -8,6 +8,7 @@ pub(crate) mod interrupt;
 pub(crate) mod memory;
 pub(crate) mod progress;
 pub(crate) mod texts;
+pub(crate) mod threads;
 mod versions;
 
 pub(crate) use error::{error, torch};
