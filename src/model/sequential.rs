@@ -605,7 +605,7 @@ mod tests {
 
     #[test]
     fn a_kernel_multiplies_at_every_place_of_its_output() {
-        let mut model = Sequential::new([
+        let model = Sequential::new([
             conv2d(64, (3, 3), Relu),
             max_pooling2d(2, 2),
             conv2d(64, (3, 3), Relu),
