@@ -218,14 +218,11 @@ impl Network {
         all_finite(&self.flat)
     }
 
-    /// The gradients of `loss` by all weights, in one row like `flat`.
-    pub(crate) fn gradients(&self, loss: &Tensor) -> tch::Result<Tensor> {
+    /// The gradients of `loss`, a row for each weight tensor: behind one another they are laid out as `flat`.
+    pub(crate) fn gradients(&self, loss: &Tensor) -> tch::Result<Vec<Tensor>> {
         let gradients = Tensor::f_run_backward(&[loss], &self.views, false, false)?;
-        let rows: Vec<Tensor> = gradients
-            .iter()
-            .map(|gradient| gradient.f_reshape([-1]))
-            .collect::<tch::Result<_>>()?;
-        Tensor::f_cat(&rows, 0)
+        let row = |gradient: &Tensor| gradient.f_reshape([-1]);
+        gradients.iter().map(row).collect()
     }
 }
 

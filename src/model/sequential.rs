@@ -281,7 +281,8 @@ impl Sequential {
             let images = images.f_to_device(network.device)?;
             let labels = labels.f_to_device(network.device)?;
             let logits = network.logits(&images, Pass::Inference)?;
-            let flat = network.gradients(&cross_entropy(&logits, &labels)?)?;
+            let rows = network.gradients(&cross_entropy(&logits, &labels)?)?;
+            let flat = Tensor::f_cat(&rows, 0)?;
             network
                 .windows(&flat)?
                 .iter()
