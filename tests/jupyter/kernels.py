@@ -148,6 +148,14 @@ def memory(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) / 1024
 
 
+def lives(pid):
+    """Whether a process runs. One that has ended counts as gone, also when nobody has asked for its end yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def wait_for(condition, seconds=10):
     """Waits until the condition holds, and returns whether it does."""
     end = time.monotonic() + seconds

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import kernels
@@ -75,6 +77,31 @@ def test_a_killed_kernel_leaves_what_the_next_start_removes():
     assert kernels.wait_for(lambda: not folder.exists())
     other.stop()
     assert kernels.wait_for(lambda: not list(kernels.BUILD.glob("dead-*")))
+
+
+STARTER = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import kernels
+kernel = kernels.Kernel()
+kernel.send("loop {}")
+time.sleep(3)
+print(kernel.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_kernel_ends_with_the_jupyter_that_started_it():
+    """Killed, as by a closed terminal: nobody tells the kernel."""
+    command = [sys.executable, "-B", "-c", STARTER, os.path.dirname(__file__)]
+    starter = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    pid = int(starter.stdout.readline())
+    below, folder = kernels.descendants(pid), kernels.BUILD / f"run-{pid}"
+    assert below and folder.exists()
+    starter.kill()
+    starter.wait()
+    assert kernels.wait_for(lambda: not any(map(kernels.lives, [pid, *below])))
+    assert not folder.exists() and not folder.with_suffix(".lock").exists()
 
 
 def test_two_kernels_do_not_disturb_each_other(kernel):

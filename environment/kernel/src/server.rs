@@ -132,6 +132,7 @@ async fn talk(
         input,
     };
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut orphaned = std::pin::pin!(orphaned());
     loop {
         tokio::select! {
             order = ordered.recv() => {
@@ -141,11 +142,24 @@ async fn talk(
                 }
             }
             _ = terminated.recv() => break,
+            () = &mut orphaned => break,
         }
     }
     // The sockets write what they were given by themselves.
     tokio::time::sleep(Duration::from_millis(100)).await;
     Ok(())
+}
+
+/// Comes back when the Jupyter that started the kernel is gone without a word, killed or crashed: with its memory the kernel
+/// would stay for ever. Jupyter names itself to the kernels that shall go with it, and to no others.
+async fn orphaned() {
+    if std::env::var_os("JPY_PARENT_PID").is_none() {
+        std::future::pending::<()>().await;
+    }
+    let parent = std::os::unix::process::parent_id();
+    while std::os::unix::process::parent_id() == parent {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
 }
 
 /// A message from a client.
