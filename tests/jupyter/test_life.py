@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -130,6 +131,22 @@ def test_a_new_kernel_compiles_no_dependency_again(tmp_path):
     calls = [call.split() for call in calls.read_text().splitlines()]
     compiled = {call[call.index("--crate-name") + 1] for call in calls if "--crate-name" in call}
     assert "ctx" in compiled and compiled <= {"ctx", "___"}, compiled
+
+
+def test_a_kernel_needs_no_network():
+    """Neither to start nor for the lesson's first cell: whoever asks for the registry's index knocks at this proxy."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.setblocking(False)
+        address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        names = ["CARGO_HTTP_PROXY", "http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
+        kernel = kernels.Kernel(env=dict.fromkeys(names, address) | {"CARGO_NET_RETRY": "0", "CARGO_HTTP_TIMEOUT": "5"})
+        try:
+            kernel.ok(kernels.USE)
+            assert kernel.ok("Sequential::new([flatten(), dense(10, Softmax)]).input_shape([1, 28, 28]).summary()?")
+        finally:
+            kernel.stop()
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
 
 
 def test_a_kernel_is_quick_once_it_is_ready():

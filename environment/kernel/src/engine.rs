@@ -81,10 +81,18 @@ impl Engine {
 
     /// Makes the crate a dependency of the cells, written as `:dep svertka = { path = ".." }` of a notebook becomes.
     pub fn add_crate(&mut self, project: &Path) -> Result<()> {
-        self.evaluate(&format!(
+        let line = format!(
             ":dep svertka = {{ path = {:?} }}",
             project.display().to_string()
-        ))
+        );
+        // All that the crate needs is on this machine after set-up. But evcxr asks for it without a lock file, and cargo
+        // would look into the registry's index each time: without a network the lesson would fail at its first cell.
+        self.use_network(false);
+        if self.evaluate(&line).is_ok() {
+            return Ok(());
+        }
+        self.use_network(true);
+        self.evaluate(&line)
     }
 
     /// Loads the crate into the cells' process and into rust-analyzer.
@@ -93,6 +101,12 @@ impl Engine {
         self.evaluate(PRELUDE)?;
         let _ = self.complete(QUESTION, QUESTION.len());
         Ok(())
+    }
+
+    /// Whether cargo may ask the registry.
+    fn use_network(&mut self, use_it: bool) {
+        let command = if use_it { ":offline 0" } else { ":offline 1" };
+        let _ = self.context.execute(command);
     }
 
     fn evaluate(&mut self, code: &str) -> Result<()> {
@@ -104,6 +118,9 @@ impl Engine {
 
     /// Evaluates a cell; `input` answers its requests (prompt, whether a password).
     pub fn execute(&mut self, code: &str, input: Input) -> Outcome {
+        if adds_another_crate(code) {
+            self.use_network(true);
+        }
         *lock(&self.outcome) = Outcome::default();
         self.interrupter.begin();
         let mut callbacks = EvalCallbacks {
@@ -176,6 +193,13 @@ impl Drop for Engine {
         // evcxr would wait for a cell that runs.
         self.interrupter.kill();
     }
+}
+
+/// Whether a cell asks for a crate other than this one: `:dep rand = "0.9"`.
+fn adds_another_crate(code: &str) -> bool {
+    code.lines()
+        .filter_map(|line| line.trim_start().strip_prefix(":dep"))
+        .any(|rest| rest.split('=').next().map(str::trim) != Some("svertka"))
 }
 
 /// Turns evcxr's lines into events.
