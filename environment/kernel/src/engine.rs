@@ -291,3 +291,27 @@ impl Listener {
 pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_crate_itself_needs_no_network_and_others_do() {
+        for (code, another) in [
+            (
+                ":dep svertka = { path = \"..\" }\nuse svertka::prelude::*;",
+                false,
+            ),
+            ("let x = 1; // no :dep here", false),
+            (":dep rand = \"0.9\"", true),
+            ("  :dep rand", true),
+            (
+                ":dep svertka = { path = \"..\" }\n:dep serde = { version = \"1\" }",
+                true,
+            ),
+        ] {
+            assert_eq!(adds_another_crate(code), another, "{code}");
+        }
+    }
+}
