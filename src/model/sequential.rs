@@ -379,9 +379,9 @@ impl Sequential {
             return Err(error(texts::image_too_large(shape(input_shape), MOST)));
         }
         let mut names: HashMap<&str, usize> = HashMap::new();
-        let mut room = memory::total() / TRAINING_BYTES;
         let mut input = input_shape.to_vec();
-        let mut layers = Vec::new();
+        let mut layers: Vec<Planned> = Vec::new();
+        let mut all_parameters = 0;
         for (i, layer) in self.layers.iter().enumerate() {
             let seen = names.entry(layer.kind_name()).or_default();
             let name = match *seen {
@@ -398,12 +398,27 @@ impl Sequential {
                 return Err(error(texts::softmax_in_the_middle(place)));
             }
             let parameters = layer.parameters(&input);
-            match room.checked_sub(parameters.unsigned_abs()) {
-                Some(rest) if parameters <= MOST => room = rest,
-                _ => return Err(error(texts::too_many_parameters(place, parameters))),
+            if parameters > MOST {
+                return Err(error(texts::too_many_parameters(place, parameters)));
             }
+            all_parameters += parameters as u64;
             let input = std::mem::replace(&mut input, output.clone());
             layers.push((layer.clone(), place.name, input, output));
+        }
+        if all_parameters > memory::total() / TRAINING_BYTES {
+            // The layer to shrink is the largest, not the one that happens to come when memory is full.
+            let parameters = |(layer, _, input, _): &Planned| layer.parameters(input);
+            let by_size = |&(_, layer): &(usize, &Planned)| parameters(layer);
+            if let Some((i, largest)) = layers.iter().enumerate().max_by_key(by_size) {
+                let place = Place {
+                    position: i + 1,
+                    name: largest.1.clone(),
+                };
+                return Err(error(texts::too_many_parameters(
+                    place,
+                    parameters(largest),
+                )));
+            }
         }
         Ok(layers)
     }
@@ -602,6 +617,9 @@ mod tests {
             said.contains("dense_1") && said.contains("memory"),
             "{said}"
         );
+        // Here the small last layer is the one too many; the large one before it is named.
+        let said = plan(785).unwrap_err().to_string();
+        assert!(said.contains("dense_1"), "{said}");
     }
 
     #[test]
