@@ -120,26 +120,29 @@ model = Sequential::load("FILE")?;
 
 def soak(name):
     kernel = Kernel(name)
-    for cell in lesson()[:3]:
-        kernel.run(cell)
-    begin = time.monotonic()
-    number = 0
+
+    def tell(when):
+        # Without what the system can read again from files: the program, the libraries, each compiled cell.
+        own = (
+            f"{(process.memory_info().rss - process.memory_info().shared) / 2**20:.0f} MB, "
+            f"{process.num_fds()} files, {process.num_threads()} threads"
+            for process in kernel.processes()
+        )
+        print(f"{when}: {', '.join(own)}; {os.listdir(folder)}", flush=True)
+
     with tempfile.TemporaryDirectory() as folder:
         code = ROUND.replace("FILE", f"{folder}/model.safetensors")
-        told = 0
-        while kernel.seconds() - told < SOAK_SECONDS or number == 0:
+        for cell in [*lesson()[:3], code, code, code]:
+            kernel.run(cell)
+        tell("after three rounds")
+        begin = time.monotonic()
+        number = 3
+        while time.monotonic() - begin < SOAK_SECONDS:
             kernel.run(code)
             number += 1
-            if number == 3:
-                told = kernel.seconds()
-            if number == 3 or number % 20 == 0:
-                # Without what the system can read again from files: the program, the libraries, each compiled cell.
-                state = ", ".join(
-                    f"{(process.memory_info().rss - process.memory_info().shared) / 2**20:.0f} MB, "
-                    f"{process.num_fds()} files, {process.num_threads()} threads"
-                    for process in kernel.processes()
-                )
-                print(f"{time.monotonic() - begin:5.0f} s, round {number}: {state}; {os.listdir(folder)}", flush=True)
+            if number % 20 == 0:
+                tell(f"{time.monotonic() - begin:4.0f} s later, after {number}")
+        tell(f"at the end, after {number}")
     kernel.stop()
 
 
