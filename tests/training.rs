@@ -276,6 +276,13 @@ fn early_stopping_brings_the_best_weights_back() {
     assert!(kept == weights(&again));
 }
 
+/// This process's memory in KiB: `VmRSS` what it holds, `VmHWM` the most that it has held.
+fn memory(field: &str) -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
 #[test]
 fn evaluation_keeps_its_memory_flat() {
     let _alone = alone();
@@ -286,21 +293,28 @@ fn evaluation_keeps_its_memory_flat() {
         model
             .evaluate(&images.expand([n, 1, 28, 28], false), &labels)
             .unwrap();
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmHWM"))
-            .unwrap();
-        line.split_whitespace()
-            .nth(1)
-            .unwrap()
-            .parse::<i64>()
-            .unwrap()
+        memory("VmHWM")
     };
     let few = run(640);
     let many = run(6400);
     // In KiB. All of the first layer's outputs for 6,400 images would be 1.1 GB.
     assert!(many - few < 100_000, "{few} {many}");
+}
+
+#[test]
+fn training_keeps_its_memory_flat() {
+    let _alone = alone();
+    let mut model = common::lesson_cnn();
+    model.compile(Adam::default(), SparseCategoricalCrossentropy);
+    let (images, labels) = digits(320);
+    let mut run = |epochs| {
+        model.fit(&images, &labels, silent(epochs)).unwrap();
+        memory("VmRSS")
+    };
+    let few = run(2);
+    let many = run(10);
+    // In KiB. The gradients of each of the hundred steps, 1 MB, would be 100 MB.
+    assert!(many - few < 30_000, "{few} {many}");
 }
 
 #[test]
