@@ -380,8 +380,9 @@ impl Sequential {
         }
         let mut names: HashMap<&str, usize> = HashMap::new();
         let mut input = input_shape.to_vec();
-        let mut layers: Vec<Planned> = Vec::new();
+        let mut layers = Vec::new();
         let mut all_parameters = 0;
+        let mut largest: Option<(i64, Place)> = None;
         for (i, layer) in self.layers.iter().enumerate() {
             let seen = names.entry(layer.kind_name()).or_default();
             let name = match *seen {
@@ -403,22 +404,16 @@ impl Sequential {
             }
             all_parameters += parameters as u64;
             let input = std::mem::replace(&mut input, output.clone());
-            layers.push((layer.clone(), place.name, input, output));
-        }
-        if all_parameters > memory::total() / TRAINING_BYTES {
-            // The layer to shrink is the largest, not the one that happens to come when memory is full.
-            let parameters = |(layer, _, input, _): &Planned| layer.parameters(input);
-            let by_size = |&(_, layer): &(usize, &Planned)| parameters(layer);
-            if let Some((i, largest)) = layers.iter().enumerate().max_by_key(by_size) {
-                let place = Place {
-                    position: i + 1,
-                    name: largest.1.clone(),
-                };
-                return Err(error(texts::too_many_parameters(
-                    place,
-                    parameters(largest),
-                )));
+            layers.push((layer.clone(), place.name.clone(), input, output));
+            if largest.as_ref().is_none_or(|(most, _)| parameters > *most) {
+                largest = Some((parameters, place));
             }
+        }
+        // The layer to shrink is the largest, not the one that happens to come when memory is full.
+        if let Some((parameters, place)) = largest
+            && all_parameters > memory::total() / TRAINING_BYTES
+        {
+            return Err(error(texts::too_many_parameters(place, parameters)));
         }
         Ok(layers)
     }
