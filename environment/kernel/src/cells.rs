@@ -16,6 +16,9 @@ use crate::filter;
 /// Names the library that `cell_side.rs` was compiled into.
 pub const CELL_SIDE: &str = "SVERTKA_CELL_SIDE";
 
+/// Names the folder that cells work in. evcxr is started in another, lest it take settings from a file in this one.
+pub const WORKING_FOLDER: &str = "SVERTKA_WORKING_FOLDER";
+
 /// A file in evcxr's folder: the next process that runs cells begins with evcxr's own trial cell.
 pub const TRIAL: &str = "svertka-trial";
 
@@ -33,6 +36,9 @@ pub fn run() -> ! {
 }
 
 fn prepare_and_loop() -> Result<(), Error> {
+    if let Some(folder) = std::env::var_os(WORKING_FOLDER) {
+        std::env::set_current_dir(folder)?;
+    }
     // SAFETY: this process has one thread so far; the descriptors are its own.
     let (commands, mut done) = unsafe {
         libc::signal(libc::SIGINT, libc::SIG_IGN);

@@ -1,16 +1,19 @@
 //! evcxr, and what comes back from a cell.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, anyhow};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
-use evcxr::{CommandContext, Error, EvalCallbacks};
+use evcxr::{CommandContext, Error, EvalCallbacks, EvalOutputs};
 use serde_json::{Map, Value};
 
+use crate::building;
 use crate::filter::MARK;
+use crate::folder;
 use crate::interrupt::Interrupter;
 use crate::report::{self, Failure, say};
 
@@ -26,6 +29,11 @@ pub enum Event {
     Message(Value),
     /// A value that was shown by evcxr's markers before the cell's last one.
     Content(Map<String, Value>),
+    /// What cargo is compiling, in the place of what was said before under the same name.
+    Building {
+        id: String,
+        text: String,
+    },
 }
 
 #[derive(Clone, Copy)]
@@ -42,7 +50,7 @@ pub struct Outcome {
     pub failure: Option<Failure>,
 }
 
-type Sink = Box<dyn Fn(Event) + Send>;
+pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
 type Input<'a> = &'a dyn Fn(&str, bool) -> String;
 
 /// One evcxr session.
@@ -51,18 +59,28 @@ pub struct Engine {
     outcome: Arc<Mutex<Outcome>>,
     drain: Sender<Sender<()>>,
     interrupter: Arc<Interrupter>,
+    folder: PathBuf,
+    sink: Sink,
+    evaluated: usize,
+    /// Variables that there were, and the number of the cell that moved them.
+    moved: BTreeMap<String, usize>,
 }
 
 impl Engine {
-    /// Starts evcxr and the process that runs the cells. The environment says where (`prepare`).
-    pub fn start(sink: Sink) -> Result<Self> {
+    /// Starts evcxr and the process that runs the cells in a build folder, which the environment names (`prepare`).
+    pub fn start(folder: &Path, sink: Sink) -> Result<Self> {
+        // An `evcxr.toml` in the notebook's folder would send evcxr elsewhere, or have it compile otherwise.
+        let working = std::env::current_dir()?;
+        std::env::set_current_dir(folder)?;
+        let started = CommandContext::new();
+        std::env::set_current_dir(working)?;
         let (context, outputs) =
-            CommandContext::new().map_err(|error| anyhow!("evcxr doesn't start: {error}"))?;
+            started.map_err(|error| anyhow!("evcxr doesn't start: {error}"))?;
         let interrupter = Arc::new(Interrupter::new(context.process_handle()));
         let outcome = Arc::new(Mutex::new(Outcome::default()));
         let (drain, drains) = bounded(0);
         let listener = Listener {
-            sink,
+            sink: sink.clone(),
             outcome: outcome.clone(),
             interrupter: interrupter.clone(),
         };
@@ -72,6 +90,10 @@ impl Engine {
             outcome,
             drain,
             interrupter,
+            folder: folder.to_owned(),
+            sink,
+            evaluated: 0,
+            moved: BTreeMap::new(),
         })
     }
 
@@ -81,18 +103,10 @@ impl Engine {
 
     /// Makes the crate a dependency of the cells, written as `:dep svertka = { path = ".." }` of a notebook becomes.
     pub fn add_crate(&mut self, project: &Path) -> Result<()> {
-        let line = format!(
+        self.evaluate(&format!(
             ":dep svertka = {{ path = {:?} }}",
             project.display().to_string()
-        );
-        // All that the crate needs is on this machine after set-up. But evcxr asks for it without a lock file, and cargo
-        // would look into the registry's index each time: without a network the lesson would fail at its first cell.
-        self.use_network(false);
-        if self.evaluate(&line).is_ok() {
-            return Ok(());
-        }
-        self.use_network(true);
-        self.evaluate(&line)
+        ))
     }
 
     /// Loads the crate into the cells' process and into rust-analyzer.
@@ -103,37 +117,25 @@ impl Engine {
         Ok(())
     }
 
-    /// Whether cargo may ask the registry.
-    fn use_network(&mut self, use_it: bool) {
-        let command = if use_it { ":offline 0" } else { ":offline 1" };
-        let _ = self.context.execute(command);
-    }
-
     fn evaluate(&mut self, code: &str) -> Result<()> {
-        match self.execute(code, &|_, _| String::new()).failure {
+        match self.execute(code, 0, &|_, _| String::new()).failure {
             Some(failure) => Err(anyhow!("{code}: {}", failure.one_line())),
             None => Ok(()),
         }
     }
 
-    /// Evaluates a cell; `input` answers its requests (prompt, whether a password).
-    pub fn execute(&mut self, code: &str, input: Input) -> Outcome {
-        if adds_another_crate(code) {
-            self.use_network(true);
-        }
+    /// Evaluates the cell of this number; `input` answers its requests (prompt, whether a password).
+    pub fn execute(&mut self, code: &str, number: usize, input: Input) -> Outcome {
         *lock(&self.outcome) = Outcome::default();
         self.interrupter.begin();
-        let mut callbacks = EvalCallbacks {
-            input_reader: &|request| input(&request.prompt, request.is_password),
-        };
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            self.context.execute_with_callbacks(code, &mut callbacks)
-        }));
+        let before = self.variables();
+        let result = self.watched(code, input);
         self.wait_for_output();
         let interrupted = self.interrupter.end();
+        let process_ended = matches!(result, Some(Err(Error::SubprocessTerminated(_))));
         let mut outcome = std::mem::take(&mut *lock(&self.outcome));
         let failure = match result {
-            Ok(Ok(shown)) => {
+            Some(Ok(shown)) => {
                 // Commands such as `:vars` answer here.
                 for (mime, text) in shown.content_by_mime_type {
                     outcome
@@ -143,13 +145,13 @@ impl Engine {
                 }
                 None
             }
-            Ok(Err(_)) if interrupted => Some(Failure::interrupted()),
-            Ok(Err(Error::CompilationErrors(errors))) => {
-                Some(report::compile_errors(&errors, code))
+            Some(Err(_)) if interrupted => Some(Failure::interrupted()),
+            Some(Err(Error::CompilationErrors(errors))) => {
+                Some(report::compile_errors(&errors, code, &self.moved))
             }
-            Ok(Err(Error::SubprocessTerminated(status))) => Some(Failure::ended(&status)),
-            Ok(Err(error)) => Some(Failure::new("error", &error.to_string())),
-            Err(_) => Some(Failure::new(
+            Some(Err(Error::SubprocessTerminated(status))) => Some(Failure::ended(&status)),
+            Some(Err(error)) => Some(self.other_failure(&error.to_string())),
+            None => Some(Failure::new(
                 "error",
                 say(
                     "The kernel itself failed at this cell; its log says more.",
@@ -161,7 +163,65 @@ impl Engine {
         if outcome.failure.is_some() {
             outcome.content.clear();
         }
+        if process_ended || code.contains(":clear") || code.contains(":restart") {
+            self.moved.clear();
+        } else {
+            self.remember_moved(&before, number);
+        }
         outcome
+    }
+
+    /// Evaluates, and tells what cargo compiles meanwhile. `None`: evcxr has panicked.
+    fn watched(&mut self, code: &str, input: Input) -> Option<Result<EvalOutputs, Error>> {
+        let id = format!("svertka-building-{}", self.evaluated);
+        self.evaluated += 1;
+        let (sink, folder, context) = (&self.sink, &self.folder, &mut self.context);
+        let mut callbacks = EvalCallbacks {
+            input_reader: &|request| input(&request.prompt, request.is_password),
+        };
+        let (end, ended) = bounded(0);
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                building::watch(folder, &ended, &|text| {
+                    sink(Event::Building {
+                        id: id.clone(),
+                        text: text.to_owned(),
+                    });
+                    true
+                });
+            });
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                context.execute_with_callbacks(code, &mut callbacks)
+            }));
+            drop(end);
+            result.ok()
+        })
+    }
+
+    /// Errors that are evcxr's own.
+    fn other_failure(&self, text: &str) -> Failure {
+        if text.starts_with("Couldn't automatically determine type of variable")
+            && let Ok(rustc) = folder::rustc()
+            && !report::has_rust_src(&rustc)
+        {
+            return Failure::no_rust_src(&rustc);
+        }
+        Failure::new("error", text)
+    }
+
+    fn variables(&self) -> BTreeSet<String> {
+        self.context
+            .variables_and_types()
+            .map(|(name, _)| name.to_owned())
+            .collect()
+    }
+
+    /// Variables that are gone after a cell were moved by it.
+    fn remember_moved(&mut self, before: &BTreeSet<String>, number: usize) {
+        let now = self.variables();
+        let gone = before.difference(&now);
+        self.moved.extend(gone.map(|name| (name.clone(), number)));
+        self.moved.retain(|name, _| !now.contains(name));
     }
 
     /// Completions at a byte offset: what is replaced, and by what.
@@ -193,13 +253,6 @@ impl Drop for Engine {
         // evcxr would wait for a cell that runs.
         self.interrupter.kill();
     }
-}
-
-/// Whether a cell asks for a crate other than this one: `:dep rand = "0.9"`.
-fn adds_another_crate(code: &str) -> bool {
-    code.lines()
-        .filter_map(|line| line.trim_start().strip_prefix(":dep"))
-        .any(|rest| rest.split('=').next().map(str::trim) != Some("svertka"))
 }
 
 /// Turns evcxr's lines into events.
@@ -290,28 +343,4 @@ impl Listener {
 /// A panic elsewhere is no reason to stop.
 pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_crate_itself_needs_no_network_and_others_do() {
-        for (code, another) in [
-            (
-                ":dep svertka = { path = \"..\" }\nuse svertka::prelude::*;",
-                false,
-            ),
-            ("let x = 1; // no :dep here", false),
-            (":dep rand = \"0.9\"", true),
-            ("  :dep rand", true),
-            (
-                ":dep svertka = { path = \"..\" }\n:dep serde = { version = \"1\" }",
-                true,
-            ),
-        ] {
-            assert_eq!(adds_another_crate(code), another, "{code}");
-        }
-    }
 }

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::report::language;
+
 /// Begins a line of the filter's, and the crate's messages.
 pub const MARK: u8 = 0x1e;
 /// How long text is gathered before it is sent: fifty messages a second at most, however many lines there are.
@@ -372,9 +374,10 @@ impl<W: Write> Filter<W> {
         if self.texts_left == 0 {
             self.flush()?;
             self.text_is_err = true;
-            self.text = format!(
-                "\n[The output of this cell is cut here, after {} MB.]\n",
-                TEXT_LIMIT >> 20
+            let megabytes = TEXT_LIMIT >> 20;
+            self.text = language(
+                format!("\n[The output of this cell is cut here, after {megabytes} MB.]\n"),
+                format!("\n[Вывод ячейки обрезан здесь, после {megabytes} МБ.]\n"),
             );
             self.cut = true;
             self.flush()?;
@@ -436,9 +439,10 @@ impl<W: Write> Filter<W> {
         if affords {
             self.displays_left -= length;
         } else {
-            let notice = format!(
-                "[A displayed value of {} MB is not shown: too large.]\n",
-                length >> 20
+            let megabytes = length >> 20;
+            let notice = language(
+                format!("[A displayed value of {megabytes} MB is not shown: too large.]\n"),
+                format!("[Значение в {megabytes} МБ не показано: слишком велико.]\n"),
             );
             let _ = self.push(notice.as_bytes(), true);
         }

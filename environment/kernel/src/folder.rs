@@ -3,6 +3,7 @@
 //! One evcxr build folder can't serve two kernels. A copy costs a fraction of a second, since what cargo never rewrites is
 //! linked. A lock file beside each copy tells whether its kernel still lives.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::process::CommandExt;
@@ -12,7 +13,13 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cargo;
+
 const STAMP: &str = "svertka-stamp";
+/// The environment in which a folder was warmed, as far as it matters to cargo.
+const ENVIRONMENT: &str = "svertka-environment";
+/// Whether cargo's build scripts look at them or not.
+const ALWAYS_KEPT: [&str; 3] = ["CARGO_HOME", "RUSTUP_HOME", cargo::RUSTC];
 
 /// Where the build folders are.
 pub struct Folders {
@@ -55,20 +62,22 @@ impl Folders {
     /// Makes ready for warming, or returns `None` where nothing has changed since it was last done.
     pub fn begin_warming(&self) -> Result<Option<Stamp>> {
         let lock = self.lock()?;
-        let text = self.fingerprint()?;
-        let warm = self.warm();
-        let path = warm.join(STAMP);
-        if fs::read_to_string(&path).is_ok_and(|found| found == text) && self.cell_side().exists() {
+        if self.is_warm()? {
             return Ok(None);
+        }
+        let warm = self.warm();
+        let text = self.fingerprint()?;
+        let path = warm.join(STAMP);
+        // What another compiler made serves no more.
+        if fs::read_to_string(&path).is_ok_and(|found| found.lines().nth(1) != text.lines().nth(1))
+        {
+            fs::remove_dir_all(&warm)?;
         }
         fs::create_dir_all(&warm)?;
         let _ = fs::remove_file(&path);
-        // The same versions as everywhere else in the project.
-        fs::copy(self.project.join("Cargo.lock"), warm.join("Cargo.lock"))
-            .context("can't copy Cargo.lock")?;
         let source = self.root.join("cell_side.rs");
         fs::write(&source, include_str!("cell_side.rs"))?;
-        let compiled = Command::new("rustc")
+        let compiled = Command::new(rustc()?)
             .args([
                 "--edition=2024",
                 "--crate-type=cdylib",
@@ -93,12 +102,22 @@ impl Folders {
         }))
     }
 
-    /// Changes with whatever a warmed folder depends on.
+    /// Whether a folder is warmed that fits today's sources, Rust and kernel.
+    pub fn is_warm(&self) -> Result<bool> {
+        let found = fs::read_to_string(self.warm().join(STAMP));
+        Ok(self.cell_side().exists() && {
+            let text = self.fingerprint()?;
+            found.is_ok_and(|found| found == text)
+        })
+    }
+
+    /// Changes with whatever a warmed folder depends on; the second line with the compiler alone.
     fn fingerprint(&self) -> Result<String> {
         let mut hasher = DefaultHasher::new();
         let mut files = vec![
             self.project.join("Cargo.toml"),
             self.project.join("Cargo.lock"),
+            self.project.join(".cargo/config.toml"),
             std::env::current_exe()?,
         ];
         list(&self.project.join("src"), &mut files)?;
@@ -110,20 +129,73 @@ impl Folders {
             let changed = about.modified()?.duration_since(SystemTime::UNIX_EPOCH)?;
             (file, about.len(), changed).hash(&mut hasher);
         }
-        let compiler = Command::new("rustc")
+        std::env::var_os("LIBTORCH").hash(&mut hasher);
+        let files = hasher.finish();
+        let compiler = Command::new(rustc()?)
             .arg("-vV")
             .output()
             .context("can't run rustc")?;
+        let mut hasher = DefaultHasher::new();
         compiler.stdout.hash(&mut hasher);
-        std::env::var_os("LIBTORCH").hash(&mut hasher);
-        Ok(format!("{:016x}\n", hasher.finish()))
+        Ok(format!("{files:016x}\n{:016x}\n", hasher.finish()))
     }
 
-    /// A copy of the warmed folder for this process, which goes away with the value. Removes those of dead kernels.
+    /// Sets the variables that cargo's build scripts look at as they were when the folder was warmed: what was set in another
+    /// terminal would have libtorch's glue compiled again at every start.
+    ///
+    /// # Safety
+    /// No other thread may run.
+    pub unsafe fn recall_environment(&self) {
+        let text = fs::read_to_string(self.warm().join(ENVIRONMENT)).unwrap_or_default();
+        let kept: BTreeMap<String, Option<String>> =
+            serde_json::from_str(&text).unwrap_or_default();
+        for (name, value) in kept {
+            // SAFETY: as the caller promises.
+            match value {
+                Some(rustc)
+                    if name == cargo::RUSTC
+                        && (std::env::var_os(&name).is_some() || !Path::new(&rustc).is_file()) => {}
+                Some(value) => unsafe { std::env::set_var(name, value) },
+                None => unsafe { std::env::remove_var(name) },
+            }
+        }
+    }
+
+    /// Writes down what `recall_environment` sets.
+    pub fn keep_environment(&self) -> Result<()> {
+        let mut outputs = Vec::new();
+        list(&self.warm().join("target"), &mut outputs)?;
+        outputs.retain(|file| file.ends_with("output"));
+        let mut names: BTreeSet<String> = ALWAYS_KEPT.map(str::to_owned).into();
+        for output in outputs {
+            let text = fs::read(output)?;
+            let text = String::from_utf8_lossy(&text);
+            names.extend(text.lines().filter_map(|line| {
+                let (_, name) = line.split_once("rerun-if-env-changed=")?;
+                Some(name.to_owned())
+            }));
+        }
+        let kept: BTreeMap<_, _> = names
+            .into_iter()
+            .map(|name| (name.clone(), std::env::var(name).ok()))
+            .collect();
+        fs::write(
+            self.warm().join(ENVIRONMENT),
+            serde_json::to_string_pretty(&kept)?,
+        )?;
+        Ok(())
+    }
+
+    /// Where this process has its copy of the warmed folder.
+    pub fn own(&self) -> PathBuf {
+        self.root.join(format!("run-{}", std::process::id()))
+    }
+
+    /// The copy itself, which goes away with the value. Removes those of dead kernels.
     pub fn copy(&self) -> Result<Copy> {
         let _lock = self.lock()?;
         self.clean()?;
-        let path = self.root.join(format!("run-{}", std::process::id()));
+        let path = self.own();
         let lock = File::create(lock_of(&path))?;
         lock.try_lock()
             .with_context(|| format!("{} is in use", path.display()))?;
@@ -135,11 +207,6 @@ impl Folders {
             })?;
         }
         Ok(copy)
-    }
-
-    /// Whether set-up has finished a warmed folder, be it of today's sources or not.
-    pub fn warmed(&self) -> bool {
-        self.warm().join(STAMP).exists()
     }
 
     fn clean(&self) -> Result<()> {
@@ -159,6 +226,20 @@ impl Folders {
             }
         }
         Ok(())
+    }
+}
+
+/// The rustc to work with: the one that the folder was warmed with, else rustup's, else the first on the PATH.
+pub fn rustc() -> Result<PathBuf> {
+    if let Some(rustc) = std::env::var_os(cargo::RUSTC) {
+        return Ok(rustc.into());
+    }
+    let asked = Command::new("rustup").args(["which", "rustc"]).output();
+    match asked {
+        Ok(answer) if answer.status.success() => {
+            Ok(String::from_utf8_lossy(&answer.stdout).trim().into())
+        }
+        _ => cargo::real("rustc"),
     }
 }
 
@@ -247,6 +328,9 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
                 fs::create_dir_all(&target)?;
                 copy_folder(&source, &target)?;
             }
+            continue;
+        }
+        if entry.file_type()?.is_symlink() {
             continue;
         }
         if never_rewritten(&source) && fs::hard_link(&source, &target).is_ok() {

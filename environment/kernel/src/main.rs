@@ -1,6 +1,8 @@
 //! The Jupyter kernel of svertka: evcxr's engine with live output, interrupts that keep the variables, and errors that
 //! are errors. `README.md` beside this package describes it.
 
+mod building;
+mod cargo;
 mod cells;
 mod engine;
 mod filter;
@@ -10,16 +12,28 @@ mod report;
 mod server;
 mod syntax;
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use engine::{Engine, Event, Stream};
+use engine::{Engine, Event, Sink, Stream, lock};
 use folder::Folders;
 
+/// In a build folder: the programs that stand in for others.
+const PROGRAMS: &str = "bin";
+/// In a build folder: what rust-analyzer takes for the standard library's sources where there are none.
+const NO_RUST_SRC: &str = "no-rust-src";
+/// Between two lines that tell how far set-up is.
+const PAUSE: Duration = Duration::from_secs(4);
 const USAGE: &str = "usage: svertka-kernel CONNECTION_FILE | --warm | --run CODE";
 
 fn main() -> ExitCode {
+    if let Some(done) = cargo::stand_in() {
+        return done;
+    }
     // evcxr starts this program again for the process that runs the cells, and as a wrapper around rustc.
     if std::env::var_os("EVCXR_IS_RUNTIME").is_some() {
         cells::run();
@@ -45,26 +59,30 @@ fn main() -> ExitCode {
 /// Builds the folder that every kernel copies, unless it is built already.
 fn warm() -> Result<()> {
     let folders = Folders::find()?;
+    prepare(&folders.warm(), &folders)?;
     let Some(stamp) = folders.begin_warming()? else {
-        println!("The kernel's build folder is up to date.");
         return Ok(());
     };
-    println!("Building the kernel's folder: the crate and what it needs …");
-    prepare(&folders.warm(), &folders)?;
-    let mut engine = Engine::start(Box::new(print))?;
+    println!("The crate (about 3 minutes, once)");
+    furnish(&folders.warm())?;
+    let mut engine = Engine::start(&folders.warm(), printer())?;
     engine.preload(&folders.project)?;
     drop(engine);
+    folders.keep_environment()?;
     stamp.write()
 }
 
 /// Evaluates one cell in a copy of the warmed folder, as a program would run it.
 fn run(code: &str) -> Result<()> {
     let folders = Folders::find()?;
+    // SAFETY: no thread has been started yet.
+    unsafe { folders.recall_environment() };
+    prepare(&folders.own(), &folders)?;
     let copy = folders.copy()?;
-    prepare(copy.path(), &folders)?;
-    let mut engine = Engine::start(Box::new(print))?;
+    furnish(copy.path())?;
+    let mut engine = Engine::start(copy.path(), printer())?;
     engine.add_crate(&folders.project)?;
-    let outcome = engine.execute(code, &|_, _| String::new());
+    let outcome = engine.execute(code, 1, &|_, _| String::new());
     if let Some(text) = outcome
         .content
         .get("text/plain")
@@ -84,37 +102,62 @@ fn serve(connection_file: &str) -> Result<()> {
     let connection = serde_json::from_str(&text)
         .with_context(|| format!("{connection_file} is no connection file"))?;
     let folders = Folders::find()?;
+    // SAFETY: no thread has been started yet.
+    unsafe { folders.recall_environment() };
+    prepare(&folders.own(), &folders)?;
     server::serve(connection, folders)
 }
 
-/// Sets what evcxr, cargo and the process that runs the cells find in their environment.
-fn prepare(folder: &std::path::Path, folders: &Folders) -> Result<()> {
-    let cell_side = folders.cell_side();
-    std::fs::write(folder.join(cells::TRIAL), "")
-        .with_context(|| format!("can't write in {}", folder.display()))?;
+/// Sets what evcxr, cargo and the process that runs the cells find in their environment, for a build folder that need not be
+/// there yet.
+fn prepare(folder: &Path, folders: &Folders) -> Result<()> {
+    let rustc = folder::rustc()?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(
+        std::iter::once(folder.join(PROGRAMS)).chain(std::env::split_paths(&path)),
+    )?;
     // SAFETY: `warm`, `run` and `serve` call this before they start any thread.
     unsafe {
         std::env::set_var("EVCXR_TMPDIR", folder);
         // Preludes of the user's for the stock kernel would slow the start and could break it.
         std::env::set_var("EVCXR_CONFIG_DIR", folder);
-        std::env::set_var(cells::CELL_SIDE, cell_side);
-        for name in [
-            "CARGO_ENCODED_RUSTFLAGS",
-            "CARGO_INCREMENTAL",
-            "CARGO_BUILD_TARGET",
-        ] {
-            std::env::remove_var(name);
+        std::env::set_var(cells::CELL_SIDE, folders.cell_side());
+        std::env::set_var(cells::WORKING_FOLDER, std::env::current_dir()?);
+        std::env::set_var("PATH", path);
+        if !report::has_rust_src(&rustc) {
+            // Else rust-analyzer would have rustup add it, unasked and unsaid.
+            std::env::set_var("RUST_SRC_PATH", folder.join(NO_RUST_SRC));
         }
+        std::env::set_var(cargo::RUSTC, rustc);
         // An interrupt reaches the cells' process as a message, never as a stray signal to the group.
         libc::signal(libc::SIGINT, libc::SIG_IGN);
     }
     Ok(())
 }
 
-fn print(event: Event) {
-    match event {
+/// Puts into a build folder what `prepare` has named.
+fn furnish(folder: &Path) -> Result<()> {
+    let write = || -> Result<()> {
+        std::fs::write(folder.join(cells::TRIAL), "")?;
+        std::fs::create_dir_all(folder.join(NO_RUST_SRC).join("core"))?;
+        cargo::install(&folder.join(PROGRAMS))
+    };
+    write().with_context(|| format!("can't write in {}", folder.display()))
+}
+
+/// Shows on a terminal what comes, of what cargo compiles a line every few seconds.
+fn printer() -> Sink {
+    let said = Mutex::new(None::<Instant>);
+    Arc::new(move |event| match event {
         Event::Text(Stream::Out, text) => print!("{text}"),
         Event::Text(Stream::Err, text) => eprint!("{text}"),
+        Event::Building { text, .. } => {
+            let mut said = lock(&said);
+            if said.is_none_or(|said| said.elapsed() > PAUSE) {
+                println!("  {text}");
+                *said = Some(Instant::now());
+            }
+        }
         Event::Message(_) | Event::Content(_) => {}
-    }
+    })
 }

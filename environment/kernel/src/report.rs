@@ -1,21 +1,42 @@
 //! How a failed cell reads.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
 use evcxr::{CompilationError, Theme};
+
+use crate::cargo;
 
 const RED: &str = "\u{1b}[31m";
 const PLAIN: &str = "\u{1b}[0m";
 
-/// Chooses between the two languages, as the crate does: `SVERTKA_LANG`, else the locale.
-pub fn say(english: &'static str, russian: &'static str) -> &'static str {
+/// Chooses between the two languages, as the crate does: by the first of these variables that is set and not empty.
+pub fn language<T>(english: T, russian: T) -> T {
     let names = ["SVERTKA_LANG", "LC_ALL", "LC_MESSAGES", "LANG"];
     let set = names
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    if set.is_some_and(|language| language.starts_with("ru")) {
+    if set.is_some_and(|language| language.to_lowercase().starts_with("ru")) {
         russian
     } else {
         english
     }
+}
+
+pub fn say(english: &'static str, russian: &'static str) -> &'static str {
+    language(english, russian)
+}
+
+/// Whether the standard library's sources are there, without which rust-analyzer finds hardly a type.
+pub fn has_rust_src(rustc: &Path) -> bool {
+    let asked = Command::new(rustc).args(["--print", "sysroot"]).output();
+    asked.is_ok_and(|answer| {
+        let sysroot = String::from_utf8_lossy(&answer.stdout);
+        Path::new(sysroot.trim())
+            .join("lib/rustlib/src/rust/library/std/src/lib.rs")
+            .is_file()
+    })
 }
 
 /// Why a cell failed, as Jupyter wants it.
@@ -47,6 +68,24 @@ impl Failure {
         )
     }
 
+    /// A variable's type can't be found for want of the standard library's sources.
+    pub fn no_rust_src(rustc: &Path) -> Self {
+        let command = install_rust_src(rustc);
+        Self::new(
+            "rust-src",
+            &language(
+                format!(
+                    "The sources of Rust's standard library are missing (rust-src), and without them the types of variables \
+                     can't be found. Install them and restart the kernel: {command}"
+                ),
+                format!(
+                    "Нет исходников стандартной библиотеки Rust (rust-src), а без них не найти типов переменных. \
+                     Установите их и перезапустите ядро: {command}"
+                ),
+            ),
+        )
+    }
+
     /// The process that runs the cells has ended.
     pub fn ended(status: &str) -> Self {
         let status = status.lines().last().unwrap_or_default();
@@ -63,6 +102,32 @@ impl Failure {
     pub fn one_line(&self) -> String {
         format!("{}: {}", self.name, self.value.replace('\n', " "))
     }
+}
+
+/// The command that brings the standard library's sources for this rustc.
+fn install_rust_src(rustc: &Path) -> String {
+    let toolchain = rustc
+        .ancestors()
+        .find(|folder| {
+            folder
+                .parent()
+                .is_some_and(|above| above.ends_with("toolchains"))
+        })
+        .and_then(|folder| folder.file_name()?.to_str());
+    if let Some(toolchain) = toolchain {
+        return format!("rustup component add rust-src --toolchain {toolchain}");
+    }
+    let managers = [
+        ("apt-get", "sudo apt-get install rust-src"),
+        ("dnf", "sudo dnf install rust-src"),
+        ("pacman", "sudo pacman -S rust-src"),
+        ("zypper", "sudo zypper install rust-src"),
+    ];
+    managers
+        .iter()
+        .find(|(manager, _)| cargo::real(manager).is_ok())
+        .map_or("https://rustup.rs", |(_, command)| command)
+        .to_owned()
 }
 
 /// The line that helps of what a panic said: `message`, U+001F, place, with newlines escaped.
@@ -95,12 +160,19 @@ pub fn panic_message(text: &str) -> String {
     }
 }
 
-/// rustc's errors, with the cell's lines and columns.
-pub fn compile_errors(errors: &[CompilationError], code: &str) -> Failure {
+/// rustc's errors, with the cell's lines and columns. `moved` are the variables that there were, and the cells that moved them.
+pub fn compile_errors(
+    errors: &[CompilationError],
+    code: &str,
+    moved: &BTreeMap<String, usize>,
+) -> Failure {
     let mut traceback = Vec::new();
     for error in errors {
         traceback.push(draw(error, code));
-        traceback.extend(error.help().into_iter().map(|help| format!("help: {help}")));
+        match moved_away(error, moved) {
+            Some(why) => traceback.push(why),
+            None => traceback.extend(error.help().into_iter().map(|help| format!("help: {help}"))),
+        }
     }
     let first = errors.first();
     let name = first
@@ -111,13 +183,28 @@ pub fn compile_errors(errors: &[CompilationError], code: &str) -> Failure {
             .primary_spanned_message()
             .and_then(|message| message.span);
         let place = span.map(|span| format!(" ({}:{})", span.start_line, span.start_column));
-        format!("{}{}", error.message(), place.unwrap_or_default())
+        let message = moved_away(error, moved).unwrap_or_else(|| error.message());
+        format!("{message}{}", place.unwrap_or_default())
     });
     Failure {
         name: name.into(),
         value,
         traceback,
     }
+}
+
+/// What there is to say of a variable that rustc can't find because an earlier cell moved it.
+fn moved_away(error: &CompilationError, moved: &BTreeMap<String, usize>) -> Option<String> {
+    let message = error.message();
+    let name = message
+        .strip_prefix("cannot find value `")?
+        .split('`')
+        .next()?;
+    let cell = moved.get(name)?;
+    Some(language(
+        format!("`{name}` was moved in cell {cell}: `&{name}` there keeps it"),
+        format!("`{name}` перемещена в ячейке {cell}: если написать там `&{name}`, она останется"),
+    ))
 }
 
 /// The error drawn into the cell's text.

@@ -1,11 +1,12 @@
 //! The kernel's side of Jupyter's protocol.
 
 use std::collections::VecDeque;
+use std::process::Stdio;
 use std::sync::mpsc as blocking;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use jupyter_protocol::{ConnectionInfo, Header, JupyterMessage, UnknownMessage};
 use jupyter_zmq_client::{
     Connection, KernelIoPubXPubConnection, RawMessage, RouterRecvConnection, RouterSendConnection,
@@ -18,8 +19,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use zeromq::SocketRecv;
 
+use crate::building;
 use crate::engine::{Engine, Event, Outcome, Stream, lock};
-use crate::folder::Folders;
+use crate::folder::{Copy, Folders};
 use crate::interrupt::Interrupter;
 use crate::report::{Failure, say};
 use crate::syntax::{Completeness, bytes_before, characters_before, completeness};
@@ -33,20 +35,24 @@ const STACK: usize = 256 << 20;
 
 /// Serves one kernel until it is shut down.
 pub fn serve(connection: ConnectionInfo, folders: Folders) -> Result<()> {
-    let copy = folders.copy()?;
-    crate::prepare(copy.path(), &folders)?;
     // SAFETY: no thread has been started yet.
     unsafe { std::env::set_var("SVERTKA_KERNEL", DISPLAY_PROTOCOL) };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let interrupter = Arc::new(OnceLock::new());
-    let served = runtime.block_on(talk(connection, folders, interrupter.clone()));
+    let folder = Arc::new(Mutex::new(None));
+    let served = runtime.block_on(talk(
+        connection,
+        folders,
+        interrupter.clone(),
+        folder.clone(),
+    ));
     // Whatever runs ends with the kernel, and its folder goes.
     if let Some(interrupter) = interrupter.get() {
         interrupter.kill_all();
     }
-    drop(copy);
+    drop(lock(&folder).take());
     match served {
         // Not by way of `main`: evcxr may still be waiting in its thread.
         Ok(()) => std::process::exit(0),
@@ -58,6 +64,7 @@ async fn talk(
     connection: ConnectionInfo,
     folders: Folders,
     interrupter: Arc<OnceLock<Arc<Interrupter>>>,
+    folder: Arc<Mutex<Option<Copy>>>,
 ) -> Result<()> {
     let session = format!("svertka-{}", std::process::id());
     let bound = "can't listen on the connection file's ports";
@@ -94,10 +101,12 @@ async fn talk(
     let publisher = Publisher {
         to: publish,
         current: current.clone(),
+        building: Arc::default(),
     };
     publisher.status("starting", None);
     let worker = Worker {
         folders,
+        folder,
         publisher: publisher.clone(),
         asks,
         interrupter: interrupter.clone(),
@@ -258,6 +267,8 @@ struct Publisher {
     to: UnboundedSender<JupyterMessage>,
     /// The request whose cell runs or ran last: output belongs to it.
     current: Arc<Mutex<Option<JupyterMessage>>>,
+    /// The name of the display that tells what cargo compiles.
+    building: Arc<Mutex<Option<String>>>,
 }
 
 impl Publisher {
@@ -289,6 +300,19 @@ impl Publisher {
                 json!({"data": data, "metadata": {}, "transient": {}}),
                 parent,
             ),
+            Event::Building { id, text } => {
+                let mut shown = lock(&self.building);
+                let kind = if shown.as_ref() == Some(&id) {
+                    "update_display_data"
+                } else {
+                    "display_data"
+                };
+                let data = json!({"text/plain": text});
+                let content =
+                    json!({"data": data, "metadata": {}, "transient": {"display_id": id}});
+                self.publish(kind, content, parent);
+                *shown = Some(id);
+            }
             Event::Message(message) => {
                 let kind = match message["type"].as_str() {
                     Some("display") => "display_data",
@@ -352,12 +376,7 @@ async fn read_input(channel: RouterRecvConnection, answer: Answer) {
 
 /// Work for evcxr's thread.
 enum Job {
-    Execute {
-        code: String,
-        parent: Box<JupyterMessage>,
-        allow_stdin: bool,
-        reply: oneshot::Sender<Outcome>,
-    },
+    Execute(Box<Cell>),
     Complete {
         code: String,
         at: usize,
@@ -370,9 +389,20 @@ enum Job {
     },
 }
 
+struct Cell {
+    code: String,
+    /// Its number, as Jupyter shows it.
+    number: usize,
+    parent: JupyterMessage,
+    allow_stdin: bool,
+    reply: oneshot::Sender<Outcome>,
+}
+
 /// evcxr's thread.
 struct Worker {
     folders: Folders,
+    /// This kernel's own, once it is there.
+    folder: Arc<Mutex<Option<Copy>>>,
     publisher: Publisher,
     asks: UnboundedSender<Ask>,
     interrupter: Arc<OnceLock<Arc<Interrupter>>>,
@@ -380,35 +410,26 @@ struct Worker {
 
 impl Worker {
     fn work(self, jobs: &blocking::Receiver<Job>, ready: oneshot::Sender<()>) {
-        let publisher = self.publisher.clone();
-        let mut engine = Engine::start(Box::new(move |event| publisher.publish_event(event)));
-        match &mut engine {
-            Ok(engine) => {
-                let _ = self.interrupter.set(engine.interrupter());
-                self.preload(engine);
-            }
-            Err(error) => eprintln!("svertka-kernel: {error:#}"),
+        let mut ready = Some(ready);
+        let mut engine = self.start(&mut ready);
+        if let Err(error) = &engine {
+            eprintln!("svertka-kernel: {error:#}");
         }
-        let _ = ready.send(());
+        let _ = ready.take().map(|ready| ready.send(()));
         for job in jobs {
             match (&mut engine, job) {
-                (
-                    Ok(engine),
-                    Job::Execute {
-                        code,
-                        parent,
-                        allow_stdin,
-                        reply,
-                    },
-                ) => {
-                    let input =
-                        |prompt: &str, password| self.ask(prompt, password, &parent, allow_stdin);
-                    let _ = reply.send(engine.execute(&code, &input));
+                (Ok(engine), Job::Execute(cell)) => {
+                    let input = |prompt: &str, password| {
+                        self.ask(prompt, password, &cell.parent, cell.allow_stdin)
+                    };
+                    let _ = cell
+                        .reply
+                        .send(engine.execute(&cell.code, cell.number, &input));
                 }
                 // A kernel that says why it can't work helps more than one that dies.
-                (Err(error), Job::Execute { reply, .. }) => {
+                (Err(error), Job::Execute(cell)) => {
                     let failure = Some(Failure::new("kernel", &format!("{error:#}")));
-                    let _ = reply.send(Outcome {
+                    let _ = cell.reply.send(Outcome {
                         failure,
                         ..Outcome::default()
                     });
@@ -424,30 +445,63 @@ impl Worker {
         }
     }
 
-    fn preload(&self, engine: &mut Engine) {
-        if !self.folders.warmed() {
-            eprintln!(
-                "svertka-kernel: no warmed folder: the first `:dep svertka` will take minutes. Run environment/lesson."
-            );
-            return;
+    /// Starts evcxr in a copy of the warmed folder, which is warmed anew first where it no longer fits.
+    fn start(&self, ready: &mut Option<oneshot::Sender<()>>) -> Result<Engine> {
+        if !self.folders.is_warm()? {
+            // This takes minutes, which Jupyter would not wait for: the first cell does, and tells.
+            let _ = ready.take().map(|ready| ready.send(()));
+            self.warm()?;
         }
+        let copy = self.folders.copy()?;
+        crate::furnish(copy.path())?;
+        let path = copy.path().to_owned();
+        *lock(&self.folder) = Some(copy);
+        let publisher = self.publisher.clone();
+        let mut engine =
+            Engine::start(&path, Arc::new(move |event| publisher.publish_event(event)))?;
+        let _ = self.interrupter.set(engine.interrupter());
         if let Err(error) = engine.preload(&self.folders.project) {
             eprintln!("svertka-kernel: the crate is not preloaded: {error:#}");
         }
-        let sysroot = std::process::Command::new("rustc")
-            .args(["--print", "sysroot"])
-            .output();
-        let sysroot = sysroot
-            .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-            .unwrap_or_default();
-        if !std::path::Path::new(&sysroot)
-            .join("lib/rustlib/src/rust/library")
-            .exists()
-        {
-            eprintln!(
-                "svertka-kernel: rust-src is not installed: completion knows nothing of the standard library."
-            );
+        Ok(engine)
+    }
+
+    /// Has the folder warmed by a process of its own, and tells the cell that waits how far it is.
+    fn warm(&self) -> Result<()> {
+        let mut command = std::process::Command::new(std::env::current_exe()?);
+        command
+            .arg("--warm")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let child = command.spawn()?;
+        let why = say(
+            "Rust or svertka has changed since set-up: the crate is compiled anew, about 3 minutes, once.",
+            "Rust или svertka изменились после установки: крейт компилируется заново, около 3 минут, один раз.",
+        );
+        let (end, ended) = crossbeam_channel::bounded(0);
+        let output = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                building::watch(&self.folders.warm(), &ended, &|text| {
+                    let text = format!("{why} {text}");
+                    let waits = lock(&self.publisher.current).is_some();
+                    if waits {
+                        self.publisher.publish_event(Event::Building {
+                            id: "svertka-warming".into(),
+                            text,
+                        });
+                    }
+                    waits
+                });
+            });
+            let output = child.wait_with_output();
+            drop(end);
+            output
+        })?;
+        if !output.status.success() {
+            bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
         }
+        Ok(())
     }
 
     /// Asks the client for a line; the cell waits.
@@ -574,12 +628,13 @@ impl Shell {
         }
         let (reply, outcome) = oneshot::channel();
         let allow_stdin = request.flag("allow_stdin", true);
-        let _ = self.jobs.send(Job::Execute {
+        let _ = self.jobs.send(Job::Execute(Box::new(Cell {
             code,
-            parent: Box::new(parent.clone()),
+            number: self.count,
+            parent: parent.clone(),
             allow_stdin,
             reply,
-        });
+        })));
         let outcome = outcome.await.unwrap_or_default();
         if let Some(failure) = outcome.failure {
             let abort = request.flag("stop_on_error", true);
