@@ -1,6 +1,5 @@
 """Installs a kernelspec in a folder of its own and starts one kernel for each file of tests."""
 
-import json
 import os
 import sys
 import tempfile
@@ -23,28 +22,13 @@ def libtorch():
 
 def pytest_configure(config):
     # Before any test class asks for the kernel by name.
-    binary = Path(os.environ.get("SVERTKA_KERNEL_BINARY", kernels.PROJECT / "target/release/svertka-kernel"))
-    assert binary.exists(), f"{binary} is not built: run environment/lesson once"
-    torch = libtorch()
-    spec = {
-        "argv": [str(binary), "{connection_file}"],
-        "display_name": "Rust (svertka)",
-        "language": "rust",
-        "interrupt_mode": "message",
-        "env": {
-            "SVERTKA_PROJECT": str(kernels.PROJECT),
-            "LIBTORCH": str(torch),
-            "LD_LIBRARY_PATH": str(torch / "lib"),
-        },
-    }
+    assert kernels.BINARY.exists(), f"{kernels.BINARY} is not built: run environment/lesson once"
     folder = tempfile.TemporaryDirectory(prefix="svertka-jupyter-")
     config.add_cleanup(folder.cleanup)
-    place = Path(folder.name) / "kernels" / kernels.NAME
-    place.mkdir(parents=True)
-    (place / "kernel.json").write_text(json.dumps(spec))
     os.environ["JUPYTER_PATH"] = folder.name
     os.environ["JUPYTER_RUNTIME_DIR"] = str(Path(folder.name) / "runtime")
     os.environ["SVERTKA_LANG"] = "en"
+    kernels.install(kernels.NAME, kernels.PROJECT, libtorch())
 
 
 @pytest.fixture(scope="module")

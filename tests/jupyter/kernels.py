@@ -1,5 +1,6 @@
 """A small client: starts kernels, runs cells, keeps every message with the time at which it came."""
 
+import json
 import os
 import queue
 import re
@@ -10,9 +11,28 @@ from pathlib import Path
 from jupyter_client.manager import KernelManager
 
 PROJECT = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("SVERTKA_KERNEL_BINARY", PROJECT / "target/release/svertka-kernel"))
 BUILD = PROJECT / "target" / "kernel"
 NAME = "svertka-test"
 USE = f":dep svertka = {{ path = \"{PROJECT}\" }}\nuse svertka::prelude::*;"
+
+
+def install(name, project, libtorch):
+    """Installs a kernelspec for a checkout, where JUPYTER_PATH says."""
+    spec = {
+        "argv": [str(BINARY), "{connection_file}"],
+        "display_name": "Rust (svertka)",
+        "language": "rust",
+        "interrupt_mode": "message",
+        "env": {
+            "SVERTKA_PROJECT": str(project),
+            "LIBTORCH": str(libtorch),
+            "LD_LIBRARY_PATH": str(libtorch / "lib"),
+        },
+    }
+    place = Path(os.environ["JUPYTER_PATH"]) / "kernels" / name
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "kernel.json").write_text(json.dumps(spec))
 
 
 @dataclass
@@ -59,9 +79,9 @@ class Cell:
 class Kernel:
     """A running kernel and one client of it."""
 
-    def __init__(self, cwd=None, env=None, log=None):
+    def __init__(self, cwd=None, env=None, log=None, name=NAME):
         self.began = time.monotonic()
-        self.manager = KernelManager(kernel_name=NAME)
+        self.manager = KernelManager(kernel_name=name)
         environment = dict(os.environ, **(env or {}))
         keywords = {"stderr": log} if log else {}
         self.manager.start_kernel(cwd=str(cwd or PROJECT), env=environment, **keywords)

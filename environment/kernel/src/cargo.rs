@@ -19,6 +19,8 @@ use crate::report::say;
 
 /// Names the rustc that the kernel works with. The cargo beside it is the real one.
 pub const RUSTC: &str = "SVERTKA_RUSTC";
+/// Names the cargo home that evcxr's calls get. Its path is part of what cargo compares: another one compiles all anew.
+pub const HOME: &str = "SVERTKA_CARGO_HOME";
 /// A file in the build folder: what cargo is compiling, while it does. See [`Progress`].
 pub const PROGRESS: &str = "svertka-progress";
 
@@ -73,7 +75,7 @@ pub fn stand_in() -> Option<ExitCode> {
         "rustup" => rustup(&called, &arguments),
         // evcxr sets this for each of its calls; others are not touched: a cell's, rust-analyzer's.
         "cargo" if std::env::var_os("EVCXR_CORE_EXTERN").is_some() => cargo(&arguments),
-        "cargo" => real("cargo").map(|cargo| replace(Command::new(cargo).args(&arguments))),
+        "cargo" => chosen("cargo").map(|cargo| replace(Command::new(cargo).args(&arguments))),
         _ => return None,
     };
     Some(done.unwrap_or_else(|error| {
@@ -99,6 +101,17 @@ fn rustup(called: &Path, arguments: &[OsString]) -> Result<ExitCode> {
     };
     println!("{}", answer.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// The program of the toolchain that rust-analyzer chose by its folder, which rustup's own would not find without its
+/// settings; else the one on the PATH.
+fn chosen(name: &str) -> Result<PathBuf> {
+    let toolchain = PathBuf::from(std::env::var_os("RUSTUP_TOOLCHAIN").unwrap_or_default());
+    let program = toolchain.join("bin").join(name);
+    if toolchain.is_absolute() && program.is_file() {
+        return Ok(program);
+    }
+    real(name)
 }
 
 /// The program of this name that would run if this one did not stand before it.
@@ -218,7 +231,7 @@ fn environment(command: &mut Command, folder: &Path) -> Result<()> {
         .env("RUSTFLAGS", flags.join(" "))
         .env("CARGO_TARGET_DIR", folder.join("target"))
         .env("CARGO_BUILD_BUILD_DIR", folder.join("target"))
-        .env("CARGO_HOME", own_home(&project)?)
+        .env("CARGO_HOME", own_home()?)
         // Cargo reads settings from the folder that it is started in, and from all above.
         .current_dir("/")
         .arg("--manifest-path")
@@ -233,16 +246,28 @@ fn environment(command: &mut Command, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Where [`HOME`] leads unless a warmed folder says otherwise: the same for all of a user's checkouts, wherever they are moved.
+pub fn usual_home() -> Result<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = match cache.filter(|cache| cache.is_absolute()) {
+        Some(cache) => cache,
+        None => std::env::home_dir()
+            .context("there is no home folder: HOME is not set")?
+            .join(".cache"),
+    };
+    Ok(cache.join("svertka/cargo-home"))
+}
+
 /// A cargo home with the user's registries, caches and credentials, and of the settings only those that have to do with them.
-fn own_home(project: &Path) -> Result<PathBuf> {
+fn own_home() -> Result<PathBuf> {
     let home = match std::env::var_os("CARGO_HOME") {
         Some(home) => PathBuf::from(home),
         None => std::env::home_dir()
             .context("there is no home folder")?
             .join(".cargo"),
     };
-    let own = project.join("target/kernel/cargo-home");
-    fs::create_dir_all(&own)?;
+    let own = PathBuf::from(std::env::var_os(HOME).with_context(|| format!("{HOME} is not set"))?);
+    fs::create_dir_all(&own).with_context(|| format!("can't create {}", own.display()))?;
     for folder in ["registry", "git"] {
         fs::create_dir_all(home.join(folder))?;
     }

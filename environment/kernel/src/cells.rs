@@ -87,9 +87,10 @@ fn prepare_and_loop() -> Result<(), Error> {
     let mut store: Store = std::ptr::null_mut();
     for line in BufReader::new(commands).lines() {
         let line = line?;
-        let mut words = line.split(' ');
-        let (Some("LOAD_AND_RUN"), Some(library), Some(function)) =
-            (words.next(), words.next(), words.next())
+        // The library's path may hold spaces, the function's name can't.
+        let Some((library, function)) = line
+            .strip_prefix("LOAD_AND_RUN ")
+            .and_then(|words| words.rsplit_once(' '))
         else {
             return Err(Error::other(format!("no command: {line}")));
         };

@@ -19,7 +19,7 @@ const STAMP: &str = "svertka-stamp";
 /// The environment in which a folder was warmed, as far as it matters to cargo.
 const ENVIRONMENT: &str = "svertka-environment";
 /// Whether cargo's build scripts look at them or not.
-const ALWAYS_KEPT: [&str; 3] = ["CARGO_HOME", "RUSTUP_HOME", cargo::RUSTC];
+const ALWAYS_KEPT: [&str; 4] = ["CARGO_HOME", "RUSTUP_HOME", cargo::RUSTC, cargo::HOME];
 
 /// Where the build folders are.
 pub struct Folders {

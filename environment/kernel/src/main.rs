@@ -112,6 +112,10 @@ fn serve(connection_file: &str) -> Result<()> {
 /// there yet.
 fn prepare(folder: &Path, folders: &Folders) -> Result<()> {
     let rustc = folder::rustc()?;
+    let home = match std::env::var_os(cargo::HOME) {
+        Some(home) => home.into(),
+        None => cargo::usual_home()?,
+    };
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(
         std::iter::once(folder.join(PROGRAMS)).chain(std::env::split_paths(&path)),
@@ -129,6 +133,7 @@ fn prepare(folder: &Path, folders: &Folders) -> Result<()> {
             std::env::set_var("RUST_SRC_PATH", folder.join(NO_RUST_SRC));
         }
         std::env::set_var(cargo::RUSTC, rustc);
+        std::env::set_var(cargo::HOME, home);
         // An interrupt reaches the cells' process as a message, never as a stray signal to the group.
         libc::signal(libc::SIGINT, libc::SIG_IGN);
     }
