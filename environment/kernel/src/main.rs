@@ -132,6 +132,10 @@ fn prepare(folder: &Path, folders: &Folders) -> Result<()> {
             // Else rust-analyzer would have rustup add it, unasked and unsaid.
             std::env::set_var("RUST_SRC_PATH", folder.join(NO_RUST_SRC));
         }
+        if let Some(toolchain) = report::toolchain(&rustc) {
+            // rust-analyzer asks rustup's own programs, which go by the folder and by what is the default today.
+            std::env::set_var("RUSTUP_TOOLCHAIN", toolchain);
+        }
         std::env::set_var(cargo::RUSTC, rustc);
         std::env::set_var(cargo::HOME, home);
         // An interrupt reaches the cells' process as a message, never as a stray signal to the group.

@@ -104,18 +104,20 @@ impl Failure {
     }
 }
 
+/// The folder of a rustc's toolchain, where rustup has put it.
+pub fn toolchain(rustc: &Path) -> Option<&Path> {
+    rustc.ancestors().find(|folder| {
+        folder
+            .parent()
+            .is_some_and(|above| above.ends_with("toolchains"))
+    })
+}
+
 /// The command that brings the standard library's sources for this rustc.
 fn install_rust_src(rustc: &Path) -> String {
-    let toolchain = rustc
-        .ancestors()
-        .find(|folder| {
-            folder
-                .parent()
-                .is_some_and(|above| above.ends_with("toolchains"))
-        })
-        .and_then(|folder| folder.file_name()?.to_str());
-    if let Some(toolchain) = toolchain {
-        return format!("rustup component add rust-src --toolchain {toolchain}");
+    let name = toolchain(rustc).and_then(|toolchain| toolchain.file_name()?.to_str());
+    if let Some(name) = name {
+        return format!("rustup component add rust-src --toolchain {name}");
     }
     let managers = [
         ("apt-get", "sudo apt-get install rust-src"),
