@@ -116,23 +116,6 @@ def test_two_kernels_do_not_disturb_each_other(kernel):
     assert kernel.ok("who").result == '"first"'
 
 
-def test_a_new_kernel_compiles_no_dependency_again(tmp_path):
-    calls, wrapper, log = tmp_path / "calls", tmp_path / "rustc-wrapper", tmp_path / "log"
-    wrapper.write_text(f'#!/bin/sh\necho "$*" >>{calls}\nexec "$@"\n')
-    wrapper.chmod(0o755)
-    with log.open("w") as file:
-        kernel = kernels.Kernel(env={"RUSTC_WRAPPER": str(wrapper)}, log=file)
-        kernel.ok(kernels.USE)
-        kernel.ok("1 + 1")
-        kernel.stop()
-    # What cargo says, and whom it calls: the cells' own crate alone.
-    compiling = [line for line in log.read_text().splitlines() if "Compiling" in line]
-    assert all("ctx" in line for line in compiling), compiling
-    calls = [call.split() for call in calls.read_text().splitlines()]
-    compiled = {call[call.index("--crate-name") + 1] for call in calls if "--crate-name" in call}
-    assert "ctx" in compiled and compiled <= {"ctx", "___"}, compiled
-
-
 def test_a_kernel_needs_no_network():
     """Neither to start nor for the lesson's first cell: whoever asks for the registry's index knocks at this proxy."""
     with socket.create_server(("127.0.0.1", 0)) as proxy:
