@@ -335,8 +335,8 @@ texts! {
         ru: " · на проверке: потери {loss} · точность {accuracy}",
     }
     training_interrupted(epoch, epochs, percent) {
-        en: "Interrupted in epoch {epoch}/{epochs} at {percent} %: the model keeps what it has learnt, the next fit goes on from here",
-        ru: "Прервано в эпоху {epoch}/{epochs} на {percent} %: модель сохранила выученное, следующий fit продолжит отсюда",
+        en: "Interrupted in epoch {epoch}/{epochs} at {percent} %: the model keeps the weights of this moment, the next fit goes on from here",
+        ru: "Прервано в эпоху {epoch}/{epochs} на {percent} %: у модели остались веса этого момента, следующий fit продолжит отсюда",
     }
     score(loss, accuracy) {
         en: "loss {loss} · accuracy {accuracy}",
