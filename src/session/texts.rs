@@ -1,6 +1,4 @@
 //! Every sentence that a learner can meet, in one table, in both languages.
-//!
-//! The language is the learner's: `SVERTKA_LANG` (`ru` or `en`), otherwise the system's locale, otherwise English.
 
 /// The languages that the crate speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +13,10 @@ pub(crate) fn language() -> Language {
     choose(|name| std::env::var(name).ok())
 }
 
+/// Of `SVERTKA_LANG`, `LC_ALL`, `LC_MESSAGES` and `LANG`, the first that is set and not empty decides. If it begins with
+/// `ru`, in capitals or not (`ru`, `RU`, `ru_RU.UTF-8`), the language is Russian; otherwise, and if none is set, English.
 fn choose(variable: impl Fn(&str) -> Option<String>) -> Language {
-    // The order in which the C library asks for the language of messages.
+    // The learner's own first, then the order in which the C library asks for the language of messages.
     ["SVERTKA_LANG", "LC_ALL", "LC_MESSAGES", "LANG"]
         .into_iter()
         .filter_map(variable)
@@ -935,8 +935,8 @@ mod tests {
 
     #[test]
     fn language_is_the_learners_then_the_systems() {
-        let with = |pairs: &'static [(&str, &str)]| {
-            choose(move |name| {
+        let with = |pairs: &[(&str, &str)]| {
+            choose(|name| {
                 let found = pairs.iter().find(|(key, _)| *key == name);
                 found.map(|(_, value)| value.to_string())
             })
@@ -956,5 +956,23 @@ mod tests {
             with(&[("SVERTKA_LANG", ""), ("LANG", "ru_RU")]),
             Language::Russian
         );
+        assert_eq!(
+            with(&[("LC_MESSAGES", "ru_RU"), ("LANG", "en_GB")]),
+            Language::Russian
+        );
+        for value in ["ru", "RU", "Ru_RU.UTF-8", "russian"] {
+            assert_eq!(
+                with(&[("SVERTKA_LANG", value)]),
+                Language::Russian,
+                "{value}"
+            );
+        }
+        for value in ["en", "de", "C", "POSIX", "uk_RU"] {
+            assert_eq!(
+                with(&[("SVERTKA_LANG", value)]),
+                Language::English,
+                "{value}"
+            );
+        }
     }
 }
