@@ -309,7 +309,11 @@ fn fault(order: &Order, error: Error, part: &Part, through: Option<String>) -> F
         Error::RequireHttpsOnly(_) => Fault::LeftHttps,
         Error::ConnectProxyFailed(reason) => Fault::Proxy {
             proxy: through.clone().unwrap_or_default(),
-            reason,
+            // ureq says `proxy server responded 403/403`.
+            reason: match reason.strip_prefix("proxy server responded ") {
+                Some(status) => texts::net_status(status.split('/').next().unwrap_or(status)),
+                None => reason,
+            },
         },
         // Before any handshake: the system has no root certificates at all.
         Error::Rustls(error) => Fault::Certificate(first_line(&error.to_string())),

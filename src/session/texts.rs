@@ -440,8 +440,8 @@ texts! {
         ru: "Нет домашней папки, чтобы сохранить данные: сейчас они используются, а в следующий раз загрузятся снова. Чтобы сохранять их, задайте HOME или XDG_CACHE_HOME.",
     }
     data_not_kept(folder, reason) {
-        en: "The data can't be kept in {folder} ({reason}): they are used now and downloaded again next time.",
-        ru: "Данные не удаётся сохранить в {folder} ({reason}): сейчас они используются, а в следующий раз загрузятся снова.",
+        en: "The data can't be kept in {folder} ({reason}): they are used now and downloaded again next time. Set XDG_CACHE_HOME to another folder to keep them.",
+        ru: "Данные не удаётся сохранить в {folder} ({reason}): сейчас они используются, а в следующий раз загрузятся снова. Чтобы сохранять их, укажите в XDG_CACHE_HOME другую папку.",
     }
     data_waiting(title) {
         en: "Another program is downloading {title}: waiting for it.",
