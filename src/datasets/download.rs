@@ -10,8 +10,8 @@ use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Error, Proxy, Timeout};
 
-use super::fetch::{Defect, Limits, Part, Watcher, plain};
-use crate::session::texts;
+use super::fetch::{Defect, Limits, Part, Watcher};
+use crate::session::{plain, texts};
 
 /// What to bring.
 pub(super) struct Order<'a> {
