@@ -782,8 +782,9 @@ fn a_cache_that_cannot_be_written_is_no_obstacle() {
     let file = folder.path().join("file");
     fs::write(&file, "not a folder").unwrap();
     let later = words(
-        "they are used now and downloaded again next time.",
-        "сейчас они используются, а в следующий раз загрузятся снова.",
+        "they are used now and downloaded again next time. Set XDG_CACHE_HOME to another folder to keep them.",
+        "сейчас они используются, а в следующий раз загрузятся снова. Чтобы сохранять их, укажите в XDG_CACHE_HOME \
+         другую папку.",
     );
     let kept = words("The data can't be kept in", "Данные не удаётся сохранить в");
     let cases = [
@@ -864,6 +865,22 @@ fn child_command(mirror: &str, folder: &Path) -> Command {
         command.env_remove(name).env_remove(name.to_uppercase());
     }
     command
+}
+
+/// The same command, started by a shell that has done this before.
+fn under(before: &str, command: &Command) -> Command {
+    let mut shell = Command::new("bash");
+    shell
+        .args(["-c", &format!("{before}; exec \"$0\" \"$@\"")])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
 }
 
 fn printed(output: &Output) -> String {
@@ -1002,24 +1019,18 @@ fn a_full_disk_is_no_obstacle() {
     let folder = tempfile::tempdir().unwrap();
     let child = child_command(&server.mirror(), folder.path());
     // The shell's limit stands in for the disk: no file longer than 100 KiB, and an error instead of a signal.
-    let mut shell = Command::new("bash");
-    shell
-        .args(["-c", "trap '' XFSZ; ulimit -f 100; exec \"$0\" \"$@\""])
-        .arg(child.get_program())
-        .args(child.get_args());
-    for (name, value) in child.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
-    let text = printed(&shell.output().unwrap());
+    let text = printed(
+        &under("trap '' XFSZ; ulimit -f 100", &child)
+            .output()
+            .unwrap(),
+    );
     assert!(text.contains("loaded from"), "{text}");
     let cache = folder.path().join("cache/noise");
     let said = words(
-        "said: The data can't be kept in {cache} (File too large): they are used now and downloaded again next time.",
+        "said: The data can't be kept in {cache} (File too large): they are used now and downloaded again next time. \
+         Set XDG_CACHE_HOME to another folder to keep them.",
         "said: Данные не удаётся сохранить в {cache} (File too large): сейчас они используются, а в следующий раз \
-         загрузятся снова.",
+         загрузятся снова. Чтобы сохранять их, укажите в XDG_CACHE_HOME другую папку.",
     );
     let said = said.replace("{cache}", &cache.display().to_string());
     assert_eq!(text.matches(&said).count(), 1, "{text}");
@@ -1052,6 +1063,65 @@ fn a_dead_proxy_is_an_error_in_time() {
         assert!(!text.contains("secret"));
         assert!(start.elapsed() < Duration::from_secs(10));
     }
+}
+
+#[test]
+fn a_proxy_that_lets_nothing_through_is_one_line_with_the_way_out() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let proxy = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            thread::spawn(move || forbid(stream?));
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let output = child_command("https://mirror.invalid/", folder.path())
+        .env("https_proxy", format!("http://{proxy}"))
+        .output()
+        .unwrap();
+    let text = printed(&output);
+    let error = text.lines().find(|line| line.starts_with("error: "));
+    let said = words(
+        "; mirror.invalid: the proxy {proxy} from the environment does not help (it answered 403). ",
+        "; mirror.invalid: прокси {proxy} из окружения не помог (ответ 403). ",
+    );
+    let error = error.expect(&text);
+    assert!(error.contains(&said.replace("{proxy}", &proxy)), "{error}");
+    assert!(
+        error.contains("SVERTKA_DATA") && error.contains(FILES[0]),
+        "{error}"
+    );
+}
+
+/// Says no as a company's filter does: with a page.
+fn forbid(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 2 {
+        line.clear();
+    }
+    let page = "<html>\n<h1>Forbidden</h1>\n</html>\n";
+    let length = page.len();
+    write!(
+        stream,
+        "HTTP/1.1 403 Forbidden\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{page}"
+    )
+}
+
+#[test]
+fn the_cache_needs_no_other_folder_and_no_open_umask() {
+    let server = Server::new(Mode::Good);
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache/noise");
+    let source = format!("loaded from {}", cache.display());
+    for first in [true, false] {
+        // A temporary folder elsewhere would be one that nothing can be renamed from: here there is none.
+        let mut child = under("umask 077", &child_command(&server.mirror(), folder.path()));
+        let text = printed(&child.env("TMPDIR", "/nowhere").output().unwrap());
+        assert_eq!(text.contains(&source), !first, "{text}");
+        assert_eq!(names(&cache), whole_cache());
+    }
+    assert_eq!(server.count(), 4);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 mod common;
 
 use std::ops::ControlFlow;
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use common::{digits, message, printed_in, small_net, values};
 use svertka::prelude::*;
@@ -274,6 +276,113 @@ fn early_stopping_brings_the_best_weights_back() {
         )
         .unwrap();
     assert!(kept == weights(&again));
+}
+
+/// Interrupts this process, as Jupyter's button and Ctrl-C do.
+fn interrupt() {
+    let own = std::process::id().to_string();
+    let status = Command::new("kill").args(["-INT", &own]).status();
+    assert!(status.unwrap().success());
+    // The signal may be taken by another thread.
+    std::thread::sleep(Duration::from_millis(50));
+}
+
+/// Interrupts in an epoch: after its first step, or at its end.
+struct Interrupt {
+    epoch: usize,
+    at_end: bool,
+}
+
+impl Callback for Interrupt {
+    fn on_epoch_begin(&mut self, number: usize, _: &mut Control) {
+        if number == self.epoch && !self.at_end {
+            interrupt();
+        }
+    }
+
+    fn on_epoch_end(&mut self, epoch: &Epoch, _: &mut Control) -> ControlFlow<String> {
+        if epoch.number == self.epoch && self.at_end {
+            interrupt();
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+#[test]
+fn an_interrupt_keeps_the_weights_of_its_moment_with_early_stopping_too() {
+    let _alone = alone();
+    let (images, labels) = digits(64);
+    // The second epoch is the best.
+    let fit = |epochs| {
+        silent(epochs)
+            .shuffle(false)
+            .callback(LearningRateSchedule::new(|number, rate| {
+                if number > 2 { 5.0 } else { rate }
+            }))
+    };
+    let trained = |fit| {
+        seed(8);
+        let mut model = small_net();
+        let history = model.fit(&images, &labels, fit).unwrap();
+        (weights(&model), history)
+    };
+    let (best, _) = trained(fit(2));
+    for at_end in [false, true] {
+        let interrupted = || fit(9).callback(Interrupt { epoch: 4, at_end });
+        let (plain, _) = trained(interrupted());
+        let (with, history) = trained(interrupted().callback(EarlyStopping::patience(5)));
+        assert!(history.interrupted && history.epochs.len() == 4);
+        assert!(history.epochs[1].loss < history.epochs[3].loss);
+        assert!(with == plain, "at the end of an epoch: {at_end}");
+        assert!(with != best);
+    }
+    // Where EarlyStopping has its reason to stop in the epoch of the interrupt, it does what it promises.
+    let interrupted = fit(9).callback(Interrupt {
+        epoch: 4,
+        at_end: true,
+    });
+    let (with, history) = trained(interrupted.callback(EarlyStopping::patience(2)));
+    assert!(!history.interrupted && history.epochs.len() == 4);
+    assert!(with == best);
+}
+
+#[test]
+fn an_epoch_whose_validation_was_interrupted_is_no_callbacks() {
+    /// Interrupts while an epoch is validated, the second or, on a fast machine, a later one.
+    struct During;
+    impl Callback for During {
+        fn on_epoch_begin(&mut self, number: usize, _: &mut Control) {
+            if number == 2 {
+                std::thread::spawn(|| {
+                    std::thread::sleep(Duration::from_millis(100));
+                    interrupt();
+                });
+            }
+        }
+
+        fn on_epoch_end(&mut self, epoch: &Epoch, _: &mut Control) -> ControlFlow<String> {
+            assert!(epoch.validation.is_some(), "{epoch:?}");
+            ControlFlow::Continue(())
+        }
+    }
+    let _alone = alone();
+    let (images, labels) = digits(32);
+    let many = 200_000;
+    let mut history = small_net()
+        .fit(
+            &images,
+            &labels,
+            silent(20)
+                .validation(
+                    &images.narrow(0, 0, 1).expand([many, 1, 28, 28], false),
+                    &labels.narrow(0, 0, 1).expand([many], false),
+                )
+                .callback(During),
+        )
+        .unwrap();
+    assert!(history.interrupted, "{history:?}");
+    assert_eq!(history.epochs.pop().unwrap().validation, None);
+    assert!(!history.epochs.is_empty());
 }
 
 /// This process's memory in KiB: `VmRSS` what it holds, `VmHWM` the most that it has held.

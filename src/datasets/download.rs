@@ -10,8 +10,8 @@ use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE, RANGE};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Error, Proxy, Timeout};
 
-use super::fetch::{Defect, Limits, Part, Watcher, plain};
-use crate::session::texts;
+use super::fetch::{Defect, Limits, Part, Watcher};
+use crate::session::{plain, texts};
 
 /// What to bring.
 pub(super) struct Order<'a> {
@@ -309,7 +309,11 @@ fn fault(order: &Order, error: Error, part: &Part, through: Option<String>) -> F
         Error::RequireHttpsOnly(_) => Fault::LeftHttps,
         Error::ConnectProxyFailed(reason) => Fault::Proxy {
             proxy: through.clone().unwrap_or_default(),
-            reason,
+            // ureq says `proxy server responded 403/403`.
+            reason: match reason.strip_prefix("proxy server responded ") {
+                Some(status) => texts::net_status(status.split('/').next().unwrap_or(status)),
+                None => reason,
+            },
         },
         // Before any handshake: the system has no root certificates at all.
         Error::Rustls(error) => Fault::Certificate(first_line(&error.to_string())),

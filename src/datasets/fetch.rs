@@ -19,7 +19,7 @@ use ring::digest::{SHA256, digest};
 
 use super::download::{self, Fault};
 use super::{Declaration, Expected};
-use crate::session::texts;
+use crate::session::{plain, texts};
 
 /// The places that are looked at, and the limits of a download.
 #[derive(Clone, Debug)]
@@ -129,15 +129,6 @@ impl fmt::Display for Defect {
             Self::TooShort { expected, found } => texts::data_too_short(expected, found),
             Self::OtherContent => texts::data_other_content(),
         })
-    }
-}
-
-/// An I/O error without the `(os error 28)` behind it.
-pub(super) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text[..end].to_string(),
-        None => text,
     }
 }
 
@@ -465,8 +456,7 @@ impl Cache {
             let mut new = File::create(&sibling)?;
             new.write_all(bytes)?;
             new.sync_all()?;
-            fs::rename(&sibling, folder.join(file.name))?;
-            File::open(folder)?.sync_all()
+            fs::rename(&sibling, folder.join(file.name))
         })();
         if let Err(error) = written {
             let _ = fs::remove_file(&sibling);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::scene::Scene;
 use crate::Result;
 use crate::session::display::Content;
-use crate::session::{error, texts};
+use crate::session::{error, plain, texts};
 
 /// A picture of something: of a layer's activations, of a training's history.
 ///
@@ -112,7 +112,7 @@ impl Figure {
             Some("svg") => self.svg()?.into_bytes(),
             _ => self.png()?,
         };
-        std::fs::write(path, bytes).map_err(|problem| error(texts::not_written(name, problem)))
+        std::fs::write(path, bytes).map_err(|e| error(texts::not_written(name, plain(&e))))
     }
 
     /// The figure as the bytes of a PNG file.
@@ -227,5 +227,8 @@ mod tests {
         let said = texts::figure_no_folder(inside.display(), missing.display());
         assert_eq!(refused(&inside), said);
         assert!(!missing.exists());
+        // Not even root makes a file there.
+        let said = texts::not_written("/proc/a.png", "No such file or directory");
+        assert_eq!(refused(Path::new("/proc/a.png")), said);
     }
 }

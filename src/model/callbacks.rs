@@ -39,7 +39,7 @@ pub struct Control {
     pub learning_rate: f64,
     /// Set: the weights as they are now are kept aside, in place of those kept before.
     pub keep_weights: bool,
-    /// Set: when the training ends, the weights kept aside come back.
+    /// Set: when the training ends, other than by an interrupt, the weights kept aside come back.
     pub restore_weights: bool,
 }
 
@@ -83,7 +83,9 @@ impl Callback for StopAtAccuracy {
 
 /// Stops when the loss has not fallen for a number of epochs, and brings back the weights of the best one.
 ///
-/// It watches the validation loss where there is validation data, otherwise the training loss.
+/// It watches the validation loss where there is validation data, otherwise the training loss. The best weights come back
+/// after the last epoch too. An interrupt brings none back, as in Keras: the model keeps the weights of that moment, and
+/// the next `fit` goes on from them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EarlyStopping {
     patience: usize,

@@ -20,7 +20,7 @@ use super::network::Network;
 use super::optimizer::{Adam, Optimizer, Sgd, State};
 use super::sequential::Compiled;
 use crate::Result;
-use crate::session::{error, texts, torch};
+use crate::session::{error, plain, texts, torch};
 
 /// The key of this crate's metadata, and the version of what stands there.
 const KEY: &str = "svertka";
@@ -377,13 +377,4 @@ fn remove_orphans(folder: &Path, prefix: &str) {
             let _ = fs::remove_file(entry.path());
         }
     }
-}
-
-/// An I/O error without the `(os error 28)` behind it.
-fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error")
-        .next()
-        .unwrap_or_default()
-        .to_string()
 }

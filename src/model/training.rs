@@ -323,7 +323,7 @@ struct Snapshot {
 /// How an epoch ended.
 enum End {
     Whole(Score),
-    Interrupted(Option<Score>, f64),
+    Interrupted(Score, f64),
     /// At this step, from 1.
     Diverged(i64),
 }
@@ -333,7 +333,7 @@ impl Sequential {
     ///
     /// `images`: `[images, …one image's shape]`, numbers from 0 to 1; `labels`: class numbers `[images]`.
     /// The answer holds the figures of each epoch. An interrupt ends the step in progress and then the training; the
-    /// model keeps what it has learnt.
+    /// model keeps the weights of that moment, whatever callbacks there are.
     ///
     /// # Errors
     /// If [`compile`](Self::compile) was not called; a setting, a shape or a label is impossible; the learning rate is
@@ -375,6 +375,8 @@ impl Sequential {
         let mut kept: Option<(usize, Snapshot)> = None;
         let mut control = Control::new(self.compiled()?.learning_rate);
         let epochs = fit.epochs as usize;
+        // The epoch and how much of it was done.
+        let mut interrupted: Option<(usize, f64)> = None;
         for number in 1..=epochs {
             for callback in &mut fit.callbacks {
                 callback.on_epoch_begin(number, &mut control);
@@ -399,20 +401,20 @@ impl Sequential {
                         None => None,
                     };
                     let epoch = epoch(score, validation);
+                    // Callbacks compare the validation's losses: without it the epoch is not theirs to see.
+                    if fit.validation.is_some() && validation.is_none() {
+                        history.epochs.push(epoch);
+                        interrupted = Some((number, 1.0));
+                        break;
+                    }
                     if let Some(companion) = &mut companion {
                         companion.epoch_ended(self, trained, &watch)?;
                     }
                     epoch
                 }
                 End::Interrupted(score, share) => {
-                    let percent = format!("{:.0}", share * 100.0);
-                    let line = texts::training_interrupted(number, epochs, percent);
-                    history.epochs.extend(score.map(|score| epoch(score, None)));
-                    history.interrupted = true;
-                    history.stopped = Some(line.clone());
-                    if companion.is_none() {
-                        progress.line(line);
-                    }
+                    history.epochs.push(epoch(score, None));
+                    interrupted = Some((number, share));
                     break;
                 }
                 End::Diverged(step) => {
@@ -442,16 +444,19 @@ impl Sequential {
                 break;
             }
             if watch.requested() {
-                let line = texts::training_interrupted(number, epochs, 100);
-                history.interrupted = true;
-                history.stopped = Some(line.clone());
-                if companion.is_none() {
-                    progress.line(line);
-                }
+                interrupted = Some((number, 1.0));
                 break;
             }
         }
-        if let (true, Some((epoch, kept))) = (control.restore_weights, &kept) {
+        if let Some((number, share)) = interrupted {
+            let percent = format!("{:.0}", share * 100.0);
+            let line = texts::training_interrupted(number, epochs, percent);
+            if companion.is_none() {
+                progress.line(line.clone());
+            }
+            history.interrupted = true;
+            history.stopped = Some(line);
+        } else if let (true, Some((epoch, kept))) = (control.restore_weights, &kept) {
             self.restore(kept)?;
             if let Some(companion) = &mut companion {
                 companion.weights_came_back(*epoch);
@@ -566,7 +571,7 @@ impl Sequential {
             };
             let share = start as f64 / n as f64;
             if interrupted {
-                return Ok(End::Interrupted(Some(score), share));
+                return Ok(End::Interrupted(score, share));
             }
             if progress.is_due() {
                 let seconds = begun.elapsed().as_secs_f64();

@@ -9,6 +9,8 @@
 const USUAL: i32 = 128;
 /// While something is trained, whose batches may be larger.
 const TRAINING: i32 = 512;
+/// The most that glibc takes before 2.35: `DEFAULT_MMAP_THRESHOLD_MAX` of its manual.
+const OLD: i32 = 32;
 
 /// Keeps buffers of the usual sizes.
 pub(crate) fn keep_buffers() {
@@ -46,11 +48,56 @@ impl Drop for Training {
 /// Keeps buffers below `limit` MiB.
 fn keep(limit: i32) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    #[allow(unsafe_code)]
-    // The setting has no other door. Sound: `mallopt` only changes two numbers of the allocator's.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, limit << 20);
-        // All buffers of a step together: four of the largest. Near the most that `mallopt` takes.
-        libc::mallopt(libc::M_TRIM_THRESHOLD, (4 * limit - 1) << 20);
+    keep_by(limit, |setting, bytes| {
+        #[allow(unsafe_code)]
+        // The setting has no other door. Sound: `mallopt` only changes two numbers of the allocator's.
+        unsafe {
+            libc::mallopt(setting, bytes)
+        }
+    });
+}
+
+/// Keeps buffers below `limit` MiB, or as large ones as `mallopt` takes. It answers 0 to what it doesn't take.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn keep_by(limit: i32, mut mallopt: impl FnMut(libc::c_int, libc::c_int) -> libc::c_int) {
+    let taken = [limit, OLD]
+        .into_iter()
+        .any(|limit| mallopt(libc::M_MMAP_THRESHOLD, limit << 20) != 0);
+    // Set alone it would leave large buffers at the default of 128 KiB, and no longer growing with use.
+    if taken {
+        // All buffers of a step together: four of the largest. Near the most that an `int` holds.
+        mallopt(libc::M_TRIM_THRESHOLD, (4 * limit - 1) << 20);
+    }
+}
+
+#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+mod tests {
+    use super::*;
+
+    /// The settings made by an allocator that takes no more MiB than `most` for the size of a buffer.
+    fn settings(limit: i32, most: i32) -> Vec<(&'static str, i32)> {
+        let mut made = Vec::new();
+        keep_by(limit, |setting, bytes| {
+            let name = match setting {
+                libc::M_MMAP_THRESHOLD if bytes > most << 20 => return 0,
+                libc::M_MMAP_THRESHOLD => "mmap",
+                libc::M_TRIM_THRESHOLD => "trim",
+                other => panic!("setting {other}"),
+            };
+            made.push((name, bytes >> 20));
+            1
+        });
+        made
+    }
+
+    #[test]
+    fn an_older_allocator_keeps_what_it_can_and_one_that_refuses_is_left_alone() {
+        assert_eq!(
+            settings(TRAINING, 2047),
+            [("mmap", TRAINING), ("trim", 2047)]
+        );
+        assert_eq!(settings(TRAINING, OLD), [("mmap", OLD), ("trim", 2047)]);
+        assert_eq!(settings(USUAL, OLD), [("mmap", OLD), ("trim", 511)]);
+        assert_eq!(settings(USUAL, 0), []);
     }
 }

@@ -11,5 +11,5 @@ pub(crate) mod texts;
 pub(crate) mod threads;
 mod versions;
 
-pub(crate) use error::{error, torch};
+pub(crate) use error::{error, plain, torch};
 pub use versions::{Versions, versions};

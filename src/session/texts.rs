@@ -1,6 +1,4 @@
 //! Every sentence that a learner can meet, in one table, in both languages.
-//!
-//! The language is the learner's: `SVERTKA_LANG` (`ru` or `en`), otherwise the system's locale, otherwise English.
 
 /// The languages that the crate speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,8 +13,10 @@ pub(crate) fn language() -> Language {
     choose(|name| std::env::var(name).ok())
 }
 
+/// Of `SVERTKA_LANG`, `LC_ALL`, `LC_MESSAGES` and `LANG`, the first that is set and not empty decides. If it begins with
+/// `ru`, in capitals or not (`ru`, `RU`, `ru_RU.UTF-8`), the language is Russian; otherwise, and if none is set, English.
 fn choose(variable: impl Fn(&str) -> Option<String>) -> Language {
-    // The order in which the C library asks for the language of messages.
+    // The learner's own first, then the order in which the C library asks for the language of messages.
     ["SVERTKA_LANG", "LC_ALL", "LC_MESSAGES", "LANG"]
         .into_iter()
         .filter_map(variable)
@@ -335,8 +335,8 @@ texts! {
         ru: " · на проверке: потери {loss} · точность {accuracy}",
     }
     training_interrupted(epoch, epochs, percent) {
-        en: "Interrupted in epoch {epoch}/{epochs} at {percent} %: the model keeps what it has learnt, the next fit goes on from here",
-        ru: "Прервано в эпоху {epoch}/{epochs} на {percent} %: модель сохранила выученное, следующий fit продолжит отсюда",
+        en: "Interrupted in epoch {epoch}/{epochs} at {percent} %: the model keeps the weights of this moment, the next fit goes on from here",
+        ru: "Прервано в эпоху {epoch}/{epochs} на {percent} %: у модели остались веса этого момента, следующий fit продолжит отсюда",
     }
     score(loss, accuracy) {
         en: "loss {loss} · accuracy {accuracy}",
@@ -440,8 +440,8 @@ texts! {
         ru: "Нет домашней папки, чтобы сохранить данные: сейчас они используются, а в следующий раз загрузятся снова. Чтобы сохранять их, задайте HOME или XDG_CACHE_HOME.",
     }
     data_not_kept(folder, reason) {
-        en: "The data can't be kept in {folder} ({reason}): they are used now and downloaded again next time.",
-        ru: "Данные не удаётся сохранить в {folder} ({reason}): сейчас они используются, а в следующий раз загрузятся снова.",
+        en: "The data can't be kept in {folder} ({reason}): they are used now and downloaded again next time. Set XDG_CACHE_HOME to another folder to keep them.",
+        ru: "Данные не удаётся сохранить в {folder} ({reason}): сейчас они используются, а в следующий раз загрузятся снова. Чтобы сохранять их, укажите в XDG_CACHE_HOME другую папку.",
     }
     data_waiting(title) {
         en: "Another program is downloading {title}: waiting for it.",
@@ -935,8 +935,8 @@ mod tests {
 
     #[test]
     fn language_is_the_learners_then_the_systems() {
-        let with = |pairs: &'static [(&str, &str)]| {
-            choose(move |name| {
+        let with = |pairs: &[(&str, &str)]| {
+            choose(|name| {
                 let found = pairs.iter().find(|(key, _)| *key == name);
                 found.map(|(_, value)| value.to_string())
             })
@@ -956,5 +956,23 @@ mod tests {
             with(&[("SVERTKA_LANG", ""), ("LANG", "ru_RU")]),
             Language::Russian
         );
+        assert_eq!(
+            with(&[("LC_MESSAGES", "ru_RU"), ("LANG", "en_GB")]),
+            Language::Russian
+        );
+        for value in ["ru", "RU", "Ru_RU.UTF-8", "russian"] {
+            assert_eq!(
+                with(&[("SVERTKA_LANG", value)]),
+                Language::Russian,
+                "{value}"
+            );
+        }
+        for value in ["en", "de", "C", "POSIX", "uk_RU"] {
+            assert_eq!(
+                with(&[("SVERTKA_LANG", value)]),
+                Language::English,
+                "{value}"
+            );
+        }
     }
 }
