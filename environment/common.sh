@@ -15,7 +15,7 @@ if [[ -z ${HOME:-} ]]; then
     export HOME=~
     printf 'HOME is not set: taking %s\n' "$HOME"
 fi
-{ : <&0; } 2>/dev/null || exec </dev/null
+[[ -e /dev/fd/0 ]] || exec </dev/null
 # Python's files and pipes are UTF-8, whatever the locale.
 export PYTHONUTF8=1
 
@@ -70,7 +70,6 @@ watched() {
 
 tell_progress() { # the variables are those of `watched`
     local progress
-    trap 'exit 0' TERM
     pause "$quiet_seconds"
     say "$what ($duration)"
     while :; do

@@ -41,7 +41,10 @@ esac"""
 
 KERNEL = """
 case $1 in
-    --warm) mkdir -p "$CARGO_TARGET_DIR/kernel" ;;
+    --warm)
+        echo warm >>"$CALLS"
+        read -r -t "${SECONDS_OF_WARMING:-0}" <> <(:)
+        mkdir -p "$CARGO_TARGET_DIR/kernel" ;;
     --run)
         echo "kernel --run" >>"$CALLS"
         [[ -n ${MIRRORS_FAIL:-} ]] && { echo "$MIRRORS_FAIL" >&2; exit 0; }
@@ -414,6 +417,12 @@ def test_set_up_works_in_unusual_surroundings(machine, variant):
     assert (machine.project / "environment/libtorch/lib/libtorch_cpu.so").exists()
 
 
+def test_a_closed_standard_input_is_opened():
+    script = f'exec <&-; source "{PROJECT}/environment/common.sh"; cat'
+    result = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, timeout=20)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
 def test_a_home_that_cannot_be_written_is_named(machine):
     machine.add_source()
     status, said = machine.setup(HOME="/dev/null/home")
@@ -484,12 +493,16 @@ def test_packages_that_fail_are_not_taken_for_installed(machine):
     assert machine.setup()[0] == 0
 
 
-@pytest.mark.parametrize("how", ["TERM", "KILL to all"])
-def test_an_ended_set_up_takes_everything_with_it_and_can_be_repeated(machine, how):
+@pytest.mark.parametrize(
+    ("how", "slow", "awaited"),
+    [("TERM", ["PIP", "CARGO"], ["pip", "cargo"]), ("KILL to all", ["PIP", "CARGO"], ["pip", "cargo"]),
+     ("TERM", ["WARMING"], ["warm"])],
+)  # fmt: skip
+def test_an_ended_set_up_takes_everything_with_it_and_can_be_repeated(machine, how, slow, awaited):
     machine.add_source()
-    process = machine.start(SECONDS_OF_PIP="30", SECONDS_OF_CARGO="30")
+    process = machine.start(**{f"SECONDS_OF_{name}": "30" for name in slow})
     deadline = time.monotonic() + 10
-    while not (machine.called("pip") and machine.called("cargo")) and time.monotonic() < deadline:
+    while not all(machine.called(name) for name in awaited) and time.monotonic() < deadline:
         time.sleep(0.05)
     if how == "TERM":
         process.terminate()
