@@ -9,6 +9,16 @@ state=$root/target/setup
 torch_version=2.13.0
 rust_version=1.95
 
+# A service, or a schedule, may start these without a home folder, or without an open standard input.
+if [[ -z ${HOME:-} ]]; then
+    unset HOME
+    export HOME=~
+    printf 'HOME is not set: taking %s\n' "$HOME"
+fi
+[[ -e /dev/fd/0 ]] || exec </dev/null
+# Python's files and pipes are UTF-8, whatever the locale.
+export PYTHONUTF8=1
+
 # The user's cargo may be set up to build elsewhere; the kernel's launcher must know where its program lies.
 export CARGO_TARGET_DIR=$root/target
 # This would make torch-sys ask the user's Python for libtorch, whatever LIBTORCH says.
@@ -32,13 +42,82 @@ fail() {
     exit 1
 }
 
-# step WHAT DURATION COMMAND…: says what is done and how long it may take, does it, says how long it took.
-step() {
-    local what=$1 duration=$2 begin=$SECONDS
-    shift 2
+# watched NAME WHAT DURATION COMMAND…: runs the command with its output in target/setup/NAME.log, and leaves its exit status in
+# `status`. If it takes more than a moment it says what is done and how long that may take, then now and then how far it is
+# (NAME_progress puts that into `progress`; otherwise the log's last line), and at the end how long it took.
+# Where it stands in a condition, bash does not end COMMAND at its first error.
+quiet_seconds=3
+progress_seconds=15
+
+watched() {
+    local name=$1 what=$2 duration=$3 begin=$SECONDS job teller
+    shift 3
+    log=$state/$name.log
+    {
+        trap end_jobs EXIT
+        "$@"
+    } >"$log" 2>&1 &
+    job=$!
+    # Without set-up's lock, which would outlive a script that is killed.
+    tell_progress 9>&- &
+    teller=$!
+    status=0
+    wait "$job" || status=$?
+    kill "$teller" 2>/dev/null || true
+    wait "$teller" 2>/dev/null || true
+    ((status != 0 || SECONDS - begin < quiet_seconds)) || say "$what: done in $((SECONDS - begin)) s"
+}
+
+tell_progress() { # the variables are those of `watched`
+    local progress
+    pause "$quiet_seconds"
     say "$what ($duration)"
-    "$@"
-    say "$what: done in $((SECONDS - begin)) s"
+    while :; do
+        pause "$progress_seconds"
+        kill -0 "$$" 2>/dev/null || exit 0
+        progress=$(last_line)
+        if declare -F "${name}_progress" >/dev/null; then
+            "${name}_progress"
+        fi
+        say "  $what, $((SECONDS - begin)) s: ${progress:-at work}"
+    done
+}
+
+# Sleeps without a process of its own, which would outlive this one.
+pause() { # SECONDS
+    read -r -t "$1" <> <(:) || true
+}
+
+last_line() { # of the log, as a terminal would show it
+    local line
+    line=$(grep -v '^[[:space:]]*$' "$log" | tail -n 1 || true)
+    line=${line##*$'\r'}
+    printf '%s\n' "${line:0:110}"
+}
+
+# Why the last command failed, in one line.
+reason() {
+    grep -m 1 -i '^\(error\|E\): ' "$log" || last_line
+}
+
+# Ends the script with the end of the log of what failed last.
+fail_with_log() { # WHAT-WAS-WRONG WHAT-TO-DO
+    tail -n 15 "$log" >&2
+    fail "$1 (the whole story: $log); $2"
+}
+
+# Runs it in the background and waits, so that a signal to the script ends it too.
+attended() {
+    "$@" &
+    wait $!
+}
+
+# A shell that ends takes with it what it started in the background.
+end_jobs() {
+    local jobs
+    mapfile -t jobs < <(jobs -p)
+    ((${#jobs[@]} == 0)) || kill "${jobs[@]}" 2>/dev/null || true
+    wait
 }
 
 # The user's cache folder of the crate, by the same rule as the crate's own (a relative XDG_CACHE_HOME does not count).
@@ -92,11 +171,32 @@ may_apt() {
     [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null
 }
 
-apt_install() {
+apt_install() { # PACKAGE…
     say "Installing with apt-get: $*"
+    watched apt "apt-get" "a minute or two" apt_get_install "$@"
+    ((status == 0)) || say "apt-get failed: $(reason) (the whole story: $log)"
+    return "$status"
+}
+
+apt_get_install() {
+    local get=(apt-get -o DPkg::Lock::Timeout=60 --yes --quiet=2 --no-install-recommends)
     export DEBIAN_FRONTEND=noninteractive
-    apt-get install --yes --quiet=2 --no-install-recommends "$@" ||
-        { apt-get update --quiet=2 && apt-get install --yes --quiet=2 --no-install-recommends "$@"; }
+    # What it installs is everybody's.
+    umask 022
+    # An apt-get that was interrupted leaves a state in which it refuses to go on.
+    attended dpkg --configure -a
+    attended "${get[@]}" install "$@" || {
+        attended "${get[@]}" update && attended "${get[@]}" install "$@"
+    }
+}
+
+# Is the rustc that is used here one of rustup's, which `rustup component add` can add to?
+rust_is_of_rustup() {
+    [[ $(cd "$root" && rustup which rustc 2>/dev/null) -ef "$(rust_sysroot)/bin/rustc" ]]
+}
+
+rust_sysroot() {
+    (cd "$root" && rustc --print sysroot)
 }
 
 # The command that installs the packages named for each package manager, for the one that this machine has.
