@@ -206,7 +206,7 @@ impl Engine {
         {
             return Failure::no_rust_src(&rustc);
         }
-        Failure::new("error", text)
+        Failure::of_tool(text)
     }
 
     fn variables(&self) -> BTreeSet<String> {

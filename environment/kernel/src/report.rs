@@ -57,6 +57,14 @@ impl Failure {
         }
     }
 
+    /// What evcxr or cargo has to say, which may be several lines: the first ones are the reason.
+    pub fn of_tool(text: &str) -> Self {
+        Self {
+            value: one_line(text),
+            ..Self::new("error", text)
+        }
+    }
+
     /// The compilers were stopped by an interrupt.
     pub fn interrupted() -> Self {
         Self::new(
@@ -185,7 +193,7 @@ pub fn compile_errors(
             .primary_spanned_message()
             .and_then(|message| message.span);
         let place = span.map(|span| format!(" ({}:{})", span.start_line, span.start_column));
-        let message = moved_away(error, moved).unwrap_or_else(|| error.message());
+        let message = moved_away(error, moved).unwrap_or_else(|| one_line(&error.message()));
         format!("{message}{}", place.unwrap_or_default())
     });
     Failure {
@@ -193,6 +201,14 @@ pub fn compile_errors(
         value,
         traceback,
     }
+}
+
+/// The first paragraph of what a tool says, in one line.
+fn one_line(text: &str) -> String {
+    let lines = text.trim().lines().map(str::trim);
+    let first: Vec<&str> = lines.take_while(|line| !line.is_empty()).collect();
+    let joined = first.join(" ");
+    joined.strip_prefix("error: ").unwrap_or(&joined).to_owned()
 }
 
 /// What there is to say of a variable that rustc can't find because an earlier cell moved it.
@@ -356,6 +372,15 @@ mod tests {
         );
         let torch = "called `Result::unwrap()` on an `Err` value: Torch(\\\"shape \\'[3]\\' is invalid\\\\nException raised from x\\\\nframe #0";
         assert_eq!(panic_message(torch), "shape '[3]' is invalid");
+    }
+
+    #[test]
+    fn what_cargo_says_is_one_line() {
+        let said = "error: no matching package named `hexx` found\nlocation searched: crates.io index\n\nmore";
+        let line = "no matching package named `hexx` found location searched: crates.io index";
+        assert_eq!(one_line(said), line);
+        assert_eq!(Failure::of_tool(said).value, line);
+        assert!(Failure::of_tool(said).traceback[0].ends_with("more"));
     }
 
     #[test]
