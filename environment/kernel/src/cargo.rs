@@ -32,14 +32,13 @@ const KEPT_LOCK: &str = "svertka-kept.lock";
 
 /// What of the user's cargo settings has to do with reaching registries. The rest ([build], [profile], [env], …) would make
 /// the dependencies others than those that set-up compiled.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 6] = [
     "source",
     "registry",
     "registries",
     "credential-alias",
     "net",
     "http",
-    "paths",
 ];
 /// Variables of the same kind, by their beginnings.
 const FOREIGN: [&str; 9] = [
@@ -227,7 +226,11 @@ fn environment(command: &mut Command, folder: &Path) -> Result<()> {
         .collect();
     let project =
         PathBuf::from(std::env::var_os("SVERTKA_PROJECT").context("SVERTKA_PROJECT is not set")?);
+    // A build script that calls cargo means the real one.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::split_paths(&path).filter(|entry| !entry.starts_with(folder));
     command
+        .env("PATH", std::env::join_paths(path)?)
         .env("RUSTFLAGS", flags.join(" "))
         .env("CARGO_TARGET_DIR", folder.join("target"))
         .env("CARGO_BUILD_BUILD_DIR", folder.join("target"))
