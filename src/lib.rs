@@ -19,6 +19,8 @@
 //!
 //! Images are `[images, channels, height, width]`, as libtorch's. Every call that can fail returns a [`Result`] whose
 //! error stands on one line. Messages are in Russian or English: `SVERTKA_LANG=ru|en`, otherwise the system's locale.
+//!
+//! The project's notebooks bring all they need. Elsewhere `LIBTORCH` must name a folder with libtorch 2.13 when this is built.
 
 pub mod datasets;
 mod figures;

@@ -46,9 +46,39 @@ def test_every_package_is_pinned_with_hashes(path):
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", package), package
 
 
-def test_libtorch_is_the_version_that_the_scripts_look_for():
-    version = common('echo "$torch_version"').stdout.strip()
-    assert f"torch=={version} " in (REQUIREMENTS / "libtorch.txt").read_text()
+def test_libtorch_has_one_version_in_all_places():
+    locked = dict(re.findall(r'name = "(.+)"\nversion = "(.+)"', (PROJECT / "Cargo.lock").read_text()))
+    # torch-sys itself looks at the version only in libtorch's zip, and what is used here is its wheel.
+    cargo = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
+    (bindings,) = cargo.glob(f"registry/src/*/torch-sys-{locked['torch-sys']}/build.rs")
+    version = re.search(r'TORCH_VERSION: &str = "(.+)"', bindings.read_text())[1]
+    for place, pattern in {
+        "environment/common.sh": r"(?m)^torch_version=(.+)",
+        "environment/requirements/libtorch.in": r"(?m)^torch==(\S+)",
+        "environment/requirements/libtorch.txt": r"(?m)^torch==(\S+)",
+        "environment/requirements/libtorch-cuda.in": r"torch ([\d.]+) names",
+        "environment/requirements/pytorch.in": r"(?m)^torch==(\S+)",
+        "environment/requirements/pytorch.txt": r"(?m)^torch==(\S+)",
+        "src/session/versions.rs": r'libtorch: "(.+?)"',
+        "notebooks/lesson.ru.ipynb": r"libtorch (\d[\d.]+\d)",
+        "notebooks/lesson.en.ipynb": r"libtorch (\d[\d.]+\d)",
+    }.items():
+        assert set(re.findall(pattern, (PROJECT / place).read_text())) == {version}, place
+    # Where people are told which to get, the last number is left out.
+    for place in ("README.md", "src/lib.rs"):
+        assert set(re.findall(r"libtorch (\d[\d.]+\d)", (PROJECT / place).read_text())) == {version.rpartition(".")[0]}, place
+    told = re.search(r'tch: "(.+?)"', (PROJECT / "src/session/versions.rs").read_text())[1]
+    assert told == locked["tch"].rpartition(".")[0]
+
+
+def test_rust_has_one_version_in_all_places():
+    version = common('echo "$rust_version"').stdout.strip()
+    for place, pattern in {
+        "Cargo.toml": r'(?m)^rust-version = "(.+)"',
+        "environment/kernel/Cargo.toml": r'(?m)^rust-version = "(.+)"',
+        "README.md": r"Rust (\d\.\d+) or newer",
+    }.items():
+        assert re.findall(pattern, (PROJECT / place).read_text()) == [version], place
 
 
 # --- which libtorch
