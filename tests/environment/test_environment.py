@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import runpy
 import signal
 import struct
 import subprocess
@@ -212,6 +213,16 @@ def test_a_failed_cell_ends_the_run_and_is_told_by_the_exit_status(tmp_path):
     assert "ZeroDivisionError" in (tmp_path / "out" / "some.ru.html").read_text()
 
 
+@pytest.mark.parametrize("name", ["lesson", "exercises", "solutions"])
+def test_a_short_run_shortens_every_training(name):
+    shorten = runpy.run_path(str(ENVIRONMENT / "run_notebook.py"))["shorten"]
+    notebook = json.loads((PROJECT / f"notebooks/{name}.en.ipynb").read_text())
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    begun, short = "\n".join(cells).count("Fit::"), "\n".join(map(shorten, cells))
+    assert begun > 0 and short.count("Fit::epochs(1).share(0.05)") == short.count("Fit::") == begun
+    assert short.count(".share(") == begun
+
+
 # --- the commands
 
 
@@ -221,7 +232,7 @@ def test_a_failed_cell_ends_the_run_and_is_told_by_the_exit_status(tmp_path):
         (["setup", "--nonsense"], 1, "unknown option --nonsense"),
         (["lesson", "--run", "no/such.ipynb"], 1, "there is no notebook no/such.ipynb"),
         (["lesson", "--nonsense"], 2, "environment/lesson --run [NOTEBOOK]"),
-        (["check", "--nonsense"], 2, "environment/check [--browser] [--stock]"),
+        (["check", "--nonsense"], 2, "environment/check [--full] [--stock]"),
     ],
 )
 def test_a_command_that_is_not_understood_says_what_is(command, status, said):

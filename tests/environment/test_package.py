@@ -11,7 +11,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 def cargo(*command):
-    result = subprocess.run(["cargo", *command, "--offline", "--locked"], cwd=PROJECT, capture_output=True, text=True, timeout=60)
+    command = ["cargo", *command, "--offline", "--locked"]
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -37,7 +38,7 @@ def test_the_manifest_says_what_the_registry_and_its_readers_want():
     assert all(needed["source"] for needed in crate["dependencies"])
 
 
-@pytest.mark.parametrize("file", ["CHANGELOG.md"])
+@pytest.mark.parametrize("file", ["CHANGELOG.md", "CONTRIBUTING.md"])
 def test_links_lead_somewhere(file):
     for link in re.findall(r"\]\(([^)\s]+)\)", (PROJECT / file).read_text()):
         assert re.match(r"https?:|#", link) or (PROJECT / link.split("#")[0]).exists(), link

@@ -343,6 +343,32 @@ def test_the_checks_name_the_tools_that_rust_lacks_before_set_up(machine, rustup
     assert not (machine.project / "target").exists()
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_the_checks_in_full_leave_nothing_out(machine, full):
+    machine.add_source()
+    machine.put("chromium", "")
+    # Python's part is only written down.
+    machine.put("python3", PYTHON.replace("    *) exec", """    "-B "*) echo "python $*" >>"$CALLS" ;;\n    *) exec"""))
+    notebooks = ["notebooks/lesson.ru.ipynb", "notebooks/lesson.en.ipynb"]
+    for name in [*notebooks, "tests/browser/test_it.py", "tests/jupyter/test_it.py"]:
+        path = machine.project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    command = [machine.project / "environment" / "check", *(["--full"] if full else [])]
+    result = subprocess.run(command, env=machine.environment, capture_output=True, text=True, timeout=40)
+    # There is no crate to be documented, nor what looks at licences and scripts.
+    assert result.stdout.splitlines()[-1] == "5 passed, 3 failed", result.stdout + result.stderr
+    calls = [call.split("/svertka/") for call in machine.called("python")]
+    notebooks = [call[2:] for call in calls if call[1].startswith("environment/run_notebook.py")]
+    tests = [re.search(r" tests/(\S+)(.*)", call[-1]).groups() for call in calls if "-m pytest" in call[0]]
+    if full:
+        assert notebooks == [["target/lesson-short --short"], ["target/lesson"]]
+        assert tests == [("notebooks/test_results.py", ""), ("browser/", ""), ("jupyter/", "")]
+    else:
+        assert notebooks == [["target/lesson-short --short"]] * 2
+        assert tests == [("notebooks/test_results.py", " -m not trained"), ("jupyter/", " -m not slow")]
+
+
 # --- room on the disk
 
 DF = """

@@ -60,7 +60,10 @@ class Session:
 
 
 # The first mistake of a session is another one in each; both of these once took 45 seconds.
-@pytest.fixture(scope="module", params=[("en", "a typo in a type"), ("ru", "a closure")], ids=["en", "ru"])
+RUSSIAN = pytest.param(("ru", "a closure"), marks=pytest.mark.slow)
+
+
+@pytest.fixture(scope="module", params=[("en", "a typo in a type"), RUSSIAN], ids=["en", "ru"])
 def session(request):
     language, first = request.param
     names = list(MISTAKES)

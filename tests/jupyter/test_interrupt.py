@@ -95,6 +95,7 @@ def test_a_cell_that_answers_the_signal_gets_it(kernel):
     assert cell.out == "runs\nstopped softly\n" and cell.err == ""
 
 
+@pytest.mark.slow
 def test_at_random_moments_the_kernel_lives_and_the_variables_too(kernel):
     """Whatever it is doing: reading, compiling, running, answering."""
     kernel.ok("let mut kept: i32 = 0;")

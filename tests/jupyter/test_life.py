@@ -61,6 +61,7 @@ def test_restart_leaves_no_child_and_begins_at_one():
     kernel.stop()
 
 
+@pytest.mark.slow
 def test_a_killed_kernel_leaves_what_the_next_start_removes():
     kernel = kernels.Kernel()
     kernel.send("loop {}")
@@ -105,6 +106,7 @@ def test_a_kernel_ends_with_the_jupyter_that_started_it():
     assert not folder.exists() and not folder.with_suffix(".lock").exists()
 
 
+@pytest.mark.slow
 def test_two_kernels_do_not_disturb_each_other(kernel):
     other = kernels.Kernel()
     assert kernel.folder.exists() and other.folder.exists()

@@ -93,6 +93,7 @@ def project(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_newer_crate_in_the_registry_changes_nothing(project, tmp_path):
     locked = packages(project / "Cargo.lock")
     versions = {}
@@ -143,6 +144,7 @@ CXXFLAGS = "-O0"
 """
 
 
+@pytest.mark.slow
 def test_the_users_settings_change_nothing(project, tmp_path):
     """Variables, cargo's settings in the home folder, above the project and beside the notebook, evcxr's beside it."""
     home, notebooks, above = tmp_path / "home", tmp_path / "notebooks", project.parent
@@ -192,6 +194,7 @@ class Refuses(http.server.BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proxy", ["refuses", "is not there"])
 def test_without_the_registry_a_crate_is_refused_in_one_line_and_the_kernel_goes_on(proxy):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refuses) as server:
@@ -216,6 +219,7 @@ def test_without_the_registry_a_crate_is_refused_in_one_line_and_the_kernel_goes
             server.shutdown()
 
 
+@pytest.mark.slow
 def test_a_kernel_without_the_standard_librarys_sources_says_so(tmp_path):
     """And asks no rustup for them, which rust-analyzer would do by itself."""
     sysroot = Path(subprocess.run(["rustc", "--print", "sysroot"], capture_output=True, text=True, check=True).stdout.strip())
@@ -250,6 +254,7 @@ def test_a_kernel_without_the_standard_librarys_sources_says_so(tmp_path):
         kernel.stop()
 
 
+@pytest.mark.slow
 def test_a_project_that_was_moved_is_built_anew_once(project, tmp_path):
     """And the first cell tells it while it waits."""
     moved = project.rename(project.with_name("moved"))

@@ -103,6 +103,7 @@ def test_a_crate_by_path_and_its_feature(tour, tmp_path):
     assert tour.compiled() == {"small_greeting", "ctx"}
 
 
+@pytest.mark.slow
 def test_an_await_in_a_cell_brings_tokio_and_tells_it(tour):
     tour.ok("async fn later(value: i32) -> i32 {\n    value + 1\n}")
     tour.compiled()
@@ -199,6 +200,7 @@ def test_an_unknown_crate_is_refused_in_one_line(tour):
     assert tour.ok("hex::encode([1u8])").result == '"01"'
 
 
+@pytest.mark.slow
 def test_an_image_shows_itself(tour):
     """By the crate evcxr_image, which wants this version of image."""
     tour.compiled()
@@ -224,6 +226,7 @@ def test_an_image_shows_itself(tour):
     assert any("Compiling image 0.23" in text for text in told(cell))
 
 
+@pytest.mark.slow
 def test_a_plot_shows_itself(tour):
     tour.compiled()
     cell = tour.ok(

@@ -20,6 +20,7 @@ def test_there_is_something_to_look_at():
 
 @pytest.mark.parametrize("file", results_files())
 class TestEveryNotebook:
+    @pytest.mark.trained
     def test_is_the_projects_own(self, file):
         """An executed notebook that is older than the project's says nothing about it."""
         executed, saved = results(file), original(file)
@@ -58,10 +59,12 @@ def last_accuracy(code_cell):
     return shares[-1]
 
 
+@pytest.mark.trained
 def test_dense_net_learns(lesson):
     assert 0.86 <= last_accuracy(cell(lesson, "dense-net")) < 0.95
 
 
+@pytest.mark.trained
 def test_convolutions_learn_more(lesson):
     accuracy = last_accuracy(cell(lesson, "convolutional-net"))
     assert 0.90 <= accuracy < 0.97
@@ -96,6 +99,7 @@ def test_grid_is_a_picture(lesson):
     assert width >= 600 and height >= 400, f"{width}×{height}"
 
 
+@pytest.mark.trained
 def test_digits_are_read(lesson):
     code = cell(lesson, "digits")
     # Where the full set can't be had, the crate says so, with the sample's 4,000 images to train and 1,000 to test.
@@ -112,6 +116,7 @@ def test_lab_shows_its_chart_and_every_check_answers(name, language):
         assert text_of(cell(notebook, f"check-{number}")).strip(), f"check-{number} says nothing"
 
 
+@pytest.mark.trained
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_checks_tell_the_stood_from_the_done(language):
     """The exercises as they stand are not done, the solutions are: the checks must not say the same of both."""
