@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -42,3 +43,14 @@ def test_the_manifest_says_what_the_registry_and_its_readers_want():
 def test_links_lead_somewhere(file):
     for link in re.findall(r"\]\(([^)\s]+)\)", (PROJECT / file).read_text()):
         assert re.match(r"https?:|#", link) or (PROJECT / link.split("#")[0]).exists(), link
+
+
+def test_the_workflow_runs_the_checks_and_in_full_on_its_schedule():
+    workflow = yaml.safe_load((PROJECT / ".github/workflows/check.yml").read_text())
+    (job,) = workflow["jobs"].values()
+    # YAML takes the word `on` for a truth.
+    assert {"push", "pull_request", "schedule"} <= set(workflow[True])
+    assert all(("run" in step) != ("uses" in step) for step in job["steps"])
+    (command,) = [step["run"] for step in job["steps"] if step.get("run", "").startswith("environment/")]
+    assert (PROJECT / command.split()[0]).stat().st_mode & 0o111
+    assert "github.event_name == 'schedule' && '--full'" in command
