@@ -140,7 +140,9 @@ fn an_error_or_an_interrupt_leaves_the_table_as_it_was() {
 
     let fit = silent(3).on_epoch_end(|_| {
         let own = std::process::id().to_string();
-        let status = Command::new("kill").args(["-INT", &own]).status();
+        let status = Command::new("sh")
+            .args(["-c", "kill -INT $1", "sh", &own])
+            .status();
         assert!(status.unwrap().success());
         std::thread::sleep(Duration::from_millis(50));
         ControlFlow::Continue(())

@@ -281,7 +281,9 @@ fn early_stopping_brings_the_best_weights_back() {
 /// Interrupts this process, as Jupyter's button and Ctrl-C do.
 fn interrupt() {
     let own = std::process::id().to_string();
-    let status = Command::new("kill").args(["-INT", &own]).status();
+    let status = Command::new("sh")
+        .args(["-c", "kill -INT $1", "sh", &own])
+        .status();
     assert!(status.unwrap().success());
     // The signal may be taken by another thread.
     std::thread::sleep(Duration::from_millis(50));

@@ -282,7 +282,7 @@ def test_an_ordinary_user_is_told_at_once_all_that_is_missing(machine):
     assert status == 1 and time.monotonic() - begin < 5
     lines = said.splitlines()
     assert len(lines) == 3 and all(line.startswith("setup: ") for line in lines), said
-    assert "https://sh.rustup.rs | sh" in lines[0]
+    assert ": sudo apt-get install curl && curl --proto" in lines[0] and lines[0].endswith("https://sh.rustup.rs | sh")
     assert lines[1].endswith("sudo apt-get install g++")
     assert lines[2].endswith("sudo apt-get install python3 python3-venv")
     left = {path.relative_to(machine.project) for path in machine.project.rglob("*") if "environment" not in path.parts}

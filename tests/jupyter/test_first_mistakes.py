@@ -1,4 +1,4 @@
-"""A beginner's mistakes: the first answer of a session comes as quickly as the second, and says in one line what is wrong."""
+"""A beginner's mistakes: a session's first answer comes as quickly as the second, and says in one line what is wrong."""
 
 import re
 from dataclasses import dataclass
@@ -27,8 +27,10 @@ MISTAKES = {
     "a moved value": (IMAGE + "let half = image / 2.0;\nimage.size()", "E0382", "moved value: `image`", "moved due to"),
     "a closure": ("let twice = |x: f64| 2.0 * x;", "error", "`twice` is a closure", "Box"),
     "a reference": (IMAGE + "let same = &image;", "compile error", "`same` contains a reference", "let same = &image;"),
-    "an open bracket": ("let sum = (1 + 2;", "compile error", "unclosed delimiter", "unclosed delimiter"),
-    "a bracket too many": ("let sum = (1 + 2));", "compile error", "unexpected closing delimiter: `)`", "let sum"),
+    "an open bracket": ("let sum = (1 + 2;", "compile error", "delimiter", "let sum = (1 + 2;"),
+    "an open bracket of a macro": ('println!("{}", 1;', "compile error", "(1:9)", 'println!("{}", 1;'),
+    "a bracket too many": ("let sum = (1 + 2));", "compile error", "(1:18)", "let sum = (1 + 2));"),
+    "an open brace": ("fn double(x: i32) -> i32 { x * 2", "compile error", "(1:26)", "fn double"),
 }
 
 MOVED = {
@@ -94,6 +96,8 @@ def test_a_mistake_is_told_in_one_line(session, name):
     for cell in session.answers[name]:
         assert cell.status == "error" and cell.reply["ename"] == ename
         assert line in cell.reply["evalue"] and len(cell.reply["evalue"].splitlines()) == 1
+        # A bracket that the cell does not have is evcxr's own.
+        assert "`}`" not in cell.reply["evalue"]
         assert drawing in COLOURS.sub("", "\n".join(cell.error["traceback"]))
         assert cell.out == "" and cell.err == "" and not cell.of("display_data")
 

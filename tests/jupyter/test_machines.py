@@ -220,7 +220,7 @@ def test_without_the_registry_a_crate_is_refused_in_one_line_and_the_kernel_goes
 
 
 @pytest.mark.slow
-def test_a_kernel_without_the_standard_librarys_sources_says_so(tmp_path):
+def test_a_kernel_without_the_standard_librarys_sources_says_so(project, tmp_path):
     """And asks no rustup for them, which rust-analyzer would do by itself."""
     sysroot = Path(subprocess.run(["rustc", "--print", "sysroot"], capture_output=True, text=True, check=True).stdout.strip())
     toolchain = tmp_path / "toolchains" / "mine"
@@ -240,7 +240,7 @@ def test_a_kernel_without_the_standard_librarys_sources_says_so(tmp_path):
     cargo = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     (home / ".cargo/registry").symlink_to(cargo / "registry")
     env = {"SVERTKA_RUSTC": str(toolchain / "bin/rustc"), "HOME": str(home), "SVERTKA_LANG": "RU"}
-    kernel = kernels.Kernel(env=env)
+    kernel = kernels.Kernel(env=env, name=NAME)
     try:
         flood = kernel.ok('for _ in 0..90_000 { println!("{}", "x".repeat(100)); }')
         assert flood.err == "\n[Вывод ячейки обрезан здесь, после 8 МБ.]\n"

@@ -36,6 +36,9 @@ pub fn watch(folder: &Path, end: &Receiver<()>, show: &dyn Fn(&str) -> bool) {
 
 fn text(progress: &Option<Progress>) -> String {
     match progress {
+        Some(Progress::Compiling { name, number, of }) if number > of => {
+            language(format!("Compiling {name}"), format!("Компилируется {name}"))
+        }
         Some(Progress::Compiling { name, number, of }) => language(
             format!("Compiling {name} ({number} of {of})"),
             format!("Компилируется {name} ({number} из {of})"),

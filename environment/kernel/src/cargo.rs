@@ -4,9 +4,10 @@
 //! evcxr empties the lock file of its folder at its first cell and resolves each `:dep` by itself, to the newest that there
 //! is. This program, called `cargo` (and `rustup`, which evcxr asks where cargo is), sees every call before the real cargo.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ pub const HOME: &str = "SVERTKA_CARGO_HOME";
 /// A file in the build folder: what cargo is compiling, while it does. See [`Progress`].
 pub const PROGRESS: &str = "svertka-progress";
 
+/// The part of cargo that finds out what has to be compiled.
+const FINGERPRINTS: &str = "cargo::core::compiler::fingerprint";
 /// The package as which evcxr checks a `:dep`.
 const CHECKED: &str = "evcxr_dummy_validate_dep";
 /// All that was added so far: the manifest and what it resolved to.
@@ -241,8 +244,9 @@ fn environment(command: &mut Command, folder: &Path) -> Result<()> {
         .arg(folder.join("Cargo.toml"))
         .arg("--config")
         .arg(project.join(".cargo/config.toml"))
-        .env("CARGO_TERM_PROGRESS_WHEN", "always")
-        .env("CARGO_TERM_PROGRESS_WIDTH", "200");
+        // Before cargo compiles it tells there what it will compile. Should it no longer do so, the notebook shows no count.
+        .env("CARGO_LOG", format!("{FINGERPRINTS}=info"))
+        .env("RUST_LIB_BACKTRACE", "0");
     if std::env::var_os("CARGO_NET_RETRY").is_none() {
         command.env("CARGO_NET_RETRY", "1");
     }
@@ -376,69 +380,62 @@ fn watch(mut command: Command, folder: &Path, added: Option<&Table>) -> Result<b
 /// Reads what cargo says until its end, and returns it without what tells its progress.
 fn listen(cargo: &mut Child, folder: &Path) -> Result<String> {
     let mut said = String::new();
-    let mut begun = Vec::new();
-    let mut compiling = String::new();
-    // How much was done when the first bar came: by then all that needed nothing had been gone through.
-    let mut fresh = None;
-    let mut buffer = [0; 4096];
-    let mut stderr = cargo.stderr.take().context("no standard error")?;
-    loop {
-        let length = stderr.read(&mut buffer)?;
-        if length == 0 {
-            said.push_str(&String::from_utf8_lossy(&begun));
-            return Ok(said);
+    let (mut stale, mut begun) = (BTreeSet::new(), 0);
+    let mut in_log = false;
+    let stderr = cargo.stderr.take().context("no standard error")?;
+    for line in BufReader::new(stderr).split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        if line.contains(FINGERPRINTS) {
+            stale.extend(package(&line).map(str::to_owned));
+            in_log = true;
+            continue;
         }
-        for byte in &buffer[..length] {
-            if !matches!(byte, b'\r' | b'\n') {
-                begun.push(*byte);
-                continue;
-            }
-            let line = String::from_utf8_lossy(&begun).replace("\u{1b}[K", "");
-            begun.clear();
-            if let Some((done, of)) = bar(&line) {
-                let fresh = *fresh.get_or_insert(done);
-                // The last is the cell itself.
-                let (number, of) = (done - fresh + 1, (of - fresh).saturating_sub(1));
-                if number <= of && !compiling.is_empty() {
+        let mut words = line.split_whitespace();
+        match words.next() {
+            Some("Compiling") => {
+                let name = words
+                    .take(2)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+                    .replace(" v", " ");
+                // The cell itself is always compiled.
+                if !name.starts_with("ctx ") {
+                    begun += 1;
+                    let of = stale.len().saturating_sub(1);
                     Progress::Compiling {
-                        name: compiling.clone(),
-                        number,
+                        name,
+                        number: begun,
                         of,
                     }
                     .write(folder);
                 }
-            } else if *byte == b'\n' {
-                let mut words = line.split_whitespace();
-                match words.next() {
-                    Some("Compiling") => {
-                        compiling = words
-                            .take(2)
-                            .collect::<Vec<_>>()
-                            .join(" ")
-                            .replace(" v", " ");
-                        continue;
-                    }
-                    Some("Updating" | "Downloading" | "Downloaded") => {
-                        Progress::Fetching.write(folder);
-                        continue;
-                    }
-                    _ => {}
-                }
-                said.push_str(&line);
-                said.push('\n');
+                in_log = false;
+                continue;
             }
+            Some("Updating" | "Downloading" | "Downloaded") => {
+                Progress::Fetching.write(folder);
+                continue;
+            }
+            // The reasons in cargo's log may have several lines.
+            Some(word) if in_log => {
+                in_log = !word.starts_with("error") && !word.starts_with("warning")
+            }
+            _ => {}
+        }
+        if !in_log {
+            said.push_str(&line);
+            said.push('\n');
         }
     }
+    Ok(said)
 }
 
-/// How far cargo's bar is: `    Building [====>    ] 12/34: tch, hex`.
-fn bar(line: &str) -> Option<(usize, usize)> {
-    let (_, rest) = line
-        .trim_start()
-        .strip_prefix("Building [")?
-        .split_once("] ")?;
-    let (done, of) = rest.split(':').next()?.split_once('/')?;
-    Some((done.trim().parse().ok()?, of.trim().parse().ok()?))
+/// Of which package a line of cargo's log tells that it has to be compiled.
+fn package(line: &str) -> Option<&str> {
+    let told = line.contains("fingerprint dirty for") || line.contains("fingerprint error for");
+    let (_, rest) = line.split_once("package_id=").filter(|_| told)?;
+    rest.split_once(" target=").map(|(package, _)| package)
 }
 
 /// Why the registry could not be reached, in the words of whoever tried.
@@ -466,14 +463,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bar_tells_how_far_cargo_is() {
+    fn cargos_log_tells_what_has_to_be_compiled() {
+        let line = "   0.1s  INFO prepare_target{force=false package_id=hex v0.4.3 target=\"hex\"}: \
+            cargo::core::compiler::fingerprint: fingerprint error for hex v0.4.3/Build/TargetInner { .. }";
+        assert_eq!(package(line), Some("hex v0.4.3"));
         assert_eq!(
-            bar("    Building [=====>   ] 12/34: tch, hex(build)"),
-            Some((12, 34))
+            package(&line.replace("fingerprint error for", "err: can't")),
+            None
         );
-        assert_eq!(bar("    Building [=========] 1/1"), Some((1, 1)));
-        assert_eq!(bar("   Compiling hex v0.4.3"), None);
-        assert_eq!(bar("    Building bootstrap"), None);
     }
 
     #[test]

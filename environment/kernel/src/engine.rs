@@ -15,7 +15,8 @@ use crate::building;
 use crate::filter::MARK;
 use crate::folder;
 use crate::interrupt::Interrupter;
-use crate::report::{self, Failure, say};
+use crate::report::{self, Failure, Gone, language, say};
+use crate::syntax;
 
 /// What `preload` evaluates, so that the crate and libtorch are in memory before the first cell.
 const PRELUDE: &str = "{ let _ = svertka::prelude::versions(); }";
@@ -48,6 +49,8 @@ pub struct Outcome {
     /// The value that the cell shows as its result, by MIME type.
     pub content: Map<String, Value>,
     pub failure: Option<Failure>,
+    /// Variables that were lost since their type was defined anew.
+    pub retyped: Vec<String>,
 }
 
 pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
@@ -62,8 +65,10 @@ pub struct Engine {
     folder: PathBuf,
     sink: Sink,
     evaluated: usize,
-    /// Variables that there were, and the number of the cell that moved them.
-    moved: BTreeMap<String, usize>,
+    /// The definitions of the types that cells have defined.
+    types: BTreeMap<String, String>,
+    /// Variables that there were.
+    gone: BTreeMap<String, Gone>,
 }
 
 impl Engine {
@@ -93,7 +98,8 @@ impl Engine {
             folder: folder.to_owned(),
             sink,
             evaluated: 0,
-            moved: BTreeMap::new(),
+            types: BTreeMap::new(),
+            gone: BTreeMap::new(),
         })
     }
 
@@ -126,14 +132,28 @@ impl Engine {
 
     /// Evaluates the cell of this number; `input` answers its requests (prompt, whether a password).
     pub fn execute(&mut self, code: &str, number: usize, input: Input) -> Outcome {
-        *lock(&self.outcome) = Outcome::default();
         self.interrupter.begin();
         let before = self.variables();
+        let types = syntax::types(code);
+        let retyped = self.drop_retyped(&types);
+        *lock(&self.outcome) = Outcome {
+            retyped,
+            ..Outcome::default()
+        };
         let result = self.watched(code, input);
         self.wait_for_output();
         let interrupted = self.interrupter.end();
         let process_ended = matches!(result, Some(Err(Error::SubprocessTerminated(_))));
         let mut outcome = std::mem::take(&mut *lock(&self.outcome));
+        let failed = outcome.failure.is_some() || !matches!(result, Some(Ok(_)));
+        if process_ended || code.contains(":clear") || code.contains(":restart") {
+            self.gone.clear();
+        } else {
+            self.remember_gone(&before, code, number, failed, &outcome.retyped);
+        }
+        if !failed {
+            self.types.extend(types);
+        }
         let failure = match result {
             Some(Ok(shown)) => {
                 // Commands such as `:vars` answer here.
@@ -147,7 +167,7 @@ impl Engine {
             }
             Some(Err(_)) if interrupted => Some(Failure::interrupted()),
             Some(Err(Error::CompilationErrors(errors))) => {
-                Some(report::compile_errors(&errors, code, &self.moved))
+                Some(report::compile_errors(&errors, code, &self.gone))
             }
             Some(Err(Error::SubprocessTerminated(status))) => Some(Failure::ended(&status)),
             Some(Err(error)) => Some(self.other_failure(&error.to_string())),
@@ -162,11 +182,6 @@ impl Engine {
         outcome.failure = outcome.failure.or(failure);
         if outcome.failure.is_some() {
             outcome.content.clear();
-        }
-        if process_ended || code.contains(":clear") || code.contains(":restart") {
-            self.moved.clear();
-        } else {
-            self.remember_moved(&before, number);
         }
         outcome
     }
@@ -216,12 +231,65 @@ impl Engine {
             .collect()
     }
 
-    /// Variables that are gone after a cell were moved by it.
-    fn remember_moved(&mut self, before: &BTreeSet<String>, number: usize) {
+    /// Drops the variables whose type is about to be defined otherwise, and returns their names. evcxr notices a changed type
+    /// by its fields' names only: where a field's own type changes, it would take the old bytes for the new type's.
+    fn drop_retyped(&mut self, types: &[(String, String)]) -> Vec<String> {
+        let mut changed: Vec<&str> = types
+            .iter()
+            .filter(|(name, definition)| {
+                self.types
+                    .get(name)
+                    .is_some_and(|known| known != definition)
+            })
+            .map(|(name, _)| name.as_str())
+            .collect();
+        // And with it those that hold one.
+        while let Some((name, _)) = self.types.iter().find(|(name, definition)| {
+            !changed.contains(&name.as_str()) && syntax::has_word(definition, &changed)
+        }) {
+            changed.push(name);
+        }
+        let lost: Vec<String> = self
+            .context
+            .variables_and_types()
+            .filter(|(_, of)| syntax::has_word(of, &changed))
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        if !lost.is_empty() {
+            let _ = self
+                .context
+                .execute(&format!("drop(({},));", lost.join(", ")));
+            let names = lost.join("`, `");
+            let text = language(
+                format!("`{names}`: lost, since the type is defined anew.\n"),
+                format!("`{names}`: больше нет, так как тип определён заново.\n"),
+            );
+            (self.sink)(Event::Text(Stream::Err, text));
+        }
+        lost
+    }
+
+    /// Variables that are gone after a cell were moved by it, unless it lost them.
+    fn remember_gone(
+        &mut self,
+        before: &BTreeSet<String>,
+        code: &str,
+        number: usize,
+        failed: bool,
+        retyped: &[String],
+    ) {
         let now = self.variables();
-        let gone = before.difference(&now);
-        self.moved.extend(gone.map(|name| (name.clone(), number)));
-        self.moved.retain(|name, _| !now.contains(name));
+        for name in before.difference(&now) {
+            let why = if retyped.contains(name) {
+                Gone::Retyped
+            } else if failed && syntax::defines(code, name) {
+                Gone::Failed(number)
+            } else {
+                Gone::Moved(number)
+            };
+            self.gone.insert(name.clone(), why);
+        }
+        self.gone.retain(|name, _| !now.contains(name));
     }
 
     /// Completions at a byte offset: what is replaced, and by what.
@@ -314,6 +382,8 @@ impl Listener {
                 Stream::Err,
                 format!("panic: {}\n", report::panic_message(panic)),
             ));
+        } else if let Some(name) = piece["retyped"].as_str() {
+            lock(&self.outcome).retyped.push(name.to_owned());
         } else if let Some(mime) = piece["content"].as_str() {
             let value = if mime.ends_with("json") {
                 serde_json::from_str(text).ok()

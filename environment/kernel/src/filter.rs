@@ -248,7 +248,8 @@ impl<W: Write> Filter<W> {
                 mime,
                 bytes: Vec::new(),
             });
-        } else if line.starts_with(CHANGED_TYPE) {
+        } else if let Some(name) = line.strip_prefix(CHANGED_TYPE) {
+            self.send(&json!({"retyped": String::from_utf8_lossy(name)}))?;
             self.control(&line)?;
         } else if let Some(at) = find(&line, INPUT) {
             self.push(&line[..at], false)?;

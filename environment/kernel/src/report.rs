@@ -7,6 +7,7 @@ use std::process::Command;
 use evcxr::{CompilationError, Theme};
 
 use crate::cargo;
+use crate::syntax::{self, Fault};
 
 const RED: &str = "\u{1b}[31m";
 const PLAIN: &str = "\u{1b}[0m";
@@ -170,16 +171,30 @@ pub fn panic_message(text: &str) -> String {
     }
 }
 
-/// rustc's errors, with the cell's lines and columns. `moved` are the variables that there were, and the cells that moved them.
+/// Why a variable that there was is no more.
+#[derive(Clone, Copy)]
+pub enum Gone {
+    /// The cell of this number moved it.
+    Moved(usize),
+    /// That cell defined it anew, and failed.
+    Failed(usize),
+    /// Its type was defined anew.
+    Retyped,
+}
+
+/// rustc's errors, with the cell's lines and columns. `gone` are the variables that there were.
 pub fn compile_errors(
     errors: &[CompilationError],
     code: &str,
-    moved: &BTreeMap<String, usize>,
+    gone: &BTreeMap<String, Gone>,
 ) -> Failure {
+    if let Some(fault) = syntax::fault(code) {
+        return unbalanced(code, fault);
+    }
     let mut traceback = Vec::new();
     for error in errors {
         traceback.push(draw(error, code));
-        match moved_away(error, moved) {
+        match why_gone(error, gone) {
             Some(why) => traceback.push(why),
             None => traceback.extend(error.help().into_iter().map(|help| format!("help: {help}"))),
         }
@@ -189,18 +204,80 @@ pub fn compile_errors(
         .and_then(|error| error.code())
         .unwrap_or("compile error");
     let value = first.map_or(String::new(), |error| {
-        let span = error
-            .primary_spanned_message()
-            .and_then(|message| message.span);
-        let place = span.map(|span| format!(" ({}:{})", span.start_line, span.start_column));
-        let message = moved_away(error, moved).unwrap_or_else(|| one_line(&error.message()));
-        format!("{message}{}", place.unwrap_or_default())
+        let primary = error.primary_spanned_message();
+        let place = primary
+            .and_then(|message| message.span)
+            .map_or(String::new(), |span| {
+                format!(" ({}:{})", span.start_line, span.start_column)
+            });
+        let mut message = why_gone(error, gone).unwrap_or_else(|| one_line(&error.message()));
+        if let Some(label) = primary.map(|message| one_line(&message.label))
+            && !message.contains('`')
+            && !label.is_empty()
+        {
+            message += &format!(": {label}");
+        }
+        message + &place
     });
     Failure {
         name: name.into(),
         value,
         traceback,
     }
+}
+
+/// Brackets and strings without an end: rustc would point at what evcxr puts around the cell.
+fn unbalanced(code: &str, fault: Fault) -> Failure {
+    let (Fault::Open(at) | Fault::Stray(at)) = fault;
+    let what = match (&fault, &code[at..]) {
+        (Fault::Open(_), rest) if rest.starts_with('"') => "unterminated string".to_owned(),
+        (Fault::Open(_), rest) if rest.starts_with('/') => "unterminated comment".to_owned(),
+        (Fault::Open(_), rest) => format!("unclosed delimiter: `{}`", &rest[..1]),
+        (Fault::Stray(_), rest) => format!("unexpected closing delimiter: `{}`", &rest[..1]),
+    };
+    let (row, line) = (
+        code[..at].matches('\n').count() + 1,
+        code[..at].rfind('\n').map_or(0, |end| end + 1),
+    );
+    let column = code[line..at].chars().count() + 1;
+    let text = code[line..].lines().next().unwrap_or_default();
+    let value = format!("{what} ({row}:{column})");
+    let drawn = format!(
+        "{RED}error{PLAIN}: {value}\n{row:4} │ {text}\n     │ {RED}{:>column$}{PLAIN}",
+        '^'
+    );
+    Failure {
+        name: "compile error".into(),
+        value,
+        traceback: vec![drawn],
+    }
+}
+
+/// What there is to say of a variable that rustc can't find because it is gone.
+fn why_gone(error: &CompilationError, gone: &BTreeMap<String, Gone>) -> Option<String> {
+    let message = error.message();
+    let name = message
+        .strip_prefix("cannot find value `")?
+        .split('`')
+        .next()?;
+    Some(match gone.get(name)? {
+        Gone::Moved(cell) => language(
+            format!("`{name}` was moved in cell {cell}: `&{name}` there keeps it"),
+            format!(
+                "`{name}` перемещена в ячейке {cell}: если написать там `&{name}`, она останется"
+            ),
+        ),
+        Gone::Failed(cell) => language(
+            format!("`{name}` is gone: cell {cell} defined it anew and failed; run it again"),
+            format!(
+                "`{name}` больше нет: ячейка {cell} определяла её заново и не выполнилась; выполните её ещё раз"
+            ),
+        ),
+        Gone::Retyped => language(
+            format!("`{name}` is gone: its type was defined anew"),
+            format!("`{name}` больше нет: её тип определён заново"),
+        ),
+    })
 }
 
 /// The first paragraph of what a tool says, in one line.
@@ -211,24 +288,12 @@ fn one_line(text: &str) -> String {
     joined.strip_prefix("error: ").unwrap_or(&joined).to_owned()
 }
 
-/// What there is to say of a variable that rustc can't find because an earlier cell moved it.
-fn moved_away(error: &CompilationError, moved: &BTreeMap<String, usize>) -> Option<String> {
-    let message = error.message();
-    let name = message
-        .strip_prefix("cannot find value `")?
-        .split('`')
-        .next()?;
-    let cell = moved.get(name)?;
-    Some(language(
-        format!("`{name}` was moved in cell {cell}: `&{name}` there keeps it"),
-        format!("`{name}` перемещена в ячейке {cell}: если написать там `&{name}`, она останется"),
-    ))
-}
-
 /// The error drawn into the cell's text.
 fn draw(error: &CompilationError, code: &str) -> String {
     let plain = || {
-        let mut text = format!("{RED}error{PLAIN}: {}", error.message());
+        let message = error.message();
+        let message = message.strip_prefix("error: ").unwrap_or(&message);
+        let mut text = format!("{RED}error{PLAIN}: {message}");
         if let Some(message) = error.primary_spanned_message() {
             if let Some(span) = message.span {
                 text += &format!(" ({}:{})", span.start_line, span.start_column);

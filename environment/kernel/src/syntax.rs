@@ -1,4 +1,5 @@
-//! Whether a cell's text is whole, for consoles that must know what Enter means; and Jupyter's way to count characters.
+//! Whether a cell's brackets and strings are whole, for errors and for consoles that must know what Enter means; and Jupyter's
+//! way to count characters.
 
 /// Whether code can be run as it is.
 #[derive(Debug, PartialEq, Eq)]
@@ -8,25 +9,45 @@ pub enum Completeness {
     Invalid,
 }
 
-/// Looks at brackets, strings and comments.
+/// What is wrong with a cell's brackets, strings and comments, and at which byte.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// What begins here has no end.
+    Open(usize),
+    /// This closes nothing.
+    Stray(usize),
+}
+
 pub fn completeness(code: &str) -> Completeness {
-    let mut open = Vec::new();
+    let ends = code.trim_end();
+    match fault(code) {
+        Some(Fault::Stray(_)) => Completeness::Invalid,
+        None if !ends.ends_with('=') && !ends.ends_with('.') => Completeness::Complete,
+        _ => Completeness::Incomplete,
+    }
+}
+
+/// The first bracket, string or comment that is wrong.
+pub fn fault(code: &str) -> Option<Fault> {
+    let mut open: Vec<(usize, char)> = Vec::new();
     let mut rest = code.char_indices().peekable();
     while let Some((at, character)) = rest.next() {
         let next = rest.peek().map(|(_, next)| *next);
         match character {
-            '(' => open.push(')'),
-            '[' => open.push(']'),
-            '{' => open.push('}'),
-            ')' | ']' | '}' if open.pop() != Some(character) => return Completeness::Invalid,
+            '(' => open.push((at, ')')),
+            '[' => open.push((at, ']')),
+            '{' => open.push((at, '}')),
+            ')' | ']' | '}' if open.pop().is_none_or(|(_, close)| close != character) => {
+                return Some(Fault::Stray(at));
+            }
             '/' if next == Some('/') => while rest.next_if(|(_, next)| *next != '\n').is_some() {},
             '/' if next == Some('*') => match code[at + 2..].find("*/") {
                 Some(end) => skip_to(&mut rest, at + 2 + end + 2),
-                None => return Completeness::Incomplete,
+                None => return Some(Fault::Open(at)),
             },
             '"' => match string_end(code, at) {
                 Some(end) => skip_to(&mut rest, end),
-                None => return Completeness::Incomplete,
+                None => return Some(Fault::Open(at)),
             },
             '\'' => {
                 // A character or a lifetime.
@@ -45,12 +66,72 @@ pub fn completeness(code: &str) -> Completeness {
             _ => {}
         }
     }
-    let ends = code.trim_end();
-    if open.is_empty() && !ends.ends_with('=') && !ends.ends_with('.') {
-        Completeness::Complete
-    } else {
-        Completeness::Incomplete
+    open.pop().map(|(at, _)| Fault::Open(at))
+}
+
+/// The types that code defines: their names, and their definitions as they are written but for spaces.
+pub fn types(code: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut words = Vec::new();
+    for (at, _) in code.match_indices(|character: char| !is_of_name(character)) {
+        let begin = code[..at]
+            .rfind(|character: char| !is_of_name(character))
+            .map_or(0, |before| {
+                before + code[before..].chars().next().map_or(1, char::len_utf8)
+            });
+        if begin < at {
+            words.push((begin, &code[begin..at]));
+        }
     }
+    for pair in words.windows(2) {
+        let [(begin, keyword), (_, name)] = pair else {
+            continue;
+        };
+        if matches!(*keyword, "struct" | "enum" | "union") {
+            let definition: String = code[*begin..definition_end(code, *begin)]
+                .split_whitespace()
+                .collect();
+            found.push(((*name).to_owned(), definition));
+        }
+    }
+    found
+}
+
+/// Whether one of these names stands in a text.
+pub fn has_word(text: &str, names: &[&str]) -> bool {
+    text.split(|character| !is_of_name(character))
+        .any(|word| names.contains(&word))
+}
+
+/// Whether a `let` of a cell defines a variable, also as a part of a pattern.
+pub fn defines(code: &str, variable: &str) -> bool {
+    let patterns = code
+        .split("let ")
+        .skip(1)
+        .filter_map(|rest| rest.split(['=', ';']).next());
+    patterns
+        .into_iter()
+        .any(|pattern| has_word(pattern, &[variable]))
+}
+
+fn is_of_name(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
+}
+
+/// Where a definition ends: at its semicolon, or with its braces.
+fn definition_end(code: &str, begin: usize) -> usize {
+    let mut depth = 0;
+    for (at, character) in code[begin..].char_indices() {
+        match character {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 && matches!(character, ';' | '}') {
+            return begin + at + 1;
+        }
+    }
+    code.len()
 }
 
 fn skip_to(rest: &mut std::iter::Peekable<std::str::CharIndices>, to: usize) {
@@ -120,6 +201,33 @@ mod tests {
         for code in ["}", "(]"] {
             assert_eq!(completeness(code), Completeness::Invalid, "{code}");
         }
+    }
+
+    #[test]
+    fn a_fault_has_its_place() {
+        assert_eq!(fault("let sum = (1 + 2;"), Some(Fault::Open(10)));
+        assert_eq!(fault("let sum = (1 + 2));"), Some(Fault::Stray(17)));
+        assert_eq!(fault("let s = \"abc;"), Some(Fault::Open(8)));
+        assert_eq!(fault("f(&[1])"), None);
+    }
+
+    #[test]
+    fn types_are_found_with_their_definitions() {
+        let code =
+            "pub struct P(i32);\nlet p = P(1);\nenum Way { Up { by: [u8; 2] }, Down }\nstruct Q;";
+        let found = types(code);
+        let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["P", "Way", "Q"]);
+        assert_eq!(found[0].1, "structP(i32);");
+        assert_eq!(found[1].1, "enumWay{Up{by:[u8;2]},Down}");
+        assert_eq!(types("struct  P( i32 ) ;")[0], found[0]);
+        assert!(types("// nothing\nconstruct(1)").is_empty());
+    }
+
+    #[test]
+    fn a_let_defines_what_its_pattern_names() {
+        assert!(defines("let (one, mut two) = f();", "two") && defines("let x: i32;", "x"));
+        assert!(!defines("let y = x;", "x") && !defines("drop(x)", "x"));
     }
 
     #[test]
