@@ -477,59 +477,48 @@ impl Dataset {
         Content::html(self.to_string(), self.html())
     }
 
-    /// What it is made of: name, images, labels.
-    fn parts(&self) -> [(String, [String; 2]); 2] {
+    /// Of each part its name, and the kind and shape of its images and labels.
+    fn parts(&self) -> [(String, String, String); 2] {
         let describe = |tensor: &Tensor| {
-            let kind = match tensor.kind() {
-                Kind::Uint8 => "uint8".to_string(),
-                Kind::Int64 => "int64".to_string(),
-                other => format!("{other:?}").to_lowercase(),
-            };
+            let kind = format!("{:?}", tensor.kind()).to_lowercase();
             format!("{kind} {:?}", tensor.size())
         };
+        let part =
+            |name, (images, labels): &(Tensor, Tensor)| (name, describe(images), describe(labels));
         [
-            (
-                texts::data_train(),
-                [describe(&self.train.0), describe(&self.train.1)],
-            ),
-            (
-                texts::data_test(),
-                [describe(&self.test.0), describe(&self.test.1)],
-            ),
+            part(texts::data_train(), &self.train),
+            part(texts::data_test(), &self.test),
         ]
     }
 
-    fn classes(&self) -> String {
-        let names = self.class_names.iter().enumerate();
-        let names = names.map(|(label, name)| {
+    /// What else is to be known, each with its name.
+    fn facts(&self) -> [(String, String); 3] {
+        let classes = self.class_names.iter().enumerate();
+        let classes = classes.map(|(label, name)| {
             if *name == label.to_string() {
                 name.to_string()
             } else {
                 format!("{label} {name}")
             }
         });
-        names.collect::<Vec<_>>().join(", ")
+        let classes: Vec<String> = classes.collect();
+        [
+            (texts::data_classes(), classes.join(", ")),
+            (texts::data_origin(), self.origins.join(", ")),
+            (texts::data_licence(), self.licence.to_string()),
+        ]
     }
 
     fn html(&self) -> String {
+        let (images, labels) = (texts::data_images(), texts::data_labels());
         let mut html = format!("<table><caption>{}</caption>", escape(self.name));
-        html += &format!(
-            "<tr><th></th><th>{}</th><th>{}</th></tr>",
-            texts::data_images(),
-            texts::data_labels()
-        );
-        for (name, [images, labels]) in self.parts() {
+        html += &format!("<tr><th></th><th>{images}</th><th>{labels}</th></tr>");
+        for (name, images, labels) in self.parts() {
             html += &format!("<tr><th>{name}</th><td>{images}</td><td>{labels}</td></tr>");
         }
-        for (name, value) in [
-            (texts::data_classes(), self.classes()),
-            (texts::data_origin(), self.origins.join(", ")),
-            (texts::data_licence(), self.licence.to_string()),
-        ] {
-            html += &format!(
-                "<tr><th>{name}</th><td colspan=\"2\">{}</td></tr>",
-                escape(&value)
-            );
+        for (name, value) in self.facts() {
+            let value = escape(&value);
+            html += &format!("<tr><th>{name}</th><td colspan=\"2\">{value}</td></tr>");
         }
         html + "</table>"
     }
@@ -537,23 +526,18 @@ impl Dataset {
 
 impl fmt::Display for Dataset {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "{}", self.name)?;
-        for (name, [images, labels]) in self.parts() {
-            writeln!(
+        let (images, labels) = (texts::data_images(), texts::data_labels());
+        formatter.write_str(self.name)?;
+        for (name, of_images, of_labels) in self.parts() {
+            write!(
                 formatter,
-                "  {name}: {} {images}, {} {labels}",
-                texts::data_images(),
-                texts::data_labels()
+                "\n  {name}: {images} {of_images}, {labels} {of_labels}"
             )?;
         }
-        writeln!(formatter, "  {}: {}", texts::data_classes(), self.classes())?;
-        writeln!(
-            formatter,
-            "  {}: {}",
-            texts::data_origin(),
-            self.origins.join(", ")
-        )?;
-        write!(formatter, "  {}: {}", texts::data_licence(), self.licence)
+        for (name, value) in self.facts() {
+            write!(formatter, "\n  {name}: {value}")?;
+        }
+        Ok(())
     }
 }
 
