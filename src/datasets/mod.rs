@@ -234,11 +234,21 @@ impl Sources {
             own: std::env::var_os("SVERTKA_DATA")
                 .filter(|value| !value.is_empty())
                 .map(PathBuf::from),
-            cache: dirs::cache_dir().map(|folder| folder.join("svertka")),
+            cache: cache_folder(
+                std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from),
+                std::env::home_dir(),
+            ),
             system: PathBuf::from("/usr/share/datasets"),
             limits: Limits::default(),
         }
     }
+}
+
+/// By the rule of the XDG base directories: a relative `XDG_CACHE_HOME` does not count.
+fn cache_folder(set: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
+    let folder = set.filter(|folder| folder.is_absolute());
+    let folder = folder.or_else(|| Some(home?.join(".cache")));
+    Some(folder?.join("svertka"))
 }
 
 /// Loads a dataset; `sample`, if it lies in the cache, stands in for it where it can't be had.
@@ -574,5 +584,24 @@ impl Watcher for Session {
 
     fn interrupted(&mut self) -> bool {
         self.watch.get_or_insert_with(Watch::new).requested()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_is_where_xdg_says() {
+        let folder = |set: Option<&str>, home: Option<&str>| {
+            cache_folder(set.map(PathBuf::from), home.map(PathBuf::from))
+        };
+        let at = |path: &str| Some(PathBuf::from(path));
+        assert_eq!(folder(Some("/big"), Some("/home/a")), at("/big/svertka"));
+        assert_eq!(folder(Some("/big"), None), at("/big/svertka"));
+        for set in [None, Some(""), Some("big")] {
+            assert_eq!(folder(set, Some("/home/a")), at("/home/a/.cache/svertka"));
+            assert_eq!(folder(set, None), None);
+        }
     }
 }
