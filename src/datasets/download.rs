@@ -69,7 +69,7 @@ fn fetch(
     limits: &Limits,
     watcher: &mut dyn Watcher,
 ) -> Result<Vec<u8>, DownloadError> {
-    const GLANCE: Duration = Duration::from_millis(100);
+    const POLL: Duration = Duration::from_millis(100);
     let agent = agent(url, limits);
     let (sender, events) = mpsc::channel();
     let (reader, address, limit) = (agent.clone(), url.to_string(), file.limit());
@@ -87,7 +87,7 @@ fn fetch(
             agent.shutdown();
             return Err(DownloadError::Interrupted);
         }
-        match events.recv_timeout(GLANCE) {
+        match events.recv_timeout(POLL) {
             Ok(Event::Progress { done, total }) => {
                 received = done;
                 watcher.progress(file.name, done, total);

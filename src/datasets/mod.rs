@@ -312,7 +312,7 @@ impl From<anyhow::Error> for LoadError {
     }
 }
 
-/// Brings the files of one dataset, each from the first place that has it.
+/// Loads the files of one dataset, each from the first place that has it.
 struct Loader<'a> {
     spec: &'a DatasetSpec,
     sources: &'a Sources,
@@ -380,7 +380,7 @@ impl<'a> Loader<'a> {
                         return Ok(bytes);
                     }
                     Ok(None) => {}
-                    Err(reason) => self.bad(place, &path, &reason)?,
+                    Err(reason) => self.report_bad(place, &path, &reason)?,
                 }
             }
             tried.push(texts::data_not_in(folder.display()));
@@ -389,7 +389,7 @@ impl<'a> Loader<'a> {
     }
 
     /// A file that is there and not what it should be: the user's own is to be mended, others are passed over.
-    fn bad(&mut self, place: Place, path: &Path, reason: &str) -> Result<()> {
+    fn report_bad(&mut self, place: Place, path: &Path, reason: &str) -> Result<()> {
         let path = path.display();
         match place {
             Place::Own => return Err(error(texts::data_bad_own(path, reason))),
