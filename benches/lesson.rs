@@ -8,7 +8,7 @@ use std::path::Path;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use ring::digest::{SHA256, digest};
-use svertka::datasets::{Declaration, Places, Watcher};
+use svertka::datasets::{DatasetSpec, Sources, Watcher};
 use svertka::prelude::*;
 
 fn main() {
@@ -145,7 +145,7 @@ fn idx_parsing(bencher: Bencher, form: &str) {
         let hex = hash.as_ref().iter().map(|byte| format!("{byte:02x}"));
         &*hex.collect::<String>().leak()
     });
-    let declaration = Declaration {
+    let spec = DatasetSpec {
         title: "Noise",
         folder: "noise",
         class_names: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
@@ -155,7 +155,7 @@ fn idx_parsing(bencher: Bencher, form: &str) {
         sha256,
         mirrors: &[],
     };
-    let places = Places {
+    let sources = Sources {
         own: Some(root.path().to_path_buf()),
         cache: None,
         system: root.path().join("nothing"),
@@ -163,5 +163,5 @@ fn idx_parsing(bencher: Bencher, form: &str) {
     };
     bencher
         .counter(ItemsCount::new(11_000usize))
-        .bench_local(|| svertka::datasets::load(&declaration, None, &places, &mut Silent).unwrap());
+        .bench_local(|| svertka::datasets::load(&spec, None, &sources, &mut Silent).unwrap());
 }

