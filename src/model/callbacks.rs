@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::training::Epoch;
+use super::history::Epoch;
 use crate::session::texts;
 
 /// Sees each epoch's figures, and may end the training or steer it through [`Control`].

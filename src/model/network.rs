@@ -5,19 +5,15 @@
 
 use std::sync::OnceLock;
 
-use tch::{Device, Kind as TensorKind, Tensor};
+use tch::{Device, Tensor};
 
-use super::layer::{Activation, Kind, Layer};
+use super::layer::{Activation, Kind, LayerPlan};
 use super::optimizer::WEIGHT_KIND;
-use super::sequential::Planned;
 
-/// A layer in its place: its name, its shapes (without the number of images), and where its weights are.
+/// A layer and where its weights are.
 #[derive(Clone, Debug)]
 pub(crate) struct Slot {
-    pub layer: Layer,
-    pub name: String,
-    pub input: Vec<i64>,
-    pub output: Vec<i64>,
+    pub plan: LayerPlan,
     /// Which of the network's weights are its kernel and its bias.
     weights: Option<(usize, usize)>,
 }
@@ -44,21 +40,15 @@ pub(crate) enum Pass {
 
 impl Network {
     /// Allocates and fills the weights of layers whose shapes have been worked out.
-    pub(crate) fn new(layers: Vec<Planned>, device: Device) -> tch::Result<Self> {
+    pub(crate) fn new(layers: Vec<LayerPlan>, device: Device) -> tch::Result<Self> {
         let mut shapes = Vec::new();
         let mut slots = Vec::new();
-        for (layer, name, input, output) in layers {
-            let weights = layer.weight_shapes(&input).map(|(kernel, bias)| {
+        for plan in layers {
+            let weights = plan.layer.weight_shapes(&plan.input).map(|(kernel, bias)| {
                 shapes.extend([kernel, bias]);
                 (shapes.len() - 2, shapes.len() - 1)
             });
-            slots.push(Slot {
-                layer,
-                name,
-                input,
-                output,
-                weights,
-            });
+            slots.push(Slot { plan, weights });
         }
         let sizes: Vec<i64> = shapes.iter().map(|shape| shape.iter().product()).collect();
         let flat = Tensor::f_zeros([sizes.iter().sum::<i64>()], (WEIGHT_KIND, device))?;
@@ -111,8 +101,8 @@ impl Network {
             .filter_map(|slot| slot.weights.map(|at| (slot, at)))
             .flat_map(|(slot, (kernel, bias))| {
                 [
-                    (format!("{}.kernel", slot.name), &self.views[kernel]),
-                    (format!("{}.bias", slot.name), &self.views[bias]),
+                    (format!("{}.kernel", slot.plan.at.name), &self.views[kernel]),
+                    (format!("{}.bias", slot.plan.at.name), &self.views[bias]),
                 ]
             })
     }
@@ -122,7 +112,7 @@ impl Network {
         let of = |slot: &Slot| {
             let kernel = slot.weights.map(|(kernel, _)| self.views[kernel].numel());
             // A convolution's kernel works at every place of its output.
-            let places: i64 = slot.output[1..].iter().product();
+            let places: i64 = slot.plan.output[1..].iter().product();
             kernel.unwrap_or(0) as i64 * places
         };
         self.slots.iter().map(of).sum()
@@ -168,7 +158,7 @@ impl Network {
         let mut x = images.f_to_kind(WEIGHT_KIND)?;
         let mut waiting = Activation::Linear;
         for (i, slot) in self.slots.iter().enumerate() {
-            x = match slot.layer.0 {
+            x = match slot.plan.layer.0 {
                 Kind::Conv2d { .. } | Kind::MaxPooling2d { .. } if fast => {
                     to_own_layout(x, self.device)?
                 }
@@ -176,7 +166,7 @@ impl Network {
                 Kind::Flatten | Kind::Dense { .. } => x,
                 _ => to_plain_layout(x)?,
             };
-            x = match (&slot.layer.0, slot.weights) {
+            x = match (&slot.plan.layer.0, slot.weights) {
                 (Kind::Conv2d { .. }, Some((kernel, bias))) => x.f_conv2d(
                     &self.views[kernel],
                     Some(&self.views[bias]),
@@ -196,11 +186,11 @@ impl Network {
                 // A layer with weights has them: `new` gave them.
                 (Kind::Conv2d { .. } | Kind::Dense { .. }, None) => x,
             };
-            let activation = match slot.layer.activation() {
+            let activation = match slot.plan.layer.activation() {
                 Activation::Linear => std::mem::take(&mut waiting),
                 own => own,
             };
-            let next = self.slots.get(i + 1).map(|slot| &slot.layer.0);
+            let next = self.slots.get(i + 1).map(|slot| &slot.plan.layer.0);
             if fast && matches!(next, Some(Kind::MaxPooling2d { .. })) {
                 // All activations rise with their input, so the largest of a window stays the largest: after the
                 // pooling the values are the same, on a quarter of the data.
@@ -247,7 +237,7 @@ fn activate(mut x: Tensor, activation: Activation) -> tch::Result<Tensor> {
 /// instead of 1.98, and where the two cores share no cache 2.8 instead of 3.5. A net of dense layers only gains nothing.
 ///
 /// oneDNN's pooling and ReLU take a NaN for a small number. So images are looked through before
-/// ([`check_images`](super::sequential::check_images)), and weights while training ([`Network::is_finite`]).
+/// (`check_images`), and weights while training ([`Network::is_finite`]).
 fn to_own_layout(images: Tensor, device: Device) -> tch::Result<Tensor> {
     /// A libtorch for another processor may have been built without oneDNN.
     static HAS_ONEDNN: OnceLock<bool> = OnceLock::new();
@@ -274,17 +264,4 @@ pub(crate) fn all_finite(numbers: &Tensor) -> tch::Result<bool> {
     let is_finite = |tensor: Tensor| bool::try_from(tensor.f_isfinite()?.f_all()?);
     // A sum of huge numbers may overflow where each of them is finite.
     Ok(is_finite(numbers.f_sum(WEIGHT_KIND)?)? || is_finite(numbers.shallow_clone())?)
-}
-
-/// The mean loss of a batch: `labels` are class numbers.
-pub(crate) fn cross_entropy(logits: &Tensor, labels: &Tensor) -> tch::Result<Tensor> {
-    logits.f_cross_entropy_loss::<Tensor>(labels, None, tch::Reduction::Mean, -100, 0.0)
-}
-
-/// How many images of a batch got their label, as a tensor of one number.
-pub(crate) fn correct(logits: &Tensor, labels: &Tensor) -> tch::Result<Tensor> {
-    logits
-        .f_argmax(-1, false)?
-        .f_eq_tensor(labels)?
-        .f_sum(TensorKind::Float)
 }

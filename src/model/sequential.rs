@@ -5,28 +5,18 @@ use std::fmt;
 
 use tch::{Kind as TensorKind, Tensor};
 
-use super::layer::{Layer, Place, looks_channels_last, shape};
-use super::network::{Network, Pass, all_finite, correct, cross_entropy};
+use super::history::Score;
+use super::layer::{Layer, looks_channels_last, plan, shape};
+use super::loss::{SparseCategoricalCrossentropy, count_correct, cross_entropy};
+use super::network::{Network, Pass, all_finite};
 use super::optimizer::{Optimizer, State};
-use super::training::{Score, SparseCategoricalCrossentropy};
 use super::{Activation, Summary};
 use crate::Result;
 use crate::session::interrupt::Watch;
-use crate::session::{device, display, error, memory, texts, torch};
+use crate::session::{device, display, error, texts, torch};
 
 /// How many images go through the network at once when nothing is learnt: few enough for the processor's cache.
 const INFERENCE_BATCH: i64 = 128;
-
-/// The most weights of a layer and the most pixels of an image: more is a slip of the keyboard, and libtorch would ask
-/// the system for all of it at once.
-const MOST: i64 = 1 << 31;
-
-/// What a training keeps for each weight, in bytes: nine numbers. Its value, its gradient by itself and in the row of all,
-/// Adam's two moments and what a step works out, and the value and the moments before the epoch.
-const TRAINING_BYTES: u64 = 9 * 4;
-
-/// A layer in its place, before it has weights: its name, its input's shape, its output's.
-pub(crate) type Planned = (Layer, String, Vec<i64>, Vec<i64>);
 
 /// A model: layers in a row, each fed by the one before it.
 ///
@@ -181,7 +171,7 @@ impl Sequential {
                 let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
                 // A short last batch counts by its images.
                 let loss = cross_entropy(&logits, &labels)?.f_mul_scalar(batch.len)?;
-                Tensor::f_stack(&[loss, correct(&logits, &labels)?], 0)
+                Tensor::f_stack(&[loss, count_correct(&logits, &labels)?], 0)
             };
             sums.push(part().map_err(torch)?);
         }
@@ -215,7 +205,7 @@ impl Sequential {
         let named = network.slots.iter().zip(outputs);
         Ok(named
             .map(|(slot, output)| LayerOutput {
-                name: slot.name.clone(),
+                name: slot.plan.at.name.clone(),
                 output,
             })
             .collect())
@@ -314,21 +304,20 @@ impl Sequential {
     /// The network, if its last layer answers with one number a class.
     pub(crate) fn classifier(&self) -> Result<&Network> {
         let network = self.built()?;
-        let Some((position, last)) = network.slots.iter().enumerate().next_back() else {
+        let Some(last) = network.slots.last().map(|slot| &slot.plan) else {
             return Err(error(texts::no_layers()));
-        };
-        let place = Place {
-            position: position + 1,
-            name: last.name.clone(),
         };
         // Flattened pictures are no classes either; a picture of one pixel may be.
         let pictures = matches!(*last.input, [_, h, w] if h * w > 1) || last.input.len() == 2;
         if last.output.len() != 1 || pictures {
-            return Err(error(texts::no_classes(place, shape(&last.output))));
+            return Err(error(texts::no_classes(&last.at, shape(&last.output))));
         }
         match last.layer.activation() {
             Activation::Softmax | Activation::Linear => Ok(network),
-            other => Err(error(texts::last_activation(place, format!("{other:?}")))),
+            other => Err(error(texts::last_activation(
+                &last.at,
+                format!("{other:?}"),
+            ))),
         }
     }
 
@@ -348,74 +337,21 @@ impl Sequential {
     }
 
     fn build(&self, input_shape: &[i64]) -> Result<Network> {
-        let plan = self.plan(input_shape)?;
+        let plan = plan(&self.layers, input_shape)?;
         Network::new(plan, device::choose()?).map_err(torch)
     }
 
     /// The weights that the layers would have for such an image, without making them: names and sizes.
     pub(crate) fn weight_sizes(&self, input_shape: &[i64]) -> Result<Vec<(String, Vec<i64>)>> {
         let mut sizes = Vec::new();
-        for (layer, name, input, _) in self.plan(input_shape)? {
-            if let Some((kernel, bias)) = layer.weight_shapes(&input) {
+        for plan in plan(&self.layers, input_shape)? {
+            let name = &plan.at.name;
+            if let Some((kernel, bias)) = plan.layer.weight_shapes(&plan.input) {
                 sizes.push((format!("{name}.kernel"), kernel));
                 sizes.push((format!("{name}.bias"), bias));
             }
         }
         Ok(sizes)
-    }
-
-    /// Each layer with its name and its shapes, if each can follow the one before it. Nothing is allocated.
-    fn plan(&self, input_shape: &[i64]) -> Result<Vec<Planned>> {
-        if self.layers.is_empty() {
-            return Err(error(texts::no_layers()));
-        }
-        if input_shape.is_empty() || input_shape.iter().any(|&size| size < 1) {
-            return Err(error(texts::bad_input_shape(shape(input_shape))));
-        }
-        let pixels = input_shape
-            .iter()
-            .try_fold(1i64, |pixels, &size| pixels.checked_mul(size));
-        if pixels.is_none_or(|pixels| pixels > MOST) {
-            return Err(error(texts::image_too_large(shape(input_shape), MOST)));
-        }
-        let mut names: HashMap<&str, usize> = HashMap::new();
-        let mut input = input_shape.to_vec();
-        let mut layers = Vec::new();
-        let mut all_parameters = 0;
-        let mut largest: Option<(i64, Place)> = None;
-        for (i, layer) in self.layers.iter().enumerate() {
-            let seen = names.entry(layer.kind_name()).or_default();
-            let name = match *seen {
-                0 => layer.kind_name().to_string(),
-                n => format!("{}_{n}", layer.kind_name()),
-            };
-            *seen += 1;
-            let place = Place {
-                position: i + 1,
-                name,
-            };
-            let output = layer.output_shape(&place, &input)?;
-            if layer.activation() == Activation::Softmax && i + 1 < self.layers.len() {
-                return Err(error(texts::softmax_in_the_middle(place)));
-            }
-            let parameters = layer.parameters(&input);
-            if parameters > MOST {
-                return Err(error(texts::too_many_parameters(place, parameters)));
-            }
-            all_parameters += parameters as u64;
-            let input = std::mem::replace(&mut input, output.clone());
-            layers.push((layer.clone(), place.name.clone(), input, output));
-            if largest.as_ref().is_none_or(|(most, _)| parameters > *most) {
-                largest = Some((parameters, place));
-            }
-        }
-        // The layer to shrink is the largest, not the one that happens to come when memory is full.
-        if let Some((parameters, place)) = largest
-            && all_parameters > memory::total() / TRAINING_BYTES
-        {
-            return Err(error(texts::too_many_parameters(place, parameters)));
-        }
-        Ok(layers)
     }
 
     /// Says once that images with values up to 255 learn badly.
@@ -450,7 +386,7 @@ pub(crate) fn count(images: &Tensor) -> i64 {
 /// Refuses images that the network can't take.
 pub(crate) fn check_images(network: &Network, images: &Tensor) -> Result<()> {
     let size = images.size();
-    let own = &network.slots[0].input;
+    let own = &network.slots[0].plan.input;
     if size.len() < 2 {
         return Err(error(texts::not_images(shape(&size))));
     }
@@ -503,7 +439,7 @@ fn other_images(size: &[i64], own: &[i64]) -> String {
 pub(crate) fn check_labels(network: &Network, images: &Tensor, labels: &Tensor) -> Result<Tensor> {
     use TensorKind::{Int, Int8, Int16, Int64, Uint8};
     let size = labels.size();
-    let classes = network.slots.last().map_or(0, |slot| slot.output[0]);
+    let classes = network.slots.last().map_or(0, |slot| slot.plan.output[0]);
     match size.as_slice() {
         [_, n] if *n == classes => return Err(error(texts::one_hot_labels(shape(&size)))),
         [_] => (),
@@ -591,31 +527,6 @@ mod tests {
     use super::*;
     use crate::model::Activation::{Relu, Softmax};
     use crate::model::{conv2d, dense, flatten, max_pooling2d};
-
-    #[test]
-    fn a_model_that_can_not_be_trained_in_memory_is_refused_before_it_is_made() {
-        let parameters = memory::total() / TRAINING_BYTES;
-        // Half of what there is for the one layer, which has room, and for the next, which has not.
-        let units = (parameters as i64 / 2 / 785).min(MOST / 785);
-        let plan = |middle: i64| {
-            let layers = [
-                flatten(),
-                dense(units, Relu),
-                dense(middle, Relu),
-                dense(10, Softmax),
-            ];
-            Sequential::new(layers).plan(&[1, 28, 28]).map(|_| ())
-        };
-        assert!(plan(1).is_ok());
-        let said = plan(800).unwrap_err().to_string();
-        assert!(
-            said.contains("dense_1") && said.contains("memory"),
-            "{said}"
-        );
-        // Here the small last layer is the one too many; the large one before it is named.
-        let said = plan(785).unwrap_err().to_string();
-        assert!(said.contains("dense_1"), "{said}");
-    }
 
     #[test]
     fn a_kernel_multiplies_at_every_place_of_its_output() {

@@ -35,15 +35,15 @@ pub struct SummaryRow {
 impl Summary {
     pub(crate) fn new(network: &Network) -> Self {
         let row = |slot: &super::network::Slot| SummaryRow {
-            name: slot.name.clone(),
-            output_shape: slot.output.clone(),
-            parameters: slot.layer.parameters(&slot.input),
+            name: slot.plan.at.name.clone(),
+            output_shape: slot.plan.output.clone(),
+            parameters: slot.plan.layer.parameters(&slot.plan.input),
         };
         let rows: Vec<SummaryRow> = network.slots.iter().map(row).collect();
         let total = rows.iter().map(|row| row.parameters).sum();
         Self {
             rows,
-            input_shape: network.slots[0].input.clone(),
+            input_shape: network.slots[0].plan.input.clone(),
             total,
         }
     }

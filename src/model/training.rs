@@ -9,11 +9,13 @@ use tch::{Device, Kind as TensorKind, Tensor};
 
 use super::Sequential;
 use super::callbacks::{Callback, Control, EpochEnd};
-use super::network::{Network, Pass, correct, cross_entropy};
+use super::history::{Epoch, History, Score, epoch_line};
+use super::loss::{count_correct, cross_entropy};
+use super::network::{Network, Pass};
 use super::optimizer::{State, check_learning_rate};
 use super::sequential::{Compiled, check_images, check_labels, count};
 use crate::Result;
-use crate::session::display::Content;
+use crate::session::files::check_path;
 use crate::session::interrupt::Watch;
 use crate::session::progress::Progress;
 use crate::session::threads::Threads;
@@ -24,13 +26,6 @@ const LOST: f32 = 1e8;
 
 /// How often the figures of a running epoch are read from the device. Reading makes the device finish its work.
 const READ: Duration = Duration::from_millis(100);
-
-/// What a training minimises: the mean of `−log p(label)`, for labels that are class numbers.
-///
-/// It is computed from the sums before the softmax, which stays exact where a probability would round to 0. A last layer
-/// that is linear is taken to give those sums.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SparseCategoricalCrossentropy;
 
 /// How much a training says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -146,7 +141,7 @@ impl Fit {
 
     fn check(&self) -> Result<()> {
         if let Some(path) = &self.save {
-            super::file::check_path(path)?;
+            check_path(path)?;
         }
         if self.epochs < 1 {
             return Err(error(texts::epochs(self.epochs)));
@@ -170,89 +165,6 @@ impl fmt::Debug for Fit {
             .field("share", &self.share)
             .field("callbacks", &self.callbacks.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// Loss and accuracy over a set of images.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Score {
-    /// Mean cross-entropy, in nats.
-    pub loss: f64,
-    /// Share of the images whose most probable class is their label, 0 to 1.
-    pub accuracy: f64,
-}
-
-impl fmt::Display for Score {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (loss, accuracy) = (format!("{:.4}", self.loss), format!("{:.4}", self.accuracy));
-        f.write_str(&texts::score(loss, accuracy))
-    }
-}
-
-impl Score {
-    /// Shows the value that ends a cell.
-    pub fn evcxr_display(&self) {
-        Content {
-            plain: self.to_string(),
-            ..Content::default()
-        }
-        .show_as_result();
-    }
-}
-
-/// One epoch's figures.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Epoch {
-    /// Which epoch of its `fit`, from 1.
-    pub number: usize,
-    /// How long it took, validation included.
-    pub seconds: f64,
-    /// Mean loss over the epoch's images, each measured before the step that learnt from it.
-    pub loss: f64,
-    /// Share of the epoch's images that were recognised, 0 to 1, measured likewise.
-    pub accuracy: f64,
-    /// The score of the validation data after the epoch.
-    pub validation: Option<Score>,
-}
-
-/// What a `fit` tells when it has ended: the figures of each epoch.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct History {
-    /// One a finished epoch. After an interrupt the last one is of the images seen until then.
-    pub epochs: Vec<Epoch>,
-    /// Why the training ended before its last epoch; none if it did not.
-    pub stopped: Option<String>,
-    /// Whether an interrupt ended it.
-    pub interrupted: bool,
-}
-
-impl fmt::Display for History {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, epoch) in self.epochs.iter().enumerate() {
-            if i > 0 {
-                writeln!(f)?;
-            }
-            f.write_str(&epoch_line(epoch, self.epochs.len()))?;
-        }
-        Ok(())
-    }
-}
-
-/// The line that stays when an epoch has ended.
-fn epoch_line(epoch: &Epoch, epochs: usize) -> String {
-    let width = epochs.to_string().len();
-    let number = format!("{:width$}", epoch.number);
-    let seconds = format!("{:6.1}", epoch.seconds);
-    let (loss, accuracy) = (
-        format!("{:.4}", epoch.loss),
-        format!("{:.4}", epoch.accuracy),
-    );
-    let line = texts::epoch_done(number, epochs, seconds, loss, accuracy);
-    match epoch.validation {
-        Some(Score { loss, accuracy }) => {
-            line + &texts::epoch_validation(format!("{loss:.4}"), format!("{accuracy:.4}"))
-        }
-        None => line,
     }
 }
 
@@ -618,7 +530,7 @@ impl Sequential {
             let rate = compiled.learning_rate;
             state.step(&compiled.optimizer, rate, &mut network.flat, &gradients)?;
         }
-        Ok((loss.f_detach()?, correct(&logits, labels)?))
+        Ok((loss.f_detach()?, count_correct(&logits, labels)?))
     }
 
     fn snapshot(&self) -> Result<Snapshot> {

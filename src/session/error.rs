@@ -1,7 +1,5 @@
 //! Errors of one line.
 
-use std::io;
-
 use tch::TchError;
 
 use super::texts;
@@ -9,13 +7,6 @@ use super::texts;
 /// An error whose message is `text`: one line that says what was wrong, where, and what to do.
 pub(crate) fn error(text: String) -> anyhow::Error {
     anyhow::Error::msg(text)
-}
-
-/// An I/O error without the `(os error 28)` behind it.
-pub(crate) fn plain(error: &io::Error) -> String {
-    let mut text = error.to_string();
-    text.truncate(text.find(" (os error").unwrap_or(text.len()));
-    text
 }
 
 /// An error of libtorch's, without its C++ backtrace: only the first line of its text is of use to a reader.

@@ -1,0 +1,89 @@
+//! What a training tells: scores and epochs.
+
+use std::fmt;
+
+use crate::session::display::Content;
+use crate::session::texts;
+
+/// Loss and accuracy over a set of images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// Mean cross-entropy, in nats.
+    pub loss: f64,
+    /// Share of the images whose most probable class is their label, 0 to 1.
+    pub accuracy: f64,
+}
+
+impl fmt::Display for Score {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (loss, accuracy) = (format!("{:.4}", self.loss), format!("{:.4}", self.accuracy));
+        f.write_str(&texts::score(loss, accuracy))
+    }
+}
+
+impl Score {
+    /// Shows the value that ends a cell.
+    pub fn evcxr_display(&self) {
+        Content {
+            plain: self.to_string(),
+            ..Content::default()
+        }
+        .show_as_result();
+    }
+}
+
+/// One epoch's figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Epoch {
+    /// Which epoch of its `fit`, from 1.
+    pub number: usize,
+    /// How long it took, validation included.
+    pub seconds: f64,
+    /// Mean loss over the epoch's images, each measured before the step that learnt from it.
+    pub loss: f64,
+    /// Share of the epoch's images that were recognised, 0 to 1, measured likewise.
+    pub accuracy: f64,
+    /// The score of the validation data after the epoch.
+    pub validation: Option<Score>,
+}
+
+/// What a `fit` tells when it has ended: the figures of each epoch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// One a finished epoch. After an interrupt the last one is of the images seen until then.
+    pub epochs: Vec<Epoch>,
+    /// Why the training ended before its last epoch; none if it did not.
+    pub stopped: Option<String>,
+    /// Whether an interrupt ended it.
+    pub interrupted: bool,
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, epoch) in self.epochs.iter().enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            f.write_str(&epoch_line(epoch, self.epochs.len()))?;
+        }
+        Ok(())
+    }
+}
+
+/// The line that stays when an epoch has ended.
+pub(crate) fn epoch_line(epoch: &Epoch, epochs: usize) -> String {
+    let width = epochs.to_string().len();
+    let number = format!("{:width$}", epoch.number);
+    let seconds = format!("{:6.1}", epoch.seconds);
+    let (loss, accuracy) = (
+        format!("{:.4}", epoch.loss),
+        format!("{:.4}", epoch.accuracy),
+    );
+    let line = texts::epoch_done(number, epochs, seconds, loss, accuracy);
+    match epoch.validation {
+        Some(Score { loss, accuracy }) => {
+            line + &texts::epoch_validation(format!("{loss:.4}"), format!("{accuracy:.4}"))
+        }
+        None => line,
+    }
+}
