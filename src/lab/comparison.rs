@@ -7,15 +7,13 @@ use base64::Engine;
 use crate::datasets::Dataset;
 use crate::figures::Figure;
 use crate::figures::comparison::{Way, draw};
-use crate::model::{Companion, LayerKind, check_images, check_labels, count, thousands};
+use crate::model::{LayerKind, check_images, check_labels, count, thousands};
 use crate::session::display::Content;
-use crate::session::interrupt::Watch;
 use crate::session::progress::escape;
 use crate::session::{error, texts};
 use crate::{
     Activation, Adam, Fit, History, Layer, Result, Score, Sequential, SparseCategoricalCrossentropy,
 };
-use tch::Tensor;
 
 /// Trains variants of a network and compares them with the first one.
 ///
@@ -67,7 +65,7 @@ pub struct Variant {
     pub has_callbacks: bool,
     /// The figures of its training.
     pub history: History,
-    /// For each epoch, the seconds that the training itself took: no validation and no test is in them.
+    /// For each epoch, the seconds that the training took, without the test.
     pub seconds: Vec<f64>,
     /// The test data's score after each epoch.
     pub tests: Vec<Score>,
@@ -114,30 +112,6 @@ impl Variant {
     }
 }
 
-/// Tests a variant after each epoch of its training.
-struct Tests<'a> {
-    images: &'a Tensor,
-    labels: &'a Tensor,
-    seconds: Vec<f64>,
-    scores: Vec<Score>,
-    came_back: Option<usize>,
-}
-
-impl Companion for Tests<'_> {
-    fn epoch_ended(&mut self, model: &Sequential, seconds: f64, watch: &Watch) -> Result<()> {
-        // An interrupted test gives no score; `run` sees that one is missing.
-        if let Some(score) = model.score(self.images, self.labels, watch)? {
-            self.seconds.push(seconds);
-            self.scores.push(score);
-        }
-        Ok(())
-    }
-
-    fn weights_came_back(&mut self, epoch: usize) {
-        self.came_back = Some(epoch);
-    }
-}
-
 impl Default for Comparison {
     fn default() -> Self {
         Self::new()
@@ -163,8 +137,8 @@ impl Comparison {
     /// row. A name that is there already gets its row replaced, in its place.
     ///
     /// The images must have the shape that the first layer wants, `[images, channels, height, width]` for a convolution,
-    /// and values from 0 to 1. The shape of one is taken from them. Nothing is learnt from the test, callbacks don't see
-    /// it, and the time for it is not counted.
+    /// and values from 0 to 1. The shape of one is taken from them. The test data are the training's validation data, in
+    /// place of any others: nothing is learnt from them, callbacks see their scores, and their time is not counted.
     ///
     /// # Errors
     /// As [`fit`](Sequential::fit); if the test data don't fit the network; or if an interrupt came. Then the table is
@@ -193,16 +167,12 @@ impl Comparison {
         let planned_epochs = fit.planned_epochs();
         let (batch_size, share) = fit.diet();
         let has_callbacks = fit.has_callbacks();
-        let mut tests = Tests {
-            images,
-            labels: &labels,
-            seconds: Vec::new(),
-            scores: Vec::new(),
-            came_back: None,
-        };
-        let history = model.fit_with(&data.train.0, &data.train.1, fit, Some(&mut tests))?;
-        if history.interrupted || tests.scores.len() < history.epochs.len() {
-            let epoch = (tests.scores.len() + 1).min(planned_epochs);
+        let fit = fit.validation(images, &labels);
+        let mut progress = fit.progress();
+        let history = model.train(&data.train.0, &data.train.1, fit, &mut progress)?;
+        let tests: Vec<Score> = history.epochs.iter().filter_map(|e| e.validation).collect();
+        if history.interrupted {
+            let epoch = (tests.len() + 1).min(planned_epochs);
             return Err(error(texts::lab_interrupted(name, epoch, planned_epochs)));
         }
         let variant = Variant {
@@ -213,10 +183,10 @@ impl Comparison {
             share,
             batch_size,
             has_callbacks,
-            epoch: tests.came_back.unwrap_or(history.epochs.len()),
+            epoch: history.restored.unwrap_or(history.epochs.len()),
+            seconds: history.epochs.iter().map(|epoch| epoch.seconds).collect(),
             history,
-            seconds: tests.seconds,
-            tests: tests.scores,
+            tests,
             test_images: count(images),
         };
         match self.variants.iter_mut().find(|there| there.name == name) {

@@ -37,7 +37,7 @@ impl Score {
 pub struct Epoch {
     /// Which epoch of its `fit`, from 1.
     pub number: usize,
-    /// How long it took, validation included.
+    /// How long the training took, without the validation after it.
     pub seconds: f64,
     /// Mean loss over the epoch's images, each measured before the step that learnt from it.
     pub loss: f64,
@@ -56,6 +56,8 @@ pub struct History {
     pub stopped: Option<String>,
     /// Whether an interrupt ended it.
     pub interrupted: bool,
+    /// The epoch, from 1, whose weights a callback brought back at the end; none if the model has the last one's.
+    pub restored: Option<usize>,
 }
 
 impl fmt::Display for History {

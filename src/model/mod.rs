@@ -28,4 +28,3 @@ pub use training::{Fit, Verbosity};
 pub(crate) use layer::{Kind as LayerKind, LayerRef};
 pub(crate) use sequential::{check_images, check_labels, count};
 pub(crate) use summary::thousands;
-pub(crate) use training::Companion;

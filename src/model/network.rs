@@ -208,11 +208,11 @@ impl Network {
         all_finite(&self.flat)
     }
 
-    /// The gradients of `loss`, a row for each weight tensor: behind one another they are laid out as `flat`.
-    pub(crate) fn gradients(&self, loss: &Tensor) -> tch::Result<Vec<Tensor>> {
+    /// The gradient of `loss`, laid out as `flat`.
+    pub(crate) fn gradient(&self, loss: &Tensor) -> tch::Result<Tensor> {
         let gradients = Tensor::f_run_backward(&[loss], &self.views, false, false)?;
-        let row = |gradient: &Tensor| gradient.f_reshape([-1]);
-        gradients.iter().map(row).collect()
+        let rows = gradients.iter().map(|gradient| gradient.f_reshape([-1]));
+        Tensor::f_cat(&rows.collect::<tch::Result<Vec<_>>>()?, 0)
     }
 }
 

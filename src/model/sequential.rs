@@ -271,8 +271,7 @@ impl Sequential {
             let images = images.f_to_device(network.device)?;
             let labels = labels.f_to_device(network.device)?;
             let logits = network.logits(&images, Pass::Inference)?;
-            let rows = network.gradients(&cross_entropy(&logits, &labels)?)?;
-            let flat = Tensor::f_cat(&rows, 0)?;
+            let flat = network.gradient(&cross_entropy(&logits, &labels)?)?;
             network
                 .windows(&flat)?
                 .iter()

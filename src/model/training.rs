@@ -139,6 +139,10 @@ impl Fit {
         !self.callbacks.is_empty()
     }
 
+    pub(crate) fn progress(&self) -> Progress {
+        Progress::new(self.verbosity == Verbosity::Silent)
+    }
+
     fn check(&self) -> Result<()> {
         if let Some(path) = &self.save {
             check_path(path)?;
@@ -216,16 +220,6 @@ impl Figures {
     }
 }
 
-/// What goes along with a training inside the crate, and, unlike a [`Callback`], sees the model.
-pub(crate) trait Companion {
-    /// Called after every epoch that went to its end, before the callbacks. `seconds` is what the training took, without
-    /// any validation. What this call takes is not in [`Epoch::seconds`] either.
-    fn epoch_ended(&mut self, model: &Sequential, seconds: f64, watch: &Watch) -> Result<()>;
-
-    /// Called when the weights that the model had after this epoch have come back.
-    fn weights_came_back(&mut self, epoch: usize);
-}
-
 /// Weights and the optimiser's memory at one moment.
 struct Snapshot {
     weights: Tensor,
@@ -251,16 +245,21 @@ impl Sequential {
     /// If [`compile`](Self::compile) was not called; a setting, a shape or a label is impossible; the learning rate is
     /// not above 0; or the loss becomes NaN, infinite or more than 1e8: then the weights are again as before that epoch.
     pub fn fit(&mut self, images: &Tensor, labels: &Tensor, fit: Fit) -> Result<History> {
-        self.fit_with(images, labels, fit, None)
+        let mut progress = fit.progress();
+        let history = self.train(images, labels, fit, &mut progress)?;
+        if let (true, Some(line)) = (history.interrupted, &history.stopped) {
+            progress.line(line.clone());
+        }
+        Ok(history)
     }
 
-    /// [`fit`](Self::fit) with a companion, who also tells of an interrupt in place of `fit`.
-    pub(crate) fn fit_with(
+    /// [`fit`](Self::fit), but an interrupt is for the caller to tell.
+    pub(crate) fn train(
         &mut self,
         images: &Tensor,
         labels: &Tensor,
         mut fit: Fit,
-        mut companion: Option<&mut dyn Companion>,
+        progress: &mut Progress,
     ) -> Result<History> {
         fit.check()?;
         self.begin(images)?;
@@ -282,7 +281,6 @@ impl Sequential {
         let _buffers = (device == Device::Cpu).then(allocator::Training::begin);
         let _threads = self.threads(fit.batch_size.min(used))?;
         let watch = Watch::new();
-        let mut progress = Progress::new(fit.verbosity == Verbosity::Silent);
         let mut history = History::default();
         let mut kept: Option<(usize, Snapshot)> = None;
         let mut control = Control::new(self.compiled()?.learning_rate);
@@ -297,11 +295,11 @@ impl Sequential {
             let begun = Instant::now();
             let before = self.snapshot()?;
             let place = (number, epochs);
-            let end = self.epoch(&images, &labels, &fit, place, &watch, &mut progress)?;
-            let trained = begun.elapsed().as_secs_f64();
+            let end = self.epoch(&images, &labels, &fit, place, &watch, progress)?;
+            let seconds = begun.elapsed().as_secs_f64();
             let epoch = |score: Score, validation| Epoch {
                 number,
-                seconds: begun.elapsed().as_secs_f64(),
+                seconds,
                 loss: score.loss,
                 accuracy: score.accuracy,
                 validation,
@@ -318,9 +316,6 @@ impl Sequential {
                         history.epochs.push(epoch);
                         interrupted = Some((number, 1.0));
                         break;
-                    }
-                    if let Some(companion) = &mut companion {
-                        companion.epoch_ended(self, trained, &watch)?;
                     }
                     epoch
                 }
@@ -363,16 +358,11 @@ impl Sequential {
         if let Some((number, share)) = interrupted {
             let percent = format!("{:.0}", share * 100.0);
             let line = texts::training_interrupted(number, epochs, percent);
-            if companion.is_none() {
-                progress.line(line.clone());
-            }
             history.interrupted = true;
             history.stopped = Some(line);
         } else if let (true, Some((epoch, kept))) = (control.restore_weights, &kept) {
             self.restore(kept)?;
-            if let Some(companion) = &mut companion {
-                companion.weights_came_back(*epoch);
-            }
+            history.restored = Some(*epoch);
         }
         Ok(history)
     }
@@ -524,11 +514,11 @@ impl Sequential {
         };
         let logits = network.logits(images, Pass::Training)?;
         let loss = cross_entropy(&logits, labels)?;
-        let gradients = network.gradients(&loss)?;
+        let gradient = network.gradient(&loss)?;
         let _guard = tch::no_grad_guard();
         if let Some(state) = &mut compiled.state {
             let rate = compiled.learning_rate;
-            state.step(&compiled.optimizer, rate, &mut network.flat, &gradients)?;
+            state.step(&compiled.optimizer, rate, &mut network.flat, &gradient)?;
         }
         Ok((loss.f_detach()?, count_correct(&logits, labels)?))
     }
