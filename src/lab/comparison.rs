@@ -7,7 +7,7 @@ use base64::Engine;
 use crate::datasets::Dataset;
 use crate::figures::Figure;
 use crate::figures::comparison::{Way, draw};
-use crate::model::{LayerKind, check_images, check_labels, count, thousands};
+use crate::model::{LayerKind, batch_len, check_images, check_labels, thousands};
 use crate::session::display::Content;
 use crate::session::progress::escape;
 use crate::session::{error, texts};
@@ -187,7 +187,7 @@ impl Comparison {
             seconds: history.epochs.iter().map(|epoch| epoch.seconds).collect(),
             history,
             tests,
-            test_images: count(images),
+            test_images: batch_len(images),
         };
         match self.variants.iter_mut().find(|there| there.name == name) {
             Some(there) => *there = variant,

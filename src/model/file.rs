@@ -16,7 +16,7 @@ use tch::Tensor;
 use super::Sequential;
 use super::layer::{Activation, Kind, Layer, shape};
 use super::network::Network;
-use super::optimizer::{Adam, Optimizer, Sgd, State};
+use super::optimizer::{Adam, Optimizer, OptimizerState, Sgd};
 use super::sequential::Compiled;
 use crate::Result;
 use crate::session::files::write_whole;
@@ -36,47 +36,7 @@ impl Sequential {
     /// # Errors
     /// If the weights aren't there yet, or the file can't be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let network = self.built()?;
-        let mut tensors = plain_weights(network, &network.flat, "").map_err(torch)?;
-        let mut compiled = Value::Null;
-        if let Some(Compiled {
-            optimizer,
-            learning_rate,
-            state,
-            ..
-        }) = &self.compiled
-        {
-            let mut steps = 0;
-            if let Some(state) = state {
-                steps = state.steps;
-                for (name, moment) in &state.moments {
-                    let prefix = format!("optimizer.{name}.");
-                    tensors.extend(plain_weights(network, moment, &prefix).map_err(torch)?);
-                }
-            }
-            compiled = json!({
-                "optimizer": optimizer_json(optimizer),
-                "learning_rate": learning_rate,
-                "loss": "sparse_categorical_crossentropy",
-                "steps": steps,
-            });
-        }
-        let about = json!({
-            "version": VERSION,
-            "input_shape": network.slots[0].plan.input,
-            "layers": self.layers().iter().map(layer_json).collect::<Vec<_>>(),
-            "compiled": compiled,
-        });
-        let metadata = HashMap::from([(KEY.to_string(), about.to_string())]);
-        let views = tensors.iter().map(|(name, size, bytes)| {
-            Ok((name, TensorView::new(Dtype::F32, size.clone(), bytes)?))
-        });
-        let bytes = views
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .and_then(|views| safetensors::serialize(views, Some(metadata)))
-            .map_err(|e| error(texts::not_written(path.display(), e)))?;
-        write_whole(path, &bytes)
+        write(path.as_ref(), self.built()?, self.compiled().ok())
     }
 
     /// Reads a model that [`save`](Self::save) wrote: it predicts, and goes on learning from where it stopped.
@@ -89,6 +49,39 @@ impl Sequential {
         let bytes = read(path)?;
         parse(&bytes).map_err(|e| error(texts::file_bad(path.display(), e)))
     }
+}
+
+/// Writes the file of a model that is made of these.
+pub(crate) fn write(path: &Path, network: &Network, compiled: Option<&Compiled>) -> Result<()> {
+    let mut tensors = plain_weights(network, &network.flat, "").map_err(torch)?;
+    for (name, moment) in compiled.iter().flat_map(|compiled| &compiled.state.moments) {
+        let prefix = format!("optimizer.{name}.");
+        tensors.extend(plain_weights(network, moment, &prefix).map_err(torch)?);
+    }
+    let compiled = compiled.map(|compiled| {
+        json!({
+            "optimizer": optimizer_json(&compiled.optimizer),
+            "learning_rate": compiled.learning_rate,
+            "loss": "sparse_categorical_crossentropy",
+            "steps": compiled.state.steps,
+        })
+    });
+    let layers = network.slots.iter().map(|slot| &slot.plan.layer);
+    let about = json!({
+        "version": VERSION,
+        "input_shape": network.slots[0].plan.input,
+        "layers": layers.map(layer_json).collect::<Vec<_>>(),
+        "compiled": compiled,
+    });
+    let metadata = HashMap::from([(KEY.to_string(), about.to_string())]);
+    let views = tensors
+        .iter()
+        .map(|(name, size, bytes)| Ok((name, TensorView::new(Dtype::F32, size.clone(), bytes)?)));
+    let bytes = views
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .and_then(|views| safetensors::serialize(views, Some(metadata)))
+        .map_err(|e| error(texts::not_written(path.display(), e)))?;
+    write_whole(path, &bytes)
 }
 
 /// Name, size, bytes.
@@ -245,11 +238,9 @@ fn parse(bytes: &[u8]) -> Result<Sequential> {
         check(&file, &name, &expected)?;
     }
     model = model.input_shape(input);
-    let flat = flat_from(model.built()?, &file, "")?;
-    if let Some(network) = &mut model.network {
-        let _guard = tch::no_grad_guard();
-        network.flat.f_copy_(&flat).map_err(torch)?;
-    }
+    let network = model.built()?;
+    let flat = flat_from(network, &file, "")?;
+    tch::no_grad(|| network.flat.shallow_clone().f_copy_(&flat)).map_err(torch)?;
     let compiled = &about["compiled"];
     if !compiled.is_null() {
         let optimizer = optimizer_from(&compiled["optimizer"]).ok_or_else(foreign)?;
@@ -258,18 +249,17 @@ fn parse(bytes: &[u8]) -> Result<Sequential> {
             .as_i64()
             .filter(|&n| n >= 0)
             .ok_or_else(foreign)?;
-        let network = model.built()?;
-        let mut state = State::new(&optimizer, &network.flat).map_err(torch)?;
-        state.steps = steps;
+        let mut state = OptimizerState::default();
         if steps > 0 {
+            state = OptimizerState::new(&optimizer, steps, &network.flat).map_err(torch)?;
             for (name, moment) in &mut state.moments {
                 *moment = flat_from(network, &file, &format!("optimizer.{name}."))?;
             }
         }
-        model.compiled = Some(Compiled {
+        model.set_compiled(Compiled {
             optimizer,
             learning_rate,
-            state: (steps > 0).then_some(state),
+            state,
         });
     }
     Ok(model)

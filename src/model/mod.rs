@@ -26,5 +26,5 @@ pub use summary::{Summary, SummaryRow};
 pub use training::{Fit, Verbosity};
 
 pub(crate) use layer::{Kind as LayerKind, LayerRef};
-pub(crate) use sequential::{check_images, check_labels, count};
+pub(crate) use sequential::{batch_len, check_images, check_labels};
 pub(crate) use summary::thousands;

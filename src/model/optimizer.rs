@@ -156,16 +156,17 @@ pub(crate) fn check_learning_rate(value: f64) -> Result<()> {
     }
 }
 
-/// What an optimiser remembers between steps: each tensor has one number for each weight, in the weights' order.
-#[derive(Debug)]
-pub(crate) struct State {
+/// The optimiser's state: what it keeps from step to step.
+#[derive(Debug, Default)]
+pub(crate) struct OptimizerState {
     pub steps: i64,
-    /// Adam: m and v. Sgd with momentum: u. Otherwise none.
+    /// Flat tensors in the weights' order, made at the first step. Adam: m and v. Sgd with momentum: u. Otherwise none.
     pub moments: Vec<(&'static str, Tensor)>,
 }
 
-impl State {
-    pub(crate) fn new(optimizer: &Optimizer, weights: &Tensor) -> tch::Result<Self> {
+impl OptimizerState {
+    /// After `steps` steps, with moments of zero.
+    pub(crate) fn new(optimizer: &Optimizer, steps: i64, weights: &Tensor) -> tch::Result<Self> {
         let names: &[&str] = match optimizer {
             Optimizer::Adam(_) => &["m", "v"],
             Optimizer::Sgd(sgd) if sgd.momentum != 0.0 => &["u"],
@@ -173,7 +174,7 @@ impl State {
         };
         let zeros = |&name| Ok((name, weights.f_zeros_like()?.f_detach()?));
         Ok(Self {
-            steps: 0,
+            steps,
             moments: names.iter().map(zeros).collect::<tch::Result<_>>()?,
         })
     }
@@ -207,6 +208,9 @@ impl State {
         weights: &mut Tensor,
         gradient: &Tensor,
     ) -> tch::Result<()> {
+        if self.steps == 0 {
+            *self = Self::new(optimizer, 0, weights)?;
+        }
         self.steps += 1;
         // A moment above the limit can't become subnormal in between: 1e-30 · 0.9¹²⁸ = 1.4e-36.
         if self.steps % 128 == 0 {

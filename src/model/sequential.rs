@@ -9,7 +9,7 @@ use super::history::Score;
 use super::layer::{Layer, looks_channels_last, plan, shape};
 use super::loss::{SparseCategoricalCrossentropy, count_correct, cross_entropy};
 use super::network::{Network, Pass, all_finite};
-use super::optimizer::{Optimizer, State};
+use super::optimizer::{Optimizer, OptimizerState};
 use super::{Activation, Summary};
 use crate::Result;
 use crate::session::interrupt::Watch;
@@ -38,21 +38,20 @@ const INFERENCE_BATCH: i64 = 128;
 #[derive(Debug)]
 pub struct Sequential {
     layers: Vec<Layer>,
-    /// Given by the learner; kept to report what was wrong with it.
-    input_shape: Option<Vec<i64>>,
-    pub(crate) network: Option<Network>,
-    pub(crate) compiled: Option<Compiled>,
+    /// None until the shape of an image is known; then the network, or why there can be none.
+    network: Option<std::result::Result<Network, String>>,
+    compiled: Option<Compiled>,
     /// Whether the learner was told that the images don't seem to be scaled.
-    pub(crate) told_unscaled: bool,
+    told_unscaled: bool,
 }
 
+/// How a model learns.
 #[derive(Debug)]
 pub(crate) struct Compiled {
     pub optimizer: Optimizer,
-    /// Set by a schedule; begins as the optimiser's own.
+    /// Begins as the optimiser's own; a schedule changes it.
     pub learning_rate: f64,
-    /// Made at the first step.
-    pub state: Option<State>,
+    pub state: OptimizerState,
 }
 
 /// One layer's output for a batch of images: see [`Sequential::activations`].
@@ -69,7 +68,6 @@ impl Sequential {
     pub fn new(layers: impl Into<Vec<Layer>>) -> Self {
         Self {
             layers: layers.into(),
-            input_shape: None,
             network: None,
             compiled: None,
             told_unscaled: false,
@@ -79,12 +77,9 @@ impl Sequential {
     /// Says what one image is: `[channels, height, width]`, or `[height, width]` for a model that begins with
     /// [`flatten`](crate::flatten). The weights are made now.
     pub fn input_shape(mut self, input_shape: impl Into<Vec<i64>>) -> Self {
-        let input_shape = input_shape.into();
         // What is wrong with the layers is said by the first call that can return an error.
-        if let Ok(network) = self.build(&input_shape) {
-            self.network = Some(network);
-        }
-        self.input_shape = Some(input_shape);
+        let network = self.build(&input_shape.into());
+        self.network = Some(network.map_err(|reason| reason.to_string()));
         self
     }
 
@@ -97,8 +92,13 @@ impl Sequential {
         self.compiled = Some(Compiled {
             optimizer,
             learning_rate,
-            state: None,
+            state: OptimizerState::default(),
         });
+    }
+
+    /// Says how a model that was read from a file goes on learning.
+    pub(crate) fn set_compiled(&mut self, compiled: Compiled) {
+        self.compiled = Some(compiled);
     }
 
     /// The layers, as they were given.
@@ -124,7 +124,7 @@ impl Sequential {
         let watch = Watch::new();
         let _guard = tch::no_grad_guard();
         let mut parts = Vec::new();
-        for batch in Batches::new(count(images), INFERENCE_BATCH) {
+        for batch in Batches::new(batch_len(images), INFERENCE_BATCH) {
             if watch.requested() {
                 return Err(error(texts::interrupted("predict")));
             }
@@ -147,48 +147,8 @@ impl Sequential {
         let network = self.classifier()?;
         check_images(network, images)?;
         let labels = check_labels(network, images, labels)?;
-        self.score(images, &labels, &Watch::new())?
+        evaluate(network, images, &labels, &Watch::new())?
             .ok_or_else(|| error(texts::interrupted("evaluate")))
-    }
-
-    /// The score of checked images and labels; none if an interrupt came.
-    pub(crate) fn score(
-        &self,
-        images: &Tensor,
-        labels: &Tensor,
-        watch: &Watch,
-    ) -> Result<Option<Score>> {
-        let network = self.built()?;
-        let _guard = tch::no_grad_guard();
-        // Kept on the device and read once at the end.
-        let mut sums = Vec::new();
-        for batch in Batches::new(count(images), INFERENCE_BATCH) {
-            if watch.requested() {
-                return Ok(None);
-            }
-            let part = || {
-                let labels = batch.of(labels, network)?;
-                let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
-                // A short last batch counts by its images.
-                let loss = cross_entropy(&logits, &labels)?.f_mul_scalar(batch.len)?;
-                Tensor::f_stack(&[loss, count_correct(&logits, &labels)?], 0)
-            };
-            sums.push(part().map_err(torch)?);
-        }
-        let total = || {
-            let sum = Tensor::f_stack(&sums, 0)?.f_sum_dim_intlist(
-                [0i64].as_slice(),
-                false,
-                TensorKind::Double,
-            )?;
-            Vec::<f64>::try_from(sum)
-        };
-        let total = total().map_err(torch)?;
-        let n = count(images) as f64;
-        Ok(Some(Score {
-            loss: total[0] / n,
-            accuracy: total[1] / n,
-        }))
     }
 
     /// Each layer's output for these images, by one pass and without gradients. All outputs are held at once: give a
@@ -288,16 +248,26 @@ impl Sequential {
 
     /// The network, or why there is none.
     pub(crate) fn built(&self) -> Result<&Network> {
-        match (&self.network, &self.input_shape) {
-            (Some(network), _) => Ok(network),
-            // Building failed before: it fails again, this time with someone to tell.
-            (None, Some(input_shape)) => match self.build(input_shape) {
-                Ok(_) => Err(error(texts::no_shape_yet())),
-                Err(reason) => Err(reason),
-            },
-            (None, None) if self.layers.is_empty() => Err(error(texts::no_layers())),
-            (None, None) => Err(error(texts::no_shape_yet())),
+        match &self.network {
+            Some(Ok(network)) => Ok(network),
+            Some(Err(reason)) => Err(error(reason.clone())),
+            None if self.layers.is_empty() => Err(error(texts::no_layers())),
+            None => Err(error(texts::no_shape_yet())),
         }
+    }
+
+    /// What a training changes, if the model was compiled and has its network.
+    pub(crate) fn learning_parts(&mut self) -> Result<(&mut Network, &mut Compiled)> {
+        match (&mut self.network, &mut self.compiled) {
+            (Some(Ok(network)), Some(compiled)) => Ok((network, compiled)),
+            _ => Err(error(texts::not_compiled())),
+        }
+    }
+
+    pub(crate) fn compiled(&self) -> Result<&Compiled> {
+        self.compiled
+            .as_ref()
+            .ok_or_else(|| error(texts::not_compiled()))
     }
 
     /// The network, if its last layer answers with one number a class.
@@ -323,16 +293,13 @@ impl Sequential {
     /// Makes the weights for these images if that has not happened.
     pub(crate) fn build_for(&mut self, images: &Tensor) -> Result<()> {
         if self.network.is_none() {
-            if self.input_shape.is_some() {
-                self.built()?;
-            }
             let size = images.size();
             if size.len() < 2 {
                 return Err(error(texts::not_images(shape(&size))));
             }
-            self.network = Some(self.build(&size[1..])?);
+            self.network = Some(Ok(self.build(&size[1..])?));
         }
-        Ok(())
+        self.built().map(|_| ())
     }
 
     fn build(&self, input_shape: &[i64]) -> Result<Network> {
@@ -359,7 +326,7 @@ impl Sequential {
             return Ok(());
         }
         let first = images
-            .f_narrow(0, 0, count(images).min(256))
+            .f_narrow(0, 0, batch_len(images).min(256))
             .map_err(torch)?;
         let largest = first.f_max().and_then(f64::try_from).map_err(torch)?;
         if largest > 10.0 {
@@ -377,8 +344,43 @@ impl fmt::Display for Sequential {
     }
 }
 
+/// The score of images and labels that were checked; none if an interrupt came.
+pub(crate) fn evaluate(
+    network: &Network,
+    images: &Tensor,
+    labels: &Tensor,
+    watch: &Watch,
+) -> Result<Option<Score>> {
+    let _guard = tch::no_grad_guard();
+    // Kept on the device and read once at the end.
+    let mut sums = Vec::new();
+    for batch in Batches::new(batch_len(images), INFERENCE_BATCH) {
+        if watch.requested() {
+            return Ok(None);
+        }
+        let part = || {
+            let labels = batch.of(labels, network)?;
+            let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
+            // A short last batch counts by its images.
+            let loss = cross_entropy(&logits, &labels)?.f_mul_scalar(batch.len)?;
+            Tensor::f_stack(&[loss, count_correct(&logits, &labels)?], 0)
+        };
+        sums.push(part().map_err(torch)?);
+    }
+    let total = || {
+        let sums = Tensor::f_stack(&sums, 0)?;
+        Vec::<f64>::try_from(sums.f_sum_dim_intlist(0i64, false, TensorKind::Double)?)
+    };
+    let total = total().map_err(torch)?;
+    let n = batch_len(images) as f64;
+    Ok(Some(Score {
+        loss: total[0] / n,
+        accuracy: total[1] / n,
+    }))
+}
+
 /// The number of images in a tensor that [`check_images`] has seen.
-pub(crate) fn count(images: &Tensor) -> i64 {
+pub(crate) fn batch_len(images: &Tensor) -> i64 {
     images.size().first().copied().unwrap_or_default()
 }
 
@@ -447,8 +449,8 @@ pub(crate) fn check_labels(network: &Network, images: &Tensor, labels: &Tensor) 
     if !matches!(labels.kind(), Uint8 | Int8 | Int16 | Int | Int64) {
         return Err(error(texts::label_kind(format!("{:?}", labels.kind()))));
     }
-    if size[0] != count(images) {
-        return Err(error(texts::counts_differ(count(images), size[0])));
+    if size[0] != batch_len(images) {
+        return Err(error(texts::counts_differ(batch_len(images), size[0])));
     }
     let check = || {
         let labels = labels.f_to_kind(Int64)?;
@@ -514,7 +516,7 @@ impl Iterator for Batches {
 
 impl Batch {
     /// These rows of `tensor`, on the network's device.
-    fn of(&self, tensor: &Tensor, network: &Network) -> tch::Result<Tensor> {
+    pub(crate) fn of(&self, tensor: &Tensor, network: &Network) -> tch::Result<Tensor> {
         tensor
             .f_narrow(0, self.start, self.len)?
             .f_to_device(network.device)

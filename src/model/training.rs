@@ -9,11 +9,12 @@ use tch::{Device, Kind as TensorKind, Tensor};
 
 use super::Sequential;
 use super::callbacks::{Callback, Control, EpochEnd};
+use super::file::write;
 use super::history::{Epoch, History, Score, epoch_line};
 use super::loss::{count_correct, cross_entropy};
 use super::network::{Network, Pass};
-use super::optimizer::{State, check_learning_rate};
-use super::sequential::{Compiled, check_images, check_labels, count};
+use super::optimizer::{OptimizerState, check_learning_rate};
+use super::sequential::{Batches, Compiled, batch_len, check_images, check_labels, evaluate};
 use crate::Result;
 use crate::session::files::check_path;
 use crate::session::interrupt::Watch;
@@ -21,18 +22,18 @@ use crate::session::progress::Progress;
 use crate::session::threads::Threads;
 use crate::session::{allocator, error, texts, torch};
 
-/// A loss above this has lost its way although it is still a number: guessing among a million classes costs 14.
-const LOST: f32 = 1e8;
+/// A loss above this counts as divergence although it is finite: guessing among a million classes costs 14.
+const MAX_LOSS: f32 = 1e8;
 
-/// How often the figures of a running epoch are read from the device. Reading makes the device finish its work.
-const READ: Duration = Duration::from_millis(100);
+/// How often the metrics of a running epoch are read from the device. Reading makes the device finish its work.
+const READ_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How much a training says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verbosity {
     /// Nothing.
     Silent,
-    /// A line an epoch, and signs of life during a long one.
+    /// A line an epoch, and progress during a long one.
     #[default]
     Normal,
 }
@@ -172,73 +173,11 @@ impl fmt::Debug for Fit {
     }
 }
 
-/// The figures of an epoch's steps, on the device until they are read.
-struct Figures {
-    losses: Tensor,
-    correct: Tensor,
-    batch_size: i64,
-    images: i64,
-}
-
-impl Figures {
-    fn new(network: &Network, images: i64, batch_size: i64) -> tch::Result<Self> {
-        let steps = (images + batch_size - 1) / batch_size;
-        let empty = || Tensor::f_zeros([steps], (TensorKind::Float, network.device));
-        Ok(Self {
-            losses: empty()?,
-            correct: empty()?,
-            batch_size,
-            images,
-        })
-    }
-
-    fn note(&self, step: i64, loss: &Tensor, correct: &Tensor) -> tch::Result<()> {
-        self.losses.f_get(step)?.f_copy_(loss)?;
-        self.correct.f_get(step)?.f_copy_(correct)
-    }
-
-    /// The means over the first `steps` steps; or the first step, from 1, whose loss is out of bounds.
-    fn read(&self, steps: i64) -> tch::Result<std::result::Result<Score, i64>> {
-        let losses = Vec::<f32>::try_from(self.losses.f_narrow(0, 0, steps)?)?;
-        let lost = |loss: &f32| loss.is_nan() || *loss > LOST;
-        if let Some(step) = losses.iter().position(lost) {
-            return Ok(Err(step as i64 + 1));
-        }
-        let correct = Vec::<f32>::try_from(self.correct.f_narrow(0, 0, steps)?)?;
-        // A short last batch counts by its images.
-        let size = |step: i64| self.batch_size.min(self.images - step * self.batch_size) as f64;
-        let sum: f64 = (0..)
-            .zip(&losses)
-            .map(|(step, &loss)| f64::from(loss) * size(step))
-            .sum();
-        let right: f64 = correct.iter().map(|&n| f64::from(n)).sum();
-        let seen = self.images.min(steps * self.batch_size) as f64;
-        Ok(Ok(Score {
-            loss: sum / seen,
-            accuracy: right / seen,
-        }))
-    }
-}
-
-/// Weights and the optimiser's memory at one moment.
-struct Snapshot {
-    weights: Tensor,
-    state: State,
-}
-
-/// How an epoch ended.
-enum End {
-    Whole(Score),
-    Interrupted(Score, f64),
-    /// At this step, from 1.
-    Diverged(i64),
-}
-
 impl Sequential {
-    /// Trains. A second call goes on from where the first stopped, the optimiser's memory included.
+    /// Trains. A second call goes on from where the first stopped, with the optimiser's state.
     ///
     /// `images`: `[images, …one image's shape]`, numbers from 0 to 1; `labels`: class numbers `[images]`.
-    /// The answer holds the figures of each epoch. An interrupt ends the step in progress and then the training; the
+    /// The history holds each epoch's loss and accuracy. An interrupt ends the step in progress and then the training; the
     /// model keeps the weights of that moment, whatever callbacks there are.
     ///
     /// # Errors
@@ -262,109 +201,32 @@ impl Sequential {
         progress: &mut Progress,
     ) -> Result<History> {
         fit.check()?;
-        self.begin(images)?;
-        let network = self.classifier()?;
-        check_images(network, images)?;
-        let labels = check_labels(network, images, labels)?;
+        let labels = self.checked(images, labels)?;
         if let Some((images, labels)) = &mut fit.validation {
+            let network = self.built()?;
             let checked =
                 check_images(network, images).and_then(|()| check_labels(network, images, labels));
             *labels = checked.map_err(|reason| error(texts::validation(reason)))?;
         }
         self.warn_unscaled(images)?;
-        let used = ((count(images) as f64 * fit.share).ceil() as i64).clamp(1, count(images));
-        let device = self.built()?.device;
-        let to_device = |tensor: &Tensor| tensor.f_narrow(0, 0, used)?.f_to_device(device);
-        let images = to_device(images).map_err(torch)?;
-        let labels = to_device(&labels).map_err(torch)?;
 
-        let _buffers = (device == Device::Cpu).then(allocator::Training::begin);
-        let _threads = self.threads(fit.batch_size.min(used))?;
-        let watch = Watch::new();
-        let mut history = History::default();
-        let mut kept: Option<(usize, Snapshot)> = None;
-        let mut control = Control::new(self.compiled()?.learning_rate);
-        let epochs = fit.epochs as usize;
-        // The epoch and how much of it was done.
-        let mut interrupted: Option<(usize, f64)> = None;
-        for number in 1..=epochs {
-            for callback in &mut fit.callbacks {
-                callback.on_epoch_begin(number, &mut control);
-            }
-            self.set_learning_rate(control.learning_rate)?;
-            let begun = Instant::now();
-            let before = self.snapshot()?;
-            let place = (number, epochs);
-            let end = self.epoch(&images, &labels, &fit, place, &watch, progress)?;
-            let seconds = begun.elapsed().as_secs_f64();
-            let epoch = |score: Score, validation| Epoch {
-                number,
-                seconds,
-                loss: score.loss,
-                accuracy: score.accuracy,
-                validation,
-            };
-            let epoch = match end {
-                End::Whole(score) => {
-                    let validation = match &fit.validation {
-                        Some((images, labels)) => self.score(images, labels, &watch)?,
-                        None => None,
-                    };
-                    let epoch = epoch(score, validation);
-                    // Callbacks compare the validation's losses: without it the epoch is not theirs to see.
-                    if fit.validation.is_some() && validation.is_none() {
-                        history.epochs.push(epoch);
-                        interrupted = Some((number, 1.0));
-                        break;
-                    }
-                    epoch
-                }
-                End::Interrupted(score, share) => {
-                    history.epochs.push(epoch(score, None));
-                    interrupted = Some((number, share));
-                    break;
-                }
-                End::Diverged(step) => {
-                    self.restore(&before)?;
-                    let rate = control.learning_rate;
-                    return Err(error(texts::diverged(number, step, LOST, rate)));
-                }
-            };
-            progress.line(epoch_line(&epoch, epochs));
-            // Every callback sees every epoch, also when one before it has had enough.
-            for callback in &mut fit.callbacks {
-                if let ControlFlow::Break(reason) = callback.on_epoch_end(&epoch, &mut control) {
-                    history.stopped.get_or_insert(reason);
-                }
-                if std::mem::take(&mut control.keep_weights) {
-                    kept = Some((number, self.snapshot()?));
-                }
-            }
-            history.epochs.push(epoch);
-            if let Some(Err(trouble)) = fit.save.as_ref().map(|path| self.save(path)) {
-                progress.line(trouble.to_string());
-            }
-            if let Some(reason) = &history.stopped {
-                if !reason.is_empty() {
-                    progress.line(reason.clone());
-                }
-                break;
-            }
-            if watch.requested() {
-                interrupted = Some((number, 1.0));
-                break;
-            }
-        }
-        if let Some((number, share)) = interrupted {
-            let percent = format!("{:.0}", share * 100.0);
-            let line = texts::training_interrupted(number, epochs, percent);
-            history.interrupted = true;
-            history.stopped = Some(line);
-        } else if let (true, Some((epoch, kept))) = (control.restore_weights, &kept) {
-            self.restore(kept)?;
-            history.restored = Some(*epoch);
-        }
-        Ok(history)
+        let (network, compiled) = self.learning_parts()?;
+        let all = batch_len(images);
+        let used = ((all as f64 * fit.share).ceil() as i64).clamp(1, all);
+        let to_device = |tensor: &Tensor| tensor.f_narrow(0, 0, used)?.f_to_device(network.device);
+        let (images, labels) = (to_device(images), to_device(&labels));
+        let _buffers = (network.device == Device::Cpu).then(allocator::Training::begin);
+        let _threads = threads(network, fit.batch_size.min(used));
+        let trainer = Trainer {
+            network,
+            compiled,
+            images: images.map_err(torch)?,
+            labels: labels.map_err(torch)?,
+            fit,
+            watch: Watch::new(),
+            progress,
+        };
+        trainer.run()
     }
 
     /// Learns from one batch, and tells its score before the step.
@@ -372,183 +234,295 @@ impl Sequential {
     /// # Errors
     /// As [`fit`](Self::fit), but a loss that is no number is only told.
     pub fn train_on_batch(&mut self, images: &Tensor, labels: &Tensor) -> Result<Score> {
-        self.begin(images)?;
-        let network = self.classifier()?;
-        check_images(network, images)?;
-        let labels = check_labels(network, images, labels)?;
-        let device = network.device;
-        let images = images.f_to_device(device).map_err(torch)?;
-        let labels = labels.f_to_device(device).map_err(torch)?;
-        if device == Device::Cpu {
+        let labels = self.checked(images, labels)?;
+        let (network, compiled) = self.learning_parts()?;
+        if network.device == Device::Cpu {
             allocator::keep_large_buffers();
         }
-        let _threads = self.threads(count(&images))?;
-        let mut step = || {
-            let (loss, correct) = self.step(&images, &labels)?;
-            let right = f64::try_from(correct)?;
+        let _threads = threads(network, batch_len(images));
+        let mut learn = || {
+            let device = network.device;
+            let (images, labels) = (images.f_to_device(device)?, labels.f_to_device(device)?);
+            let (loss, correct) = step(network, compiled, &images, &labels)?;
             Ok(Score {
                 loss: f64::try_from(loss)?,
-                accuracy: right / count(&images) as f64,
+                accuracy: f64::try_from(correct)? / batch_len(&images) as f64,
             })
         };
-        step().map_err(torch)
+        learn().map_err(torch)
     }
 
-    /// The threads for steps with batches of `images`; on CUDA they have nothing to compute.
-    fn threads(&self, images: i64) -> Result<Option<Threads>> {
-        let network = self.built()?;
-        let work = network.multiplications().saturating_mul(images);
-        Ok((network.device == Device::Cpu).then(|| Threads::for_work(work)))
-    }
-
-    /// Makes ready for the first step.
-    fn begin(&mut self, images: &Tensor) -> Result<()> {
+    /// Makes ready for the first step, and gives the labels as the loss wants them.
+    fn checked(&mut self, images: &Tensor, labels: &Tensor) -> Result<Tensor> {
         self.compiled()?.optimizer.check()?;
         self.build_for(images)?;
-        if let (Some(network), Some(compiled)) = (&self.network, &mut self.compiled)
-            && compiled.state.is_none()
-        {
-            compiled.state = Some(State::new(&compiled.optimizer, &network.flat).map_err(torch)?);
+        let network = self.classifier()?;
+        check_images(network, images)?;
+        check_labels(network, images, labels)
+    }
+}
+
+/// The threads for steps with batches of `images`; on CUDA they have nothing to compute.
+fn threads(network: &Network, images: i64) -> Option<Threads> {
+    let work = network.multiplications().saturating_mul(images);
+    (network.device == Device::Cpu).then(|| Threads::for_work(work))
+}
+
+/// Forward, backward, and the optimiser's step: the batch's loss and its number of correct images, on the device.
+fn step(
+    network: &mut Network,
+    compiled: &mut Compiled,
+    images: &Tensor,
+    labels: &Tensor,
+) -> tch::Result<(Tensor, Tensor)> {
+    let logits = network.logits(images, Pass::Training)?;
+    let loss = cross_entropy(&logits, labels)?;
+    let gradient = network.gradient(&loss)?;
+    let _guard = tch::no_grad_guard();
+    let Compiled {
+        optimizer,
+        learning_rate,
+        state,
+    } = compiled;
+    state.step(optimizer, *learning_rate, &mut network.flat, &gradient)?;
+    Ok((loss.f_detach()?, count_correct(&logits, labels)?))
+}
+
+/// One training: what learns, what it learns from, and how.
+struct Trainer<'a> {
+    network: &'a mut Network,
+    compiled: &'a mut Compiled,
+    /// On the network's device, as the labels.
+    images: Tensor,
+    labels: Tensor,
+    fit: Fit,
+    watch: Watch,
+    progress: &'a mut Progress,
+}
+
+impl Trainer<'_> {
+    fn run(mut self) -> Result<History> {
+        let mut history = History::default();
+        let mut control = Control::new(self.compiled.learning_rate);
+        let mut kept: Option<(usize, Snapshot)> = None;
+        for number in 1..=self.fit.planned_epochs() {
+            for callback in &mut self.fit.callbacks {
+                callback.on_epoch_begin(number, &mut control);
+            }
+            check_learning_rate(control.learning_rate)?;
+            self.compiled.learning_rate = control.learning_rate;
+            let (epoch, interrupted) = self.epoch(number)?;
+            // An epoch that was interrupted is not the callbacks' to see.
+            if let Some(fraction) = interrupted {
+                history.epochs.push(epoch);
+                return Ok(self.interrupted(history, number, fraction));
+            }
+            self.progress
+                .line(epoch_line(&epoch, self.fit.planned_epochs()));
+            // Every callback sees every epoch, also when one before it has had enough.
+            for callback in &mut self.fit.callbacks {
+                if let ControlFlow::Break(reason) = callback.on_epoch_end(&epoch, &mut control) {
+                    history.stopped.get_or_insert(reason);
+                }
+                if std::mem::take(&mut control.keep_weights) {
+                    kept = Some((number, Snapshot::of(self.network, self.compiled)?));
+                }
+            }
+            history.epochs.push(epoch);
+            self.save();
+            if let Some(reason) = &history.stopped {
+                if !reason.is_empty() {
+                    self.progress.line(reason.clone());
+                }
+                break;
+            }
+            if self.watch.requested() {
+                return Ok(self.interrupted(history, number, 1.0));
+            }
         }
-        Ok(())
-    }
-
-    fn compiled(&self) -> Result<&Compiled> {
-        self.compiled
-            .as_ref()
-            .ok_or_else(|| error(texts::not_compiled()))
-    }
-
-    fn set_learning_rate(&mut self, rate: f64) -> Result<()> {
-        check_learning_rate(rate)?;
-        if let Some(compiled) = &mut self.compiled {
-            compiled.learning_rate = rate;
+        if let (true, Some((number, kept))) = (control.restore_weights, kept) {
+            kept.restore(self.network, self.compiled)?;
+            history.restored = Some(number);
         }
-        Ok(())
+        Ok(history)
     }
 
-    fn epoch(
-        &mut self,
-        images: &Tensor,
-        labels: &Tensor,
-        fit: &Fit,
-        (number, epochs): (usize, usize),
-        watch: &Watch,
-        progress: &mut Progress,
-    ) -> Result<End> {
-        let n = count(images);
-        let device = self.built()?.device;
-        let figures = Figures::new(self.built()?, n, fit.batch_size).map_err(torch)?;
-        let options = (TensorKind::Int64, device);
-        let order = if fit.shuffle {
-            Some(Tensor::f_randperm(n, options).map_err(torch)?)
-        } else {
-            None
-        };
+    fn interrupted(&self, history: History, number: usize, fraction: f64) -> History {
+        let percent = format!("{:.0}", fraction * 100.0);
+        let epochs = self.fit.planned_epochs();
+        History {
+            stopped: Some(texts::training_interrupted(number, epochs, percent)),
+            interrupted: true,
+            ..history
+        }
+    }
+
+    fn save(&mut self) {
+        let save = |path| write(path, self.network, Some(self.compiled));
+        if let Some(Err(trouble)) = self.fit.save.as_deref().map(save) {
+            self.progress.line(trouble.to_string());
+        }
+    }
+
+    /// Trains for one epoch and validates; if an interrupt came, also tells what fraction of the epoch was done. After an
+    /// error the weights are as before.
+    fn epoch(&mut self, number: usize) -> Result<(Epoch, Option<f64>)> {
         let begun = Instant::now();
-        let mut due = begun + READ;
-        let mut step = 0;
-        let mut start = 0;
-        while start < n {
-            let len = fit.batch_size.min(n - start);
+        let before = Snapshot::of(self.network, self.compiled)?;
+        let learnt = self.learn(number, begun);
+        if learnt.is_err() {
+            before.restore(self.network, self.compiled)?;
+        }
+        let (score, mut interrupted) = learnt?;
+        let mut epoch = Epoch {
+            number,
+            seconds: begun.elapsed().as_secs_f64(),
+            loss: score.loss,
+            accuracy: score.accuracy,
+            validation: None,
+        };
+        if let (None, Some((images, labels))) = (interrupted, &self.fit.validation) {
+            epoch.validation = evaluate(self.network, images, labels, &self.watch)?;
+            if epoch.validation.is_none() {
+                interrupted = Some(1.0);
+            }
+        }
+        Ok((epoch, interrupted))
+    }
+
+    /// Goes through the images once: the score, and after an interrupt the fraction of them that was seen.
+    fn learn(&mut self, number: usize, begun: Instant) -> Result<(Score, Option<f64>)> {
+        let (n, batch_size) = (batch_len(&self.images), self.fit.batch_size);
+        let order = (self.fit.shuffle)
+            .then(|| Tensor::f_randperm(n, (TensorKind::Int64, self.network.device)))
+            .transpose()
+            .map_err(torch)?;
+        let metrics = RunningMetrics::new(self.network, n, batch_size).map_err(torch)?;
+        let mut due = begun + READ_INTERVAL;
+        let mut steps = 0;
+        for batch in Batches::new(n, batch_size) {
             let mut learn = || {
                 let part = |tensor: &Tensor| match &order {
-                    Some(order) => tensor.f_index_select(0, &order.f_narrow(0, start, len)?),
-                    None => tensor.f_narrow(0, start, len),
+                    Some(order) => tensor.f_index_select(0, &batch.of(order, self.network)?),
+                    None => batch.of(tensor, self.network),
                 };
-                let (loss, correct) = self.step(&part(images)?, &part(labels)?)?;
-                figures.note(step, &loss, &correct)
+                let (images, labels) = (part(&self.images)?, part(&self.labels)?);
+                let (loss, correct) = step(self.network, self.compiled, &images, &labels)?;
+                metrics.note(steps, &loss, &correct)
             };
             learn().map_err(torch)?;
-            step += 1;
-            start += len;
-            let interrupted = watch.requested();
+            steps += 1;
+            let interrupted = self.watch.requested();
             if !interrupted && Instant::now() < due {
                 continue;
             }
-            due = Instant::now() + READ;
-            let score = match self.read(&figures, step)? {
-                Ok(score) => score,
-                Err(step) => return Ok(End::Diverged(step)),
-            };
-            let share = start as f64 / n as f64;
+            due = Instant::now() + READ_INTERVAL;
+            let score = self.read(&metrics, number, steps)?;
+            let fraction = (batch.start + batch.len) as f64 / n as f64;
             if interrupted {
-                return Ok(End::Interrupted(score, share));
+                return Ok((score, Some(fraction)));
             }
-            if progress.is_due() {
+            if self.progress.is_due() {
                 let seconds = begun.elapsed().as_secs_f64();
-                let (loss, accuracy) = (
-                    format!("{:.4}", score.loss),
-                    format!("{:.4}", score.accuracy),
-                );
-                let text = texts::epoch_running(
-                    number,
-                    epochs,
-                    format!("{:.0}", share * 100.0),
-                    loss,
-                    accuracy,
-                    format!("{:.0}", (seconds / share * (1.0 - share)).ceil()),
-                    format!("{:.0}", start as f64 / seconds),
-                );
-                progress.update(share, &text);
+                self.show(number, score, fraction, seconds);
             }
         }
-        Ok(match self.read(&figures, step)? {
-            Ok(score) => End::Whole(score),
-            Err(step) => End::Diverged(step),
-        })
+        Ok((self.read(&metrics, number, steps)?, None))
     }
 
-    /// The figures of the epoch's first `steps` steps; or the step, from 1, at which the training was seen to have lost
-    /// its way: by the loss, or by a weight that is no number any more.
-    fn read(&self, figures: &Figures, steps: i64) -> Result<std::result::Result<Score, i64>> {
-        let score = figures.read(steps).map_err(torch)?;
-        let finite = self.built()?.is_finite().map_err(torch)?;
-        Ok(score.and_then(|score| if finite { Ok(score) } else { Err(steps) }))
-    }
-
-    /// Forward, backward, and the optimiser's step: the batch's loss and number of recognised images, on the device.
-    fn step(&mut self, images: &Tensor, labels: &Tensor) -> tch::Result<(Tensor, Tensor)> {
-        let (Some(network), Some(compiled)) = (&mut self.network, &mut self.compiled) else {
-            return Err(tch::TchError::Torch(texts::not_compiled()));
+    /// The score over the epoch's first `steps` steps, unless the training has diverged: in its loss, or in a weight that
+    /// is no number any more.
+    fn read(&self, metrics: &RunningMetrics, number: usize, steps: i64) -> Result<Score> {
+        let finite = self.network.is_finite().map_err(torch)?;
+        let diverged = match metrics.read(steps).map_err(torch)? {
+            Ok(score) if finite => return Ok(score),
+            Ok(_) => steps,
+            Err(step) => step,
         };
-        let logits = network.logits(images, Pass::Training)?;
-        let loss = cross_entropy(&logits, labels)?;
-        let gradient = network.gradient(&loss)?;
-        let _guard = tch::no_grad_guard();
-        if let Some(state) = &mut compiled.state {
-            let rate = compiled.learning_rate;
-            state.step(&compiled.optimizer, rate, &mut network.flat, &gradient)?;
-        }
-        Ok((loss.f_detach()?, count_correct(&logits, labels)?))
+        let rate = self.compiled.learning_rate;
+        Err(error(texts::diverged(number, diverged, MAX_LOSS, rate)))
     }
 
-    fn snapshot(&self) -> Result<Snapshot> {
-        let network = self.built()?;
-        let (weights, state) = (
-            network.flat.f_detach_copy(),
-            self.compiled()?.state.as_ref(),
+    /// Shows the running epoch after this fraction of it.
+    fn show(&mut self, number: usize, score: Score, fraction: f64, seconds: f64) {
+        let seen = fraction * batch_len(&self.images) as f64;
+        let text = texts::epoch_running(
+            number,
+            self.fit.planned_epochs(),
+            format!("{:.0}", fraction * 100.0),
+            format!("{:.4}", score.loss),
+            format!("{:.4}", score.accuracy),
+            format!("{:.0}", (seconds / fraction * (1.0 - fraction)).ceil()),
+            format!("{:.0}", seen / seconds),
         );
-        let state = match state {
-            Some(state) => state.copy().map_err(torch)?,
-            None => State {
-                steps: 0,
-                moments: Vec::new(),
-            },
-        };
-        Ok(Snapshot {
-            weights: weights.map_err(torch)?,
-            state,
+        self.progress.update(fraction, &text);
+    }
+}
+
+/// The loss and the number of correct images of each step of an epoch, on the device until they are read.
+struct RunningMetrics {
+    losses: Tensor,
+    correct: Tensor,
+    batch_size: i64,
+    images: i64,
+}
+
+impl RunningMetrics {
+    fn new(network: &Network, images: i64, batch_size: i64) -> tch::Result<Self> {
+        let steps = (images + batch_size - 1) / batch_size;
+        let empty = || Tensor::f_zeros([steps], (TensorKind::Float, network.device));
+        Ok(Self {
+            losses: empty()?,
+            correct: empty()?,
+            batch_size,
+            images,
         })
     }
 
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        let _guard = tch::no_grad_guard();
-        let state = snapshot.state.copy().map_err(torch)?;
-        if let (Some(network), Some(compiled)) = (&mut self.network, &mut self.compiled) {
-            network.flat.f_copy_(&snapshot.weights).map_err(torch)?;
-            compiled.state = Some(state);
+    fn note(&self, step: i64, loss: &Tensor, correct: &Tensor) -> tch::Result<()> {
+        self.losses.f_get(step)?.f_copy_(loss)?;
+        self.correct.f_get(step)?.f_copy_(correct)
+    }
+
+    /// The means over the first `steps` steps; or the first step, from 1, whose loss is out of bounds.
+    fn read(&self, steps: i64) -> tch::Result<std::result::Result<Score, i64>> {
+        let losses = Vec::<f32>::try_from(self.losses.f_narrow(0, 0, steps)?)?;
+        let out_of_bounds = |loss: &f32| loss.is_nan() || *loss > MAX_LOSS;
+        if let Some(step) = losses.iter().position(out_of_bounds) {
+            return Ok(Err(step as i64 + 1));
         }
-        Ok(())
+        let correct = Vec::<f32>::try_from(self.correct.f_narrow(0, 0, steps)?)?;
+        // A short last batch counts by its images.
+        let size = |step: i64| self.batch_size.min(self.images - step * self.batch_size) as f64;
+        let loss: f64 = (0..)
+            .zip(&losses)
+            .map(|(step, &loss)| f64::from(loss) * size(step))
+            .sum();
+        let correct: f64 = correct.iter().map(|&n| f64::from(n)).sum();
+        let seen = self.images.min(steps * self.batch_size) as f64;
+        Ok(Ok(Score {
+            loss: loss / seen,
+            accuracy: correct / seen,
+        }))
+    }
+}
+
+/// Weights and optimiser state of one moment.
+struct Snapshot {
+    weights: Tensor,
+    state: OptimizerState,
+}
+
+impl Snapshot {
+    fn of(network: &Network, compiled: &Compiled) -> Result<Self> {
+        Ok(Self {
+            weights: network.flat.f_detach_copy().map_err(torch)?,
+            state: compiled.state.copy().map_err(torch)?,
+        })
+    }
+
+    fn restore(self, network: &mut Network, compiled: &mut Compiled) -> Result<()> {
+        compiled.state = self.state;
+        tch::no_grad(|| network.flat.f_copy_(&self.weights)).map_err(torch)
     }
 }
