@@ -7,13 +7,11 @@ use base64::Engine;
 use crate::datasets::Dataset;
 use crate::figures::Figure;
 use crate::figures::comparison::{Way, draw};
-use crate::model::{LayerKind, batch_len, check_images, check_labels, thousands};
+use crate::model::{batch_len, check_images, check_labels, thousands};
 use crate::session::display::Content;
 use crate::session::progress::escape;
 use crate::session::{error, texts};
-use crate::{
-    Activation, Adam, Fit, History, Layer, Result, Score, Sequential, SparseCategoricalCrossentropy,
-};
+use crate::{Adam, Fit, History, Layer, Result, Score, Sequential, SparseCategoricalCrossentropy};
 
 /// Trains variants of a network and compares them with the first one.
 ///
@@ -347,27 +345,7 @@ pub(crate) fn signed(points: f64) -> String {
 /// `conv 64 · pool · dense 128 · dense 10`: what is usual (a window of 3×3, pooling by 2×2, flatten, Relu, Softmax at
 /// the end) goes without saying.
 fn in_short(layers: &[Layer]) -> String {
-    let words = layers.iter().filter_map(|layer| {
-        let mut word = match &layer.0 {
-            LayerKind::Conv2d {
-                filters, kernel, ..
-            } => match kernel {
-                (3, 3) => format!("conv {filters}"),
-                (h, w) => format!("conv {filters} {h}×{w}"),
-            },
-            LayerKind::MaxPooling2d { pool: (2, 2) } => "pool".to_string(),
-            LayerKind::MaxPooling2d { pool: (h, w) } => format!("pool {h}×{w}"),
-            LayerKind::Dense { units, .. } => format!("dense {units}"),
-            LayerKind::Dropout { rate } => format!("dropout {rate}"),
-            LayerKind::Flatten => return None,
-        };
-        if let LayerKind::Conv2d { activation, .. } | LayerKind::Dense { activation, .. } = &layer.0
-            && !matches!(activation, Activation::Relu | Activation::Softmax)
-        {
-            word = format!("{word} {}", activation.name());
-        }
-        Some(word)
-    });
+    let words = layers.iter().filter_map(|layer| layer.operation().short());
     words.collect::<Vec<_>>().join(" · ")
 }
 

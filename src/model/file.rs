@@ -10,13 +10,14 @@ use std::path::Path;
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tch::Tensor;
 
 use super::Sequential;
-use super::layer::{Activation, Kind, Layer, shape};
+use super::layer::{Layer, format_shape};
 use super::network::Network;
-use super::optimizer::{Adam, Optimizer, OptimizerState, Sgd};
+use super::optimizer::{Optimizer, OptimizerState};
 use super::sequential::Compiled;
 use crate::Result;
 use crate::session::files::write_whole;
@@ -28,6 +29,25 @@ const VERSION: i64 = 1;
 
 /// No model that fits into memory has a longer file: 16 GiB.
 const LONGEST: u64 = 16 << 30;
+
+/// What stands in the metadata.
+#[derive(Serialize, Deserialize)]
+struct About {
+    version: i64,
+    input_shape: Vec<i64>,
+    layers: Vec<Layer>,
+    compiled: Option<CompiledForm>,
+}
+
+/// [`Compiled`] without the moments, which are tensors.
+#[derive(Serialize, Deserialize)]
+struct CompiledForm {
+    optimizer: Optimizer,
+    learning_rate: f64,
+    /// For other programs: there is only one.
+    loss: String,
+    steps: u64,
+}
 
 impl Sequential {
     /// Writes architecture, weights and the optimiser's memory to one safetensors file, by way of a sibling file that is
@@ -58,29 +78,29 @@ pub(crate) fn write(path: &Path, network: &Network, compiled: Option<&Compiled>)
         let prefix = format!("optimizer.{name}.");
         tensors.extend(plain_weights(network, moment, &prefix).map_err(torch)?);
     }
-    let compiled = compiled.map(|compiled| {
-        json!({
-            "optimizer": optimizer_json(&compiled.optimizer),
-            "learning_rate": compiled.learning_rate,
-            "loss": "sparse_categorical_crossentropy",
-            "steps": compiled.state.steps,
-        })
+    let compiled = compiled.map(|compiled| CompiledForm {
+        optimizer: compiled.optimizer.clone(),
+        learning_rate: compiled.learning_rate,
+        loss: "sparse_categorical_crossentropy".to_string(),
+        steps: compiled.state.steps,
     });
-    let layers = network.slots.iter().map(|slot| &slot.plan.layer);
-    let about = json!({
-        "version": VERSION,
-        "input_shape": network.slots[0].plan.input,
-        "layers": layers.map(layer_json).collect::<Vec<_>>(),
-        "compiled": compiled,
-    });
-    let metadata = HashMap::from([(KEY.to_string(), about.to_string())]);
+    let layers = network.layers.iter().map(|layer| &layer.plan.layer);
+    let about = About {
+        version: VERSION,
+        input_shape: network.input_shape().to_vec(),
+        layers: layers.cloned().collect(),
+        compiled,
+    };
+    let not_written = |reason: String| error(texts::not_written(path.display(), reason));
+    let about = serde_json::to_string(&about).map_err(|e| not_written(e.to_string()))?;
+    let metadata = HashMap::from([(KEY.to_string(), about)]);
     let views = tensors
         .iter()
         .map(|(name, size, bytes)| Ok((name, TensorView::new(Dtype::F32, size.clone(), bytes)?)));
     let bytes = views
         .collect::<std::result::Result<Vec<_>, _>>()
         .and_then(|views| safetensors::serialize(views, Some(metadata)))
-        .map_err(|e| error(texts::not_written(path.display(), e)))?;
+        .map_err(|e| not_written(e.to_string()))?;
     write_whole(path, &bytes)
 }
 
@@ -108,91 +128,6 @@ fn plain_weights(network: &Network, flat: &Tensor, prefix: &str) -> tch::Result<
             Ok((format!("{prefix}{name}"), size, bytes))
         })
         .collect()
-}
-
-fn layer_json(layer: &Layer) -> Value {
-    let mut value = match &layer.0 {
-        Kind::Conv2d {
-            filters,
-            kernel: (h, w),
-            activation,
-        } => {
-            json!({"filters": filters, "kernel": [h, w], "activation": activation.name()})
-        }
-        Kind::MaxPooling2d { pool: (h, w) } => json!({"pool": [h, w]}),
-        Kind::Flatten => json!({}),
-        Kind::Dense { units, activation } => {
-            json!({"units": units, "activation": activation.name()})
-        }
-        Kind::Dropout { rate } => json!({"rate": rate}),
-    };
-    value["layer"] = layer.kind_name().into();
-    value
-}
-
-fn layer_from(value: &Value) -> Option<Layer> {
-    let number = |key: &str| value[key].as_i64();
-    let pair = |key: &str| match value[key].as_array()?.as_slice() {
-        [a, b] => Some((a.as_i64()?, b.as_i64()?)),
-        _ => None,
-    };
-    let activation = || Activation::from_name(value["activation"].as_str()?);
-    Some(Layer(match value["layer"].as_str()? {
-        "conv2d" => Kind::Conv2d {
-            filters: number("filters")?,
-            kernel: pair("kernel")?,
-            activation: activation()?,
-        },
-        "max_pooling2d" => Kind::MaxPooling2d {
-            pool: pair("pool")?,
-        },
-        "flatten" => Kind::Flatten,
-        "dense" => Kind::Dense {
-            units: number("units")?,
-            activation: activation()?,
-        },
-        "dropout" => Kind::Dropout {
-            rate: value["rate"].as_f64()?,
-        },
-        _ => return None,
-    }))
-}
-
-fn optimizer_json(optimizer: &Optimizer) -> Value {
-    match optimizer {
-        Optimizer::Adam(Adam {
-            learning_rate,
-            beta_1,
-            beta_2,
-            epsilon,
-        }) => json!({
-            "name": "adam", "learning_rate": learning_rate,
-            "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon,
-        }),
-        Optimizer::Sgd(Sgd {
-            learning_rate,
-            momentum,
-        }) => {
-            json!({"name": "sgd", "learning_rate": learning_rate, "momentum": momentum})
-        }
-    }
-}
-
-fn optimizer_from(value: &Value) -> Option<Optimizer> {
-    let number = |key: &str| value[key].as_f64();
-    Some(match value["name"].as_str()? {
-        "adam" => Optimizer::Adam(Adam {
-            learning_rate: number("learning_rate")?,
-            beta_1: number("beta_1")?,
-            beta_2: number("beta_2")?,
-            epsilon: number("epsilon")?,
-        }),
-        "sgd" => Optimizer::Sgd(Sgd {
-            learning_rate: number("learning_rate")?,
-            momentum: number("momentum")?,
-        }),
-        _ => return None,
-    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -228,27 +163,28 @@ fn parse(bytes: &[u8]) -> Result<Sequential> {
     if about["version"] != VERSION {
         return Err(error(texts::file_version(&about["version"], VERSION)));
     }
-    let list = |key: &str| about[key].as_array().ok_or_else(foreign);
-    let layers: Option<Vec<Layer>> = list("layers")?.iter().map(layer_from).collect();
-    let input: Option<Vec<i64>> = list("input_shape")?.iter().map(Value::as_i64).collect();
-    let (layers, input) = (layers.ok_or_else(foreign)?, input.ok_or_else(foreign)?);
+    let About {
+        input_shape,
+        layers,
+        compiled,
+        ..
+    } = serde_json::from_value(about).map_err(|_| foreign())?;
     let mut model = Sequential::new(layers);
     // The weights that the architecture asks for must be in the file before memory is asked for.
-    for (name, expected) in model.weight_sizes(&input)? {
+    for (name, expected) in model.planned_weights(&input_shape)? {
         check(&file, &name, &expected)?;
     }
-    model = model.input_shape(input);
+    model = model.input_shape(input_shape);
     let network = model.built()?;
     let flat = flat_from(network, &file, "")?;
     tch::no_grad(|| network.flat.shallow_clone().f_copy_(&flat)).map_err(torch)?;
-    let compiled = &about["compiled"];
-    if !compiled.is_null() {
-        let optimizer = optimizer_from(&compiled["optimizer"]).ok_or_else(foreign)?;
-        let learning_rate = compiled["learning_rate"].as_f64().ok_or_else(foreign)?;
-        let steps = compiled["steps"]
-            .as_i64()
-            .filter(|&n| n >= 0)
-            .ok_or_else(foreign)?;
+    if let Some(CompiledForm {
+        optimizer,
+        learning_rate,
+        steps,
+        ..
+    }) = compiled
+    {
         let mut state = OptimizerState::default();
         if steps > 0 {
             state = OptimizerState::new(&optimizer, steps, &network.flat).map_err(torch)?;
@@ -267,14 +203,14 @@ fn parse(bytes: &[u8]) -> Result<Sequential> {
 
 /// The bytes of one tensor, if the file has it in this shape.
 fn check<'a>(file: &SafeTensors<'a>, name: &str, expected: &[i64]) -> Result<TensorView<'a>> {
-    let missing = || error(texts::file_tensor_missing(name, shape(expected)));
+    let missing = || error(texts::file_tensor_missing(name, format_shape(expected)));
     let view = file.tensor(name).map_err(|_| missing())?;
     let size: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
     if size != expected || view.dtype() != Dtype::F32 {
-        let found = format!("{:?} {}", view.dtype(), shape(&size));
+        let found = format!("{:?} {}", view.dtype(), format_shape(&size));
         return Err(error(texts::file_tensor_shape(
             name,
-            shape(expected),
+            format_shape(expected),
             found,
         )));
     }

@@ -1,12 +1,14 @@
 //! The optimisers, and their state over one flat tensor of all weights.
 
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::Result;
 use crate::session::{error, texts};
 
 /// How the weights follow the gradients: [`Adam`] or [`Sgd`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase")]
 pub enum Optimizer {
     /// Adaptive moments.
     Adam(Adam),
@@ -17,7 +19,7 @@ pub enum Optimizer {
 /// Adam (Kingma and Ba, 2015), with Keras's defaults and Keras's place for epsilon.
 ///
 /// `m ← β₁·m + (1 − β₁)·g`, `v ← β₂·v + (1 − β₂)·g²`, `w ← w − η·√(1 − β₂ᵗ)/(1 − β₁ᵗ) · m / (√v + ε)`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Adam {
     /// η, the step. Defaults to 0.001.
     pub learning_rate: f64,
@@ -50,7 +52,7 @@ impl Adam {
     }
 
     /// The learning rate of step number `step`, from 1, bias correction included.
-    fn corrected_rate(&self, learning_rate: f64, step: i64) -> f64 {
+    fn corrected_rate(&self, learning_rate: f64, step: u64) -> f64 {
         let t = step as f64;
         learning_rate * (1.0 - self.beta_2.powf(t)).sqrt() / (1.0 - self.beta_1.powf(t))
     }
@@ -75,7 +77,7 @@ impl Adam {
 }
 
 /// Stochastic gradient descent, with momentum where asked for: `u ← μ·u − η·g`, `w ← w + u`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sgd {
     /// η, the step. Defaults to 0.01.
     pub learning_rate: f64,
@@ -159,14 +161,14 @@ pub(crate) fn check_learning_rate(value: f64) -> Result<()> {
 /// The optimiser's state: what it keeps from step to step.
 #[derive(Debug, Default)]
 pub(crate) struct OptimizerState {
-    pub steps: i64,
+    pub steps: u64,
     /// Flat tensors in the weights' order, made at the first step. Adam: m and v. Sgd with momentum: u. Otherwise none.
     pub moments: Vec<(&'static str, Tensor)>,
 }
 
 impl OptimizerState {
     /// After `steps` steps, with moments of zero.
-    pub(crate) fn new(optimizer: &Optimizer, steps: i64, weights: &Tensor) -> tch::Result<Self> {
+    pub(crate) fn new(optimizer: &Optimizer, steps: u64, weights: &Tensor) -> tch::Result<Self> {
         let names: &[&str] = match optimizer {
             Optimizer::Adam(_) => &["m", "v"],
             Optimizer::Sgd(sgd) if sgd.momentum != 0.0 => &["u"],
@@ -213,7 +215,7 @@ impl OptimizerState {
         }
         self.steps += 1;
         // A moment above the limit can't become subnormal in between: 1e-30 · 0.9¹²⁸ = 1.4e-36.
-        if self.steps % 128 == 0 {
+        if self.steps.is_multiple_of(128) {
             self.drop_faded()?;
         }
         match (optimizer, self.moments.as_mut_slice()) {

@@ -6,9 +6,9 @@ use std::fmt;
 use tch::{Kind as TensorKind, Tensor};
 
 use super::history::Score;
-use super::layer::{Layer, looks_channels_last, plan, shape};
+use super::layer::{Layer, LayerPlan, Pass, format_shape, looks_channels_last, plan};
 use super::loss::{SparseCategoricalCrossentropy, count_correct, cross_entropy};
-use super::network::{Network, Pass, all_finite};
+use super::network::{Network, all_finite};
 use super::optimizer::{Optimizer, OptimizerState};
 use super::{Activation, Summary};
 use crate::Result;
@@ -162,10 +162,10 @@ impl Sequential {
         let _guard = tch::no_grad_guard();
         let outputs = || network.outputs(&images.f_to_device(network.device)?);
         let outputs = outputs().map_err(torch)?;
-        let named = network.slots.iter().zip(outputs);
+        let named = network.layers.iter().zip(outputs);
         Ok(named
-            .map(|(slot, output)| LayerOutput {
-                name: slot.plan.at.name.clone(),
+            .map(|(layer, output)| LayerOutput {
+                name: layer.plan.at.name.clone(),
                 output,
             })
             .collect())
@@ -206,7 +206,7 @@ impl Sequential {
                 return Err(error(texts::no_such_weight(name, names.join(", "))));
             };
             if view.size() != value.size() {
-                let (own, given) = (shape(&view.size()), shape(&value.size()));
+                let (own, given) = (format_shape(&view.size()), format_shape(&value.size()));
                 return Err(error(texts::weight_shape(name, own, given)));
             }
         }
@@ -273,15 +273,18 @@ impl Sequential {
     /// The network, if its last layer answers with one number a class.
     pub(crate) fn classifier(&self) -> Result<&Network> {
         let network = self.built()?;
-        let Some(last) = network.slots.last().map(|slot| &slot.plan) else {
+        let Some(last) = network.layers.last().map(|layer| &layer.plan) else {
             return Err(error(texts::no_layers()));
         };
         // Flattened pictures are no classes either; a picture of one pixel may be.
         let pictures = matches!(*last.input, [_, h, w] if h * w > 1) || last.input.len() == 2;
         if last.output.len() != 1 || pictures {
-            return Err(error(texts::no_classes(&last.at, shape(&last.output))));
+            return Err(error(texts::no_classes(
+                &last.at,
+                format_shape(&last.output),
+            )));
         }
-        match last.layer.activation() {
+        match last.layer.operation().activation() {
             Activation::Softmax | Activation::Linear => Ok(network),
             other => Err(error(texts::last_activation(
                 &last.at,
@@ -295,7 +298,7 @@ impl Sequential {
         if self.network.is_none() {
             let size = images.size();
             if size.len() < 2 {
-                return Err(error(texts::not_images(shape(&size))));
+                return Err(error(texts::not_images(format_shape(&size))));
             }
             self.network = Some(Ok(self.build(&size[1..])?));
         }
@@ -307,17 +310,10 @@ impl Sequential {
         Network::new(plan, device::choose()?).map_err(torch)
     }
 
-    /// The weights that the layers would have for such an image, without making them: names and sizes.
-    pub(crate) fn weight_sizes(&self, input_shape: &[i64]) -> Result<Vec<(String, Vec<i64>)>> {
-        let mut sizes = Vec::new();
-        for plan in plan(&self.layers, input_shape)? {
-            let name = &plan.at.name;
-            if let Some((kernel, bias)) = plan.layer.weight_shapes(&plan.input) {
-                sizes.push((format!("{name}.kernel"), kernel));
-                sizes.push((format!("{name}.bias"), bias));
-            }
-        }
-        Ok(sizes)
+    /// Names and shapes of the weights that the layers would have for such an image. Nothing is allocated.
+    pub(crate) fn planned_weights(&self, input_shape: &[i64]) -> Result<Vec<(String, Vec<i64>)>> {
+        let plans = plan(&self.layers, input_shape)?;
+        Ok(plans.iter().flat_map(LayerPlan::weights).collect())
     }
 
     /// Says once that images with values up to 255 learn badly.
@@ -387,9 +383,9 @@ pub(crate) fn batch_len(images: &Tensor) -> i64 {
 /// Refuses images that the network can't take.
 pub(crate) fn check_images(network: &Network, images: &Tensor) -> Result<()> {
     let size = images.size();
-    let own = &network.slots[0].plan.input;
+    let own = network.input_shape();
     if size.len() < 2 {
-        return Err(error(texts::not_images(shape(&size))));
+        return Err(error(texts::not_images(format_shape(&size))));
     }
     if size[1..] != *own {
         return Err(error(other_images(&size, own)));
@@ -421,18 +417,18 @@ fn first_not_finite(images: &Tensor) -> tch::Result<Option<i64>> {
 /// What to say of images of shape `size` when one image of the model is `own`.
 fn other_images(size: &[i64], own: &[i64]) -> String {
     let numbers = |shape: &[i64]| shape.iter().product::<i64>();
-    let batch_of = |n| shape(&[&[n], own].concat());
+    let batch_of = |n| format_shape(&[&[n], own].concat());
     let rest = &size[1..];
     if size.len() <= own.len() && numbers(size) == numbers(own) {
-        texts::one_image(shape(size), batch_of(1))
+        texts::one_image(format_shape(size), batch_of(1))
     } else if looks_channels_last(rest)
         && matches!((own, rest), ([a, b, c], [h, w, d]) if (a, b, c) == (d, h, w))
     {
-        texts::images_channels_last(shape(size), shape(own))
+        texts::images_channels_last(format_shape(size), format_shape(own))
     } else if numbers(rest) == numbers(own) {
-        texts::images_to_reshape(shape(size), shape(own), batch_of(-1))
+        texts::images_to_reshape(format_shape(size), format_shape(own), batch_of(-1))
     } else {
-        texts::images_of_another_shape(shape(size), shape(own))
+        texts::images_of_another_shape(format_shape(size), format_shape(own))
     }
 }
 
@@ -440,11 +436,11 @@ fn other_images(size: &[i64], own: &[i64]) -> String {
 pub(crate) fn check_labels(network: &Network, images: &Tensor, labels: &Tensor) -> Result<Tensor> {
     use TensorKind::{Int, Int8, Int16, Int64, Uint8};
     let size = labels.size();
-    let classes = network.slots.last().map_or(0, |slot| slot.plan.output[0]);
+    let classes = network.layers.last().map_or(0, |last| last.plan.output[0]);
     match size.as_slice() {
-        [_, n] if *n == classes => return Err(error(texts::one_hot_labels(shape(&size)))),
+        [_, n] if *n == classes => return Err(error(texts::one_hot_labels(format_shape(&size)))),
         [_] => (),
-        _ => return Err(error(texts::labels_shape(shape(&size)))),
+        _ => return Err(error(texts::labels_shape(format_shape(&size)))),
     }
     if !matches!(labels.kind(), Uint8 | Int8 | Int16 | Int | Int64) {
         return Err(error(texts::label_kind(format!("{:?}", labels.kind()))));

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::layer::shape;
-use super::network::Network;
+use super::layer::format_shape;
+use super::network::{BuiltLayer, Network};
 use crate::Result;
 use crate::session::display::Content;
 use crate::session::progress::escape;
@@ -34,16 +34,16 @@ pub struct SummaryRow {
 
 impl Summary {
     pub(crate) fn new(network: &Network) -> Self {
-        let row = |slot: &super::network::Slot| SummaryRow {
-            name: slot.plan.at.name.clone(),
-            output_shape: slot.plan.output.clone(),
-            parameters: slot.plan.layer.parameters(&slot.plan.input),
+        let row = |BuiltLayer { plan, .. }: &BuiltLayer| SummaryRow {
+            name: plan.at.name.clone(),
+            output_shape: plan.output.clone(),
+            parameters: plan.parameters(),
         };
-        let rows: Vec<SummaryRow> = network.slots.iter().map(row).collect();
+        let rows: Vec<SummaryRow> = network.layers.iter().map(row).collect();
         let total = rows.iter().map(|row| row.parameters).sum();
         Self {
             rows,
-            input_shape: network.slots[0].plan.input.clone(),
+            input_shape: network.input_shape().to_vec(),
             total,
         }
     }
@@ -94,7 +94,7 @@ impl Summary {
         let row = |row: &SummaryRow| {
             [
                 row.name.clone(),
-                shape(&row.output_shape),
+                format_shape(&row.output_shape),
                 thousands(row.parameters),
             ]
         };
