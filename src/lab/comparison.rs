@@ -163,7 +163,7 @@ impl Comparison {
 
         let parameters = model.summary()?.total;
         let planned_epochs = fit.planned_epochs();
-        let (batch_size, share) = fit.diet();
+        let (batch_size, share) = fit.batch_size_and_share();
         let has_callbacks = fit.has_callbacks();
         let fit = fit.validation(images, &labels);
         let mut progress = fit.progress();

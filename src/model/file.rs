@@ -1,4 +1,4 @@
-//! A model in one safetensors file: architecture, weights, and the optimiser's memory.
+//! A model in one safetensors file: architecture, weights, and the optimiser's state.
 //!
 //! The tensors are named as [`Sequential::weights`] names them and lie in libtorch's plain order, so that PyTorch and
 //! Python's `safetensors` read them as they are; an optimiser's moments are `optimizer.m.conv2d.kernel` and so on. The
@@ -14,11 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Tensor;
 
-use super::Sequential;
 use super::layer::{Layer, format_shape};
 use super::network::Network;
 use super::optimizer::{Optimizer, OptimizerState};
-use super::sequential::Compiled;
+use super::sequential::{Compiled, Sequential};
 use crate::Result;
 use crate::session::files::write_whole;
 use crate::session::{error, plain, texts, torch};
@@ -27,10 +26,10 @@ use crate::session::{error, plain, texts, torch};
 const KEY: &str = "svertka";
 const VERSION: i64 = 1;
 
-/// No model that fits into memory has a longer file: 16 GiB.
-const LONGEST: u64 = 16 << 30;
+/// 16 GiB: no model that fits into memory has a longer file.
+const MAX_LENGTH: u64 = 16 << 30;
 
-/// What stands in the metadata.
+/// The JSON of the metadata.
 #[derive(Serialize, Deserialize)]
 struct About {
     version: i64,
@@ -50,7 +49,7 @@ struct CompiledForm {
 }
 
 impl Sequential {
-    /// Writes architecture, weights and the optimiser's memory to one safetensors file, by way of a sibling file that is
+    /// Writes architecture, weights and the optimiser's state to one safetensors file, by way of a sibling file that is
     /// renamed when it is whole: a file that was there stays as it was until then.
     ///
     /// # Errors
@@ -139,7 +138,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     if about.is_dir() {
         return Err(error(texts::file_is_folder(path.display())));
     }
-    if about.len() > LONGEST {
+    if about.len() > MAX_LENGTH {
         return Err(error(texts::file_bad(
             path.display(),
             texts::file_not_safetensors(),

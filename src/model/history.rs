@@ -1,4 +1,4 @@
-//! What a training tells: scores and epochs.
+//! Scores, epochs, and the history of a training.
 
 use std::fmt;
 
@@ -10,14 +10,13 @@ use crate::session::texts;
 pub struct Score {
     /// Mean cross-entropy, in nats.
     pub loss: f64,
-    /// Share of the images whose most probable class is their label, 0 to 1.
+    /// Fraction of the images whose most probable class is their label, 0 to 1.
     pub accuracy: f64,
 }
 
 impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (loss, accuracy) = (format!("{:.4}", self.loss), format!("{:.4}", self.accuracy));
-        f.write_str(&texts::score(loss, accuracy))
+        f.write_str(&texts::score(self.loss, self.accuracy))
     }
 }
 
@@ -32,7 +31,7 @@ impl Score {
     }
 }
 
-/// One epoch's figures.
+/// Loss and accuracy of one epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Epoch {
     /// Which epoch of its `fit`, from 1.
@@ -41,13 +40,13 @@ pub struct Epoch {
     pub seconds: f64,
     /// Mean loss over the epoch's images, each measured before the step that learnt from it.
     pub loss: f64,
-    /// Share of the epoch's images that were recognised, 0 to 1, measured likewise.
+    /// Fraction of the epoch's images that were classified correctly, 0 to 1, measured likewise.
     pub accuracy: f64,
     /// The score of the validation data after the epoch.
     pub validation: Option<Score>,
 }
 
-/// What a `fit` tells when it has ended: the figures of each epoch.
+/// What a `fit` returns: loss and accuracy of each epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     /// One a finished epoch. After an interrupt the last one is of the images seen until then.
@@ -76,16 +75,9 @@ impl fmt::Display for History {
 pub(crate) fn epoch_line(epoch: &Epoch, epochs: usize) -> String {
     let width = epochs.to_string().len();
     let number = format!("{:width$}", epoch.number);
-    let seconds = format!("{:6.1}", epoch.seconds);
-    let (loss, accuracy) = (
-        format!("{:.4}", epoch.loss),
-        format!("{:.4}", epoch.accuracy),
-    );
-    let line = texts::epoch_done(number, epochs, seconds, loss, accuracy);
+    let line = texts::epoch_done(number, epochs, epoch.seconds, epoch.loss, epoch.accuracy);
     match epoch.validation {
-        Some(Score { loss, accuracy }) => {
-            line + &texts::epoch_validation(format!("{loss:.4}"), format!("{accuracy:.4}"))
-        }
+        Some(score) => line + &texts::epoch_validation(score.loss, score.accuracy),
         None => line,
     }
 }

@@ -75,14 +75,17 @@ impl Layer {
 
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.operation().fmt(f)
+        f.write_str(&self.operation().call())
     }
 }
 
-/// What a kind of layer does. Shapes are without the number of images. `Display` shows the call that makes the layer.
-pub(crate) trait Operation: fmt::Display {
+/// What a kind of layer does. Shapes are without the number of images.
+pub(crate) trait Operation {
     /// The name that Keras gives to a layer of this kind.
     fn name(&self) -> &'static str;
+
+    /// The call that makes the layer.
+    fn call(&self) -> String;
 
     /// The layer in a table of networks, without what is usual; none if it goes without saying.
     fn short(&self) -> Option<String>;
@@ -156,16 +159,14 @@ pub fn conv2d(filters: i64, kernel: (i64, i64), activation: Activation) -> Layer
     }))
 }
 
-impl fmt::Display for Conv2d {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (filters, kernel, activation) = (self.filters, self.kernel, self.activation);
-        write!(f, "conv2d({filters}, {kernel:?}, {activation:?})")
-    }
-}
-
 impl Operation for Conv2d {
     fn name(&self) -> &'static str {
         "conv2d"
+    }
+
+    fn call(&self) -> String {
+        let (filters, kernel, activation) = (self.filters, self.kernel, self.activation);
+        format!("conv2d({filters}, {kernel:?}, {activation:?})")
     }
 
     fn short(&self) -> Option<String> {
@@ -217,15 +218,13 @@ pub fn max_pooling2d(h: i64, w: i64) -> Layer {
     Layer(LayerKind::MaxPooling2d(MaxPooling2d { pool: (h, w) }))
 }
 
-impl fmt::Display for MaxPooling2d {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "max_pooling2d{:?}", self.pool)
-    }
-}
-
 impl Operation for MaxPooling2d {
     fn name(&self) -> &'static str {
         "max_pooling2d"
+    }
+
+    fn call(&self) -> String {
+        format!("max_pooling2d{:?}", self.pool)
     }
 
     fn short(&self) -> Option<String> {
@@ -263,15 +262,13 @@ pub fn flatten() -> Layer {
     Layer(LayerKind::Flatten(Flatten {}))
 }
 
-impl fmt::Display for Flatten {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("flatten()")
-    }
-}
-
 impl Operation for Flatten {
     fn name(&self) -> &'static str {
         "flatten"
+    }
+
+    fn call(&self) -> String {
+        "flatten()".to_string()
     }
 
     fn short(&self) -> Option<String> {
@@ -308,15 +305,13 @@ pub fn dense(units: i64, activation: Activation) -> Layer {
     Layer(LayerKind::Dense(Dense { units, activation }))
 }
 
-impl fmt::Display for Dense {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "dense({}, {:?})", self.units, self.activation)
-    }
-}
-
 impl Operation for Dense {
     fn name(&self) -> &'static str {
         "dense"
+    }
+
+    fn call(&self) -> String {
+        format!("dense({}, {:?})", self.units, self.activation)
     }
 
     fn short(&self) -> Option<String> {
@@ -360,15 +355,13 @@ pub fn dropout(rate: f64) -> Layer {
     Layer(LayerKind::Dropout(Dropout { rate }))
 }
 
-impl fmt::Display for Dropout {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "dropout({})", self.rate)
-    }
-}
-
 impl Operation for Dropout {
     fn name(&self) -> &'static str {
         "dropout"
+    }
+
+    fn call(&self) -> String {
+        format!("dropout({})", self.rate)
     }
 
     fn short(&self) -> Option<String> {

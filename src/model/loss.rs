@@ -1,11 +1,11 @@
-//! The loss, and how many images get their label.
+//! The loss, and the number of correct predictions.
 
 use tch::{Kind, Tensor};
 
 /// What a training minimises: the mean of `−log p(label)`, for labels that are class numbers.
 ///
-/// It is computed from the sums before the softmax, which stays exact where a probability would round to 0. A last layer
-/// that is linear is taken to give those sums.
+/// It is computed from the logits, what the last layer gives before its softmax: that stays exact where a probability would
+/// round to 0. A last layer that is linear is taken to give logits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SparseCategoricalCrossentropy;
 
@@ -14,7 +14,7 @@ pub(crate) fn cross_entropy(logits: &Tensor, labels: &Tensor) -> tch::Result<Ten
     logits.f_cross_entropy_loss::<Tensor>(labels, None, tch::Reduction::Mean, -100, 0.0)
 }
 
-/// How many images of a batch got their label, as a tensor of one number.
+/// How many images of a batch are classified correctly, as a tensor of one number.
 pub(crate) fn count_correct(logits: &Tensor, labels: &Tensor) -> tch::Result<Tensor> {
     logits
         .f_argmax(-1, false)?

@@ -1,4 +1,4 @@
-//! A model is a list of layers, as in Keras: it works out its own shapes, trains, and shows what it is.
+//! A model is a list of layers, as in Keras: it works out its own shapes, trains, and shows itself.
 //!
 //! To be read in this order, in which a file uses only files before it: `layer`, `loss`, `optimizer`, `network`, `history`,
 //! `callbacks`, `summary`, `sequential`, `file`, `training`.

@@ -23,9 +23,9 @@ pub enum Optimizer {
 pub struct Adam {
     /// η, the step. Defaults to 0.001.
     pub learning_rate: f64,
-    /// β₁, how long the mean of the gradients remembers. Defaults to 0.9.
+    /// β₁, the decay of the mean of the gradients. Defaults to 0.9.
     pub beta_1: f64,
-    /// β₂, how long the mean of their squares remembers. Defaults to 0.999.
+    /// β₂, the decay of the mean of their squares. Defaults to 0.999.
     pub beta_2: f64,
     /// ε, keeps the division from zero. Defaults to 1e-7.
     pub epsilon: f64,
@@ -129,7 +129,7 @@ impl Optimizer {
         }
     }
 
-    /// Refuses numbers with which no training makes sense.
+    /// Refuses impossible settings.
     pub(crate) fn check(&self) -> Result<()> {
         check_learning_rate(self.learning_rate())?;
         let shares: &[(&str, f64)] = match self {
@@ -189,14 +189,14 @@ impl OptimizerState {
         })
     }
 
-    /// Sets to zero what has faded: the moments of a weight without gradient shrink from step to step until they are
-    /// subnormal numbers, with which many processors count a hundred times slower, and there they stay. After two
+    /// Sets tiny moments to zero: the moments of a weight without gradient shrink from step to step until they are
+    /// subnormal numbers, with which many processors compute a hundred times slower, and there they stay. After two
     /// epochs of handwritten digits it was every seventh moment of the lesson's last net. A moment this small moves a
     /// weight by less than 1e-23 of the learning rate.
-    fn drop_faded(&mut self) -> tch::Result<()> {
-        const FADED: f64 = 1e-30;
+    fn flush_tiny_moments(&mut self) -> tch::Result<()> {
+        const TINY: f64 = 1e-30;
         for (_, moment) in &mut self.moments {
-            let alive = moment.f_abs()?.f_ge(FADED)?;
+            let alive = moment.f_abs()?.f_ge(TINY)?;
             let _ = moment.f_mul_(&alive)?;
         }
         Ok(())
@@ -213,10 +213,11 @@ impl OptimizerState {
         if self.steps == 0 {
             *self = Self::new(optimizer, 0, weights)?;
         }
-        self.steps += 1;
+        // A file may hold any number.
+        self.steps = self.steps.saturating_add(1);
         // A moment above the limit can't become subnormal in between: 1e-30 · 0.9¹²⁸ = 1.4e-36.
         if self.steps.is_multiple_of(128) {
-            self.drop_faded()?;
+            self.flush_tiny_moments()?;
         }
         match (optimizer, self.moments.as_mut_slice()) {
             (Optimizer::Adam(adam), [(_, m), (_, v)]) => {

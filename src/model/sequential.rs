@@ -1,4 +1,4 @@
-//! The list of layers and its checks; what a model answers without being trained.
+//! The model: its list of layers, its checks, and everything it computes without training.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,11 +6,11 @@ use std::fmt;
 use tch::{Kind as TensorKind, Tensor};
 
 use super::history::Score;
-use super::layer::{Layer, LayerPlan, Pass, format_shape, looks_channels_last, plan};
+use super::layer::{Activation, Layer, LayerPlan, Pass, format_shape, looks_channels_last, plan};
 use super::loss::{SparseCategoricalCrossentropy, count_correct, cross_entropy};
 use super::network::{Network, all_finite};
 use super::optimizer::{Optimizer, OptimizerState};
-use super::{Activation, Summary};
+use super::summary::Summary;
 use crate::Result;
 use crate::session::interrupt::Watch;
 use crate::session::{device, display, error, texts, torch};
@@ -83,8 +83,8 @@ impl Sequential {
         self
     }
 
-    /// Says how the model learns: an optimiser ([`Adam`](crate::Adam), [`Sgd`](crate::Sgd)) and the loss. Again: the
-    /// weights stay, the optimiser begins anew. An impossible learning rate is an error of the next
+    /// Sets how the model learns: an optimiser ([`Adam`](crate::Adam), [`Sgd`](crate::Sgd)) and the loss. Called
+    /// again, it keeps the weights and begins with a new optimiser state. An impossible learning rate is an error of the next
     /// [`fit`](Self::fit).
     pub fn compile(&mut self, optimizer: impl Into<Optimizer>, _: SparseCategoricalCrossentropy) {
         let optimizer = optimizer.into();
@@ -137,7 +137,7 @@ impl Sequential {
         Tensor::f_cat(&parts, 0).map_err(torch)
     }
 
-    /// Mean loss over all images, and the share whose most probable class is their label.
+    /// Mean loss over all images, and the fraction whose most probable class is their label.
     ///
     /// `images`: `[images, …]`, `labels`: whole numbers `[images]`. Memory doesn't grow with the number of images.
     ///
@@ -270,15 +270,15 @@ impl Sequential {
             .ok_or_else(|| error(texts::not_compiled()))
     }
 
-    /// The network, if its last layer answers with one number a class.
+    /// The network, if its last layer gives one number for each class.
     pub(crate) fn classifier(&self) -> Result<&Network> {
         let network = self.built()?;
         let Some(last) = network.layers.last().map(|layer| &layer.plan) else {
             return Err(error(texts::no_layers()));
         };
-        // Flattened pictures are no classes either; a picture of one pixel may be.
-        let pictures = matches!(*last.input, [_, h, w] if h * w > 1) || last.input.len() == 2;
-        if last.output.len() != 1 || pictures {
+        // Flattened images are no classes either; an image of one pixel may be.
+        let images = matches!(*last.input, [_, h, w] if h * w > 1) || last.input.len() == 2;
+        if last.output.len() != 1 || images {
             return Err(error(texts::no_classes(
                 &last.at,
                 format_shape(&last.output),
@@ -316,7 +316,7 @@ impl Sequential {
         Ok(plans.iter().flat_map(LayerPlan::weights).collect())
     }
 
-    /// Says once that images with values up to 255 learn badly.
+    /// Says once that a network learns badly from values up to 255.
     pub(crate) fn warn_unscaled(&mut self, images: &Tensor) -> Result<()> {
         if self.told_unscaled {
             return Ok(());
@@ -327,7 +327,7 @@ impl Sequential {
         let largest = first.f_max().and_then(f64::try_from).map_err(torch)?;
         if largest > 10.0 {
             self.told_unscaled = true;
-            display::print(&texts::unscaled(format!("{largest:.0}")));
+            display::print(&texts::unscaled(largest));
         }
         Ok(())
     }
@@ -448,29 +448,26 @@ pub(crate) fn check_labels(network: &Network, images: &Tensor, labels: &Tensor) 
     if size[0] != batch_len(images) {
         return Err(error(texts::counts_differ(batch_len(images), size[0])));
     }
-    let check = || {
-        let labels = labels.f_to_kind(Int64)?;
+    let labels = labels.f_to_kind(Int64).map_err(torch)?;
+    let outside = || {
+        let range = (
+            i64::try_from(labels.f_min()?)?,
+            i64::try_from(labels.f_max()?)?,
+        );
         let outside = labels.f_lt(0)?.f_logical_or(&labels.f_ge(classes)?)?;
-        let first = outside.f_to_kind(Uint8)?.f_argmax(0, false)?;
-        let first = i64::try_from(first)?;
-        let wrong = bool::try_from(outside.f_get(first)?)?;
-        let number = |label: Tensor| i64::try_from(label);
-        let found = wrong.then(|| {
-            let range = (number(labels.f_min()?)?, number(labels.f_max()?)?);
-            Ok::<_, tch::TchError>((first, number(labels.f_get(first)?)?, range))
-        });
-        Ok::<_, tch::TchError>((labels, found.transpose()?))
+        let index = i64::try_from(outside.f_to_kind(Uint8)?.f_argmax(0, false)?)?;
+        Ok((range, index, i64::try_from(labels.f_get(index)?)?))
     };
+    let ((least, most), index, label) = outside().map_err(torch)?;
     let last = classes - 1;
-    match check().map_err(torch)? {
-        (labels, None) => Ok(labels),
-        (_, Some((_, _, range))) if range == (1, classes) => {
-            Err(error(texts::labels_from_one(classes, last)))
-        }
-        (_, Some((index, label, _))) => Err(error(texts::label_out_of_range(
-            label, index, last, classes,
-        ))),
+    if least >= 0 && most <= last {
+        return Ok(labels);
     }
+    Err(error(if (least, most) == (1, classes) {
+        texts::labels_from_one(classes, last)
+    } else {
+        texts::label_out_of_range(label, index, last, classes)
+    }))
 }
 
 /// Consecutive parts of `total` rows.

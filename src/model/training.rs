@@ -1,4 +1,4 @@
-//! Training: `fit`, its settings, and what it tells.
+//! Training: `fit`, its settings, and the trainer.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use tch::{Device, Kind as TensorKind, Tensor};
 
-use super::Sequential;
 use super::callbacks::{Callback, Control, EpochEnd};
 use super::file::write;
 use super::history::{Epoch, History, Score, epoch_line};
@@ -15,7 +14,9 @@ use super::layer::Pass;
 use super::loss::{count_correct, cross_entropy};
 use super::network::Network;
 use super::optimizer::{OptimizerState, check_learning_rate};
-use super::sequential::{Batches, Compiled, batch_len, check_images, check_labels, evaluate};
+use super::sequential::{
+    Batches, Compiled, Sequential, batch_len, check_images, check_labels, evaluate,
+};
 use crate::Result;
 use crate::session::files::check_path;
 use crate::session::interrupt::Watch;
@@ -29,7 +30,7 @@ const MAX_LOSS: f32 = 1e8;
 /// How often the metrics of a running epoch are read from the device. Reading makes the device finish its work.
 const READ_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How much a training says.
+/// How much a training prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verbosity {
     /// Nothing.
@@ -94,7 +95,7 @@ impl Fit {
         }
     }
 
-    /// How much is said. Defaults to [`Verbosity::Normal`].
+    /// How much is printed. Defaults to [`Verbosity::Normal`].
     pub fn verbosity(self, verbosity: Verbosity) -> Self {
         Self { verbosity, ..self }
     }
@@ -105,7 +106,7 @@ impl Fit {
         self
     }
 
-    /// Adds a closure that sees each epoch's figures and says whether to go on.
+    /// Adds a closure that sees each epoch's loss and accuracy and returns whether to go on.
     ///
     /// ```
     /// use std::ops::ControlFlow::{Break, Continue};
@@ -132,15 +133,16 @@ impl Fit {
     }
 
     /// Images per step, and the share of the images that is trained on.
-    pub(crate) fn diet(&self) -> (i64, f64) {
+    pub(crate) fn batch_size_and_share(&self) -> (i64, f64) {
         (self.batch_size, self.share)
     }
 
-    /// Whether anything looks at the epochs and could end the training.
+    /// Whether there is a callback, which could end the training.
     pub(crate) fn has_callbacks(&self) -> bool {
         !self.callbacks.is_empty()
     }
 
+    /// Where the training shows how far it is.
     pub(crate) fn progress(&self) -> Progress {
         Progress::new(self.verbosity == Verbosity::Silent)
     }
@@ -193,7 +195,7 @@ impl Sequential {
         Ok(history)
     }
 
-    /// [`fit`](Self::fit), but an interrupt is for the caller to tell.
+    /// [`fit`](Self::fit), but an interrupt is the caller's to report.
     pub(crate) fn train(
         &mut self,
         images: &Tensor,
@@ -230,10 +232,10 @@ impl Sequential {
         trainer.run()
     }
 
-    /// Learns from one batch, and tells its score before the step.
+    /// Learns from one batch, and returns its score before the step.
     ///
     /// # Errors
-    /// As [`fit`](Self::fit), but a loss that is no number is only told.
+    /// As [`fit`](Self::fit), but a loss that is no number is returned, not an error.
     pub fn train_on_batch(&mut self, images: &Tensor, labels: &Tensor) -> Result<Score> {
         let labels = self.checked(images, labels)?;
         let (network, compiled) = self.learning_parts()?;
@@ -253,7 +255,7 @@ impl Sequential {
         learn().map_err(torch)
     }
 
-    /// Makes ready for the first step, and gives the labels as the loss wants them.
+    /// Checks all that a step needs, makes the weights if there are none, and returns the labels as the loss wants them.
     fn checked(&mut self, images: &Tensor, labels: &Tensor) -> Result<Tensor> {
         self.compiled()?.optimizer.check()?;
         self.build_for(images)?;
@@ -302,6 +304,7 @@ struct Trainer<'a> {
 }
 
 impl Trainer<'_> {
+    /// Trains epoch after epoch, until the last, a callback or an interrupt.
     fn run(mut self) -> Result<History> {
         let mut history = History::default();
         let mut control = Control::new(self.compiled.learning_rate);
@@ -349,8 +352,8 @@ impl Trainer<'_> {
     }
 
     fn interrupted(&self, history: History, number: usize, fraction: f64) -> History {
-        let percent = format!("{:.0}", fraction * 100.0);
         let epochs = self.fit.planned_epochs();
+        let percent = fraction * 100.0;
         History {
             stopped: Some(texts::training_interrupted(number, epochs, percent)),
             interrupted: true,
@@ -358,6 +361,7 @@ impl Trainer<'_> {
         }
     }
 
+    /// Saves the model if `fit` asks for it. A line says what went wrong; the training goes on.
     fn save(&mut self) {
         let save = |path| write(path, self.network, Some(self.compiled));
         if let Some(Err(trouble)) = self.fit.save.as_deref().map(save) {
@@ -444,17 +448,17 @@ impl Trainer<'_> {
         Err(error(texts::diverged(number, diverged, MAX_LOSS, rate)))
     }
 
-    /// Shows the running epoch after this fraction of it.
+    /// Shows the running epoch after this fraction of it and so many seconds.
     fn show(&mut self, number: usize, score: Score, fraction: f64, seconds: f64) {
         let seen = fraction * batch_len(&self.images) as f64;
         let text = texts::epoch_running(
             number,
             self.fit.planned_epochs(),
-            format!("{:.0}", fraction * 100.0),
-            format!("{:.4}", score.loss),
-            format!("{:.4}", score.accuracy),
-            format!("{:.0}", (seconds / fraction * (1.0 - fraction)).ceil()),
-            format!("{:.0}", seen / seconds),
+            fraction * 100.0,
+            score.loss,
+            score.accuracy,
+            (seconds / fraction * (1.0 - fraction)).ceil(),
+            seen / seconds,
         );
         self.progress.update(fraction, &text);
     }
