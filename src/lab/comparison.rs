@@ -10,6 +10,7 @@ use crate::figures::comparison::{Way, draw};
 use crate::model::{batch_len, check_images, check_labels, thousands};
 use crate::session::display::Content;
 use crate::session::progress::escape;
+use crate::session::table::Table;
 use crate::session::{error, texts};
 use crate::{Adam, Fit, History, Layer, Result, Score, Sequential, SparseCategoricalCrossentropy};
 
@@ -219,7 +220,7 @@ impl Comparison {
     /// # Errors
     /// As [`Figure::show`].
     pub fn show(&self) -> Result<()> {
-        self.table().show();
+        self.content().show();
         if self.variants.is_empty() {
             return Ok(());
         }
@@ -233,7 +234,7 @@ impl Comparison {
     /// holds the chart too, and the picture is given beside it for programs that don't show HTML.
     #[doc(hidden)]
     pub fn evcxr_display(&self) {
-        let mut table = self.table();
+        let mut table = self.content();
         if self.variants.is_empty() {
             table.show_as_result();
             return;
@@ -260,31 +261,16 @@ impl Comparison {
         table.show_as_result();
     }
 
-    fn table(&self) -> Content {
+    fn content(&self) -> Content {
         if self.variants.is_empty() {
-            let text = self.to_string();
+            let text = texts::lab_nothing_yet();
             let html = format!("<p>{}</p>", escape(&text));
             return Content::html(text, html);
         }
-        let row = |cells: &[String; COLUMNS], tag: &str| {
-            let cells = cells.iter().enumerate().map(|(i, cell)| {
-                let align = if is_text(i) { "left" } else { "right" };
-                format!(
-                    "<{tag} style=\"text-align:{align};white-space:nowrap\">{}</{tag}>",
-                    escape(cell)
-                )
-            });
-            format!("<tr>{}</tr>", cells.collect::<String>())
-        };
-        let rows: String = self.cells().iter().map(|cells| row(cells, "td")).collect();
-        let html = format!(
-            "<table><thead>{}</thead><tbody>{rows}</tbody></table>",
-            row(&head(), "th")
-        );
-        Content::html(self.to_string(), html)
+        self.table().content()
     }
 
-    fn cells(&self) -> Vec<[String; COLUMNS]> {
+    fn table(&self) -> Table<7> {
         let row = |(i, variant): (usize, &Variant)| {
             [
                 variant.name.clone(),
@@ -300,27 +286,21 @@ impl Comparison {
                 },
             ]
         };
-        self.variants.iter().enumerate().map(row).collect()
+        Table {
+            head: [
+                texts::lab_name(),
+                texts::lab_layers(),
+                texts::summary_parameters(),
+                texts::lab_seconds(),
+                texts::lab_train(),
+                texts::lab_test(),
+                texts::lab_difference(),
+            ],
+            rows: self.variants.iter().enumerate().map(row).collect(),
+            words: 2,
+            foot: None,
+        }
     }
-}
-
-const COLUMNS: usize = 7;
-
-fn head() -> [String; COLUMNS] {
-    [
-        texts::lab_name(),
-        texts::lab_layers(),
-        texts::summary_parameters(),
-        texts::lab_seconds(),
-        texts::lab_train(),
-        texts::lab_test(),
-        texts::lab_difference(),
-    ]
-}
-
-/// Whether a column holds words, not numbers.
-fn is_text(column: usize) -> bool {
-    column < 2
 }
 
 /// A number of seconds, as exact as it is of use.
@@ -354,28 +334,7 @@ impl fmt::Display for Comparison {
         if self.variants.is_empty() {
             return f.write_str(&texts::lab_nothing_yet());
         }
-        let head = head();
-        let rows = self.cells();
-        let width = |i: usize| {
-            let cells = rows.iter().map(|row| row[i].chars().count());
-            cells.fold(head[i].chars().count(), usize::max)
-        };
-        let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
-        let line = |cells: &[String; COLUMNS]| {
-            let cells = cells.iter().zip(&widths).enumerate();
-            let cells = cells.map(|(i, (cell, &width))| match is_text(i) {
-                true => format!("{cell:width$}"),
-                false => format!("{cell:>width$}"),
-            });
-            cells.collect::<Vec<_>>().join("  ")
-        };
-        writeln!(f, "{}", line(&head))?;
-        let rule = widths.iter().sum::<usize>() + 2 * (COLUMNS - 1);
-        write!(f, "{}", "─".repeat(rule))?;
-        for row in &rows {
-            write!(f, "\n{}", line(row))?;
-        }
-        Ok(())
+        self.table().fmt(f)
     }
 }
 

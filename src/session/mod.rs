@@ -8,6 +8,7 @@ pub(crate) mod files;
 pub(crate) mod interrupt;
 pub(crate) mod memory;
 pub(crate) mod progress;
+pub(crate) mod table;
 pub(crate) mod texts;
 pub(crate) mod threads;
 mod versions;
