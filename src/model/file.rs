@@ -20,7 +20,7 @@ use super::optimizer::{Optimizer, OptimizerState};
 use super::sequential::{Compiled, Sequential};
 use crate::Result;
 use crate::session::files::write_whole;
-use crate::session::{error, plain, texts, torch};
+use crate::session::{compute, error, plain, texts, torch};
 
 /// The key of this crate's metadata, and the version of what stands there.
 const KEY: &str = "svertka";
@@ -237,8 +237,7 @@ fn flat_from(network: &Network, file: &SafeTensors, prefix: &str) -> Result<Tens
                 numbers[index],
             )));
         }
-        let mut fill = || window.f_copy_(&Tensor::f_from_slice(&numbers)?.f_reshape(&size)?);
-        fill().map_err(torch)?;
+        compute(|| window.f_copy_(&Tensor::f_from_slice(&numbers)?.f_reshape(&size)?))?;
     }
     Ok(flat)
 }

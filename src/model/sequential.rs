@@ -8,12 +8,12 @@ use tch::{Kind as TensorKind, Tensor};
 use super::history::Score;
 use super::layer::{Activation, Layer, LayerPlan, Pass, format_shape, looks_channels_last, plan};
 use super::loss::{SparseCategoricalCrossentropy, count_correct, cross_entropy};
-use super::network::{Network, all_finite};
+use super::network::{BuiltLayer, Network, all_finite};
 use super::optimizer::{Optimizer, OptimizerState};
 use super::summary::Summary;
 use crate::Result;
 use crate::session::interrupt::Watch;
-use crate::session::{device, display, error, texts, torch};
+use crate::session::{compute, device, display, error, texts, torch};
 
 /// How many images go through the network at once when nothing is learnt: few enough for the processor's cache.
 const INFERENCE_BATCH: i64 = 128;
@@ -128,11 +128,10 @@ impl Sequential {
             if watch.requested() {
                 return Err(error(texts::interrupted("predict")));
             }
-            let part = || {
+            parts.push(compute(|| {
                 let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
                 logits.f_softmax(-1, TensorKind::Float)
-            };
-            parts.push(part().map_err(torch)?);
+            })?);
         }
         Tensor::f_cat(&parts, 0).map_err(torch)
     }
@@ -160,15 +159,12 @@ impl Sequential {
         let network = self.built()?;
         check_images(network, images)?;
         let _guard = tch::no_grad_guard();
-        let outputs = || network.outputs(&images.f_to_device(network.device)?);
-        let outputs = outputs().map_err(torch)?;
-        let named = network.layers.iter().zip(outputs);
-        Ok(named
-            .map(|(layer, output)| LayerOutput {
-                name: layer.plan.at.name.clone(),
-                output,
-            })
-            .collect())
+        let outputs = compute(|| network.outputs(&images.f_to_device(network.device)?))?;
+        let named = |(layer, output): (&BuiltLayer, Tensor)| LayerOutput {
+            name: layer.plan.at.name.clone(),
+            output,
+        };
+        Ok(network.layers.iter().zip(outputs).map(named).collect())
     }
 
     /// Every weight with its name, as copies: `conv2d.kernel` `[filters, channels, height, width]`, `dense.kernel`
@@ -180,11 +176,8 @@ impl Sequential {
         let _guard = tch::no_grad_guard();
         let copy =
             |(name, weight): (String, &Tensor)| Ok((name, weight.f_detach_copy()?.f_contiguous()?));
-        self.built()?
-            .named_weights()
-            .map(copy)
-            .collect::<tch::Result<_>>()
-            .map_err(torch)
+        let network = self.built()?;
+        compute(|| network.named_weights().map(copy).collect())
     }
 
     /// Replaces weights by name; those not named stay.
@@ -227,23 +220,18 @@ impl Sequential {
         let network = self.classifier()?;
         check_images(network, images)?;
         let labels = check_labels(network, images, labels)?;
-        let windows = || {
+        compute(|| {
             let images = images.f_to_device(network.device)?;
             let labels = labels.f_to_device(network.device)?;
             let logits = network.logits(&images, Pass::Inference)?;
             let flat = network.gradient(&cross_entropy(&logits, &labels)?)?;
-            network
-                .windows(&flat)?
-                .iter()
-                .map(Tensor::f_contiguous)
-                .collect::<tch::Result<_>>()
-        };
-        let windows: Vec<Tensor> = windows().map_err(torch)?;
-        Ok(network
-            .named_weights()
-            .map(|(name, _)| name)
-            .zip(windows)
-            .collect())
+            let names = network.named_weights().map(|(name, _)| name);
+            let windows = network.windows(&flat)?.into_iter();
+            names
+                .zip(windows)
+                .map(|(name, window)| Ok((name, window.f_contiguous()?)))
+                .collect()
+        })
     }
 
     /// The network, or why there is none.
@@ -321,10 +309,8 @@ impl Sequential {
         if self.told_unscaled {
             return Ok(());
         }
-        let first = images
-            .f_narrow(0, 0, batch_len(images).min(256))
-            .map_err(torch)?;
-        let largest = first.f_max().and_then(f64::try_from).map_err(torch)?;
+        let few = batch_len(images).min(256);
+        let largest = compute(|| f64::try_from(images.f_narrow(0, 0, few)?.f_max()?))?;
         if largest > 10.0 {
             self.told_unscaled = true;
             display::print(&texts::unscaled(largest));
@@ -354,20 +340,18 @@ pub(crate) fn evaluate(
         if watch.requested() {
             return Ok(None);
         }
-        let part = || {
+        sums.push(compute(|| {
             let labels = batch.of(labels, network)?;
             let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
             // A short last batch counts by its images.
             let loss = cross_entropy(&logits, &labels)?.f_mul_scalar(batch.len)?;
             Tensor::f_stack(&[loss, count_correct(&logits, &labels)?], 0)
-        };
-        sums.push(part().map_err(torch)?);
+        })?);
     }
-    let total = || {
+    let total = compute(|| {
         let sums = Tensor::f_stack(&sums, 0)?;
         Vec::<f64>::try_from(sums.f_sum_dim_intlist(0i64, false, TensorKind::Double)?)
-    };
-    let total = total().map_err(torch)?;
+    })?;
     let n = batch_len(images) as f64;
     Ok(Some(Score {
         loss: total[0] / n,
@@ -449,7 +433,7 @@ pub(crate) fn check_labels(network: &Network, images: &Tensor, labels: &Tensor) 
         return Err(error(texts::counts_differ(batch_len(images), size[0])));
     }
     let labels = labels.f_to_kind(Int64).map_err(torch)?;
-    let outside = || {
+    let ((least, most), index, label) = compute(|| {
         let range = (
             i64::try_from(labels.f_min()?)?,
             i64::try_from(labels.f_max()?)?,
@@ -457,8 +441,7 @@ pub(crate) fn check_labels(network: &Network, images: &Tensor, labels: &Tensor) 
         let outside = labels.f_lt(0)?.f_logical_or(&labels.f_ge(classes)?)?;
         let index = i64::try_from(outside.f_to_kind(Uint8)?.f_argmax(0, false)?)?;
         Ok((range, index, i64::try_from(labels.f_get(index)?)?))
-    };
-    let ((least, most), index, label) = outside().map_err(torch)?;
+    })?;
     let last = classes - 1;
     if least >= 0 && most <= last {
         return Ok(labels);

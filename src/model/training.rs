@@ -22,7 +22,7 @@ use crate::session::files::check_path;
 use crate::session::interrupt::Watch;
 use crate::session::progress::Progress;
 use crate::session::threads::Threads;
-use crate::session::{allocator, error, texts, torch};
+use crate::session::{allocator, compute, error, texts, torch};
 
 /// A loss above this counts as divergence although it is finite: guessing among a million classes costs 14.
 const MAX_LOSS: f32 = 1e8;
@@ -217,14 +217,14 @@ impl Sequential {
         let all = batch_len(images);
         let used = ((all as f64 * fit.share).ceil() as i64).clamp(1, all);
         let to_device = |tensor: &Tensor| tensor.f_narrow(0, 0, used)?.f_to_device(network.device);
-        let (images, labels) = (to_device(images), to_device(&labels));
+        let (images, labels) = compute(|| Ok((to_device(images)?, to_device(&labels)?)))?;
         let _buffers = (network.device == Device::Cpu).then(allocator::Training::begin);
         let _threads = threads(network, fit.batch_size.min(used));
         let trainer = Trainer {
             network,
             compiled,
-            images: images.map_err(torch)?,
-            labels: labels.map_err(torch)?,
+            images,
+            labels,
             fit,
             watch: Watch::new(),
             progress,
@@ -243,7 +243,7 @@ impl Sequential {
             allocator::keep_large_buffers();
         }
         let _threads = threads(network, batch_len(images));
-        let mut learn = || {
+        compute(|| {
             let device = network.device;
             let (images, labels) = (images.f_to_device(device)?, labels.f_to_device(device)?);
             let (loss, correct) = step(network, compiled, &images, &labels)?;
@@ -251,8 +251,7 @@ impl Sequential {
                 loss: f64::try_from(loss)?,
                 accuracy: f64::try_from(correct)? / batch_len(&images) as f64,
             })
-        };
-        learn().map_err(torch)
+        })
     }
 
     /// Checks all that a step needs, makes the weights if there are none, and returns the labels as the loss wants them.
@@ -398,15 +397,16 @@ impl Trainer<'_> {
     /// Goes through the images once: the score, and after an interrupt the fraction of them that was seen.
     fn learn(&mut self, number: usize, begun: Instant) -> Result<(Score, Option<f64>)> {
         let (n, batch_size) = (batch_len(&self.images), self.fit.batch_size);
-        let order = (self.fit.shuffle)
-            .then(|| Tensor::f_randperm(n, (TensorKind::Int64, self.network.device)))
-            .transpose()
-            .map_err(torch)?;
+        let options = (TensorKind::Int64, self.network.device);
+        let order = match self.fit.shuffle {
+            true => Some(Tensor::f_randperm(n, options).map_err(torch)?),
+            false => None,
+        };
         let metrics = RunningMetrics::new(self.network, n, batch_size).map_err(torch)?;
         let mut due = begun + READ_INTERVAL;
         let mut steps = 0;
         for batch in Batches::new(n, batch_size) {
-            let mut learn = || {
+            compute(|| {
                 let part = |tensor: &Tensor| match &order {
                     Some(order) => tensor.f_index_select(0, &batch.of(order, self.network)?),
                     None => batch.of(tensor, self.network),
@@ -414,8 +414,7 @@ impl Trainer<'_> {
                 let (images, labels) = (part(&self.images)?, part(&self.labels)?);
                 let (loss, correct) = step(self.network, self.compiled, &images, &labels)?;
                 metrics.note(steps, &loss, &correct)
-            };
-            learn().map_err(torch)?;
+            })?;
             steps += 1;
             let interrupted = self.watch.requested();
             if !interrupted && Instant::now() < due {
@@ -438,11 +437,11 @@ impl Trainer<'_> {
     /// The score over the epoch's first `steps` steps, unless the training has diverged: in its loss, or in a weight that
     /// is no number any more.
     fn read(&self, metrics: &RunningMetrics, number: usize, steps: i64) -> Result<Score> {
-        let finite = self.network.is_finite().map_err(torch)?;
-        let diverged = match metrics.read(steps).map_err(torch)? {
-            Ok(score) if finite => return Ok(score),
-            Ok(_) => steps,
-            Err(step) => step,
+        let read = compute(|| Ok((metrics.read(steps)?, self.network.is_finite()?)))?;
+        let diverged = match read {
+            (Ok(score), true) => return Ok(score),
+            (Ok(_), false) => steps,
+            (Err(step), _) => step,
         };
         let rate = self.compiled.learning_rate;
         Err(error(texts::diverged(number, diverged, MAX_LOSS, rate)))
@@ -520,9 +519,11 @@ struct Snapshot {
 
 impl Snapshot {
     fn of(network: &Network, compiled: &Compiled) -> Result<Self> {
-        Ok(Self {
-            weights: network.flat.f_detach_copy().map_err(torch)?,
-            state: compiled.state.copy().map_err(torch)?,
+        compute(|| {
+            Ok(Self {
+                weights: network.flat.f_detach_copy()?,
+                state: compiled.state.copy()?,
+            })
         })
     }
 

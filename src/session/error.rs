@@ -3,6 +3,7 @@
 use tch::TchError;
 
 use super::texts;
+use crate::Result;
 
 /// An error whose message is `text`: one line that says what was wrong, where, and what to do.
 pub(crate) fn error(text: String) -> anyhow::Error {
@@ -17,4 +18,9 @@ pub(crate) fn torch(error: TchError) -> anyhow::Error {
     };
     let first = text.lines().map(str::trim).find(|line| !line.is_empty());
     self::error(texts::libtorch(first.unwrap_or_default()))
+}
+
+/// Does several things with libtorch, each of which may fail with an error of libtorch's.
+pub(crate) fn compute<T>(with_libtorch: impl FnOnce() -> tch::Result<T>) -> Result<T> {
+    with_libtorch().map_err(torch)
 }

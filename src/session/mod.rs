@@ -13,6 +13,6 @@ pub(crate) mod texts;
 pub(crate) mod threads;
 mod versions;
 
-pub(crate) use error::{error, torch};
+pub(crate) use error::{compute, error, torch};
 pub(crate) use files::plain;
 pub use versions::{Versions, versions};
