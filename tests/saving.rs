@@ -73,6 +73,53 @@ fn a_model_that_is_not_compiled_is_kept_too() {
     assert!(text.contains("compile"), "{text}");
 }
 
+/// What svertka 0.1 wrote when it made its JSON by hand: the key order, and numbers as they stood there.
+const FIRST_FORM: &str = r#"{"compiled":{"learning_rate":0.005,"loss":"sparse_categorical_crossentropy","optimizer":OPTIMIZER,"steps":2},"input_shape":[1,28,28],"layers":[{"activation":"tanh","filters":2,"kernel":[5,3],"layer":"conv2d"},{"layer":"max_pooling2d","pool":[3,2]},{"layer":"flatten"},{"layer":"dropout","rate":0.0},{"activation":"sigmoid","layer":"dense","units":3},{"activation":"linear","layer":"dense","units":7},{"activation":"relu","layer":"dense","units":7},{"activation":"softmax","layer":"dense","units":10}],"version":1}"#;
+
+#[test]
+fn a_file_of_the_first_form_loads_and_learns_on() {
+    let adam = r#"{"beta_1":0.9,"beta_2":0.999,"epsilon":1e-7,"learning_rate":0.01,"name":"adam"}"#;
+    let sgd = r#"{"learning_rate":0.5,"momentum":0.9,"name":"sgd"}"#;
+    let (images, labels) = digits(64);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    for (form, optimizer) in [
+        (adam, Optimizer::from(Adam::new(0.01))),
+        (sgd, Sgd::new(0.5).momentum(0.9).into()),
+    ] {
+        let mut model = Sequential::new([
+            conv2d(2, (5, 3), Tanh),
+            max_pooling2d(3, 2),
+            flatten(),
+            dropout(0.0),
+            dense(3, Sigmoid),
+            dense(7, Linear),
+            dense(7, Relu),
+            dense(10, Softmax),
+        ]);
+        model.compile(optimizer, SparseCategoricalCrossentropy);
+        let schedule = |_, _| 0.005;
+        let fit = silent(1).batch_size(32);
+        let fit = fit.callback(LearningRateSchedule::new(schedule));
+        model.fit(&images, &labels, fit).unwrap();
+        model.save(&path).unwrap();
+        // The same tensors, with the metadata as they were.
+        let bytes = std::fs::read(&path).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let about = FIRST_FORM.replace("OPTIMIZER", form);
+        let metadata = std::collections::HashMap::from([("svertka".to_string(), about)]);
+        safetensors::serialize_to_file(file.tensors(), Some(metadata), &path).unwrap();
+
+        let mut loaded = Sequential::load(&path).unwrap();
+        assert_eq!(loaded.layers(), model.layers());
+        for model in [&mut model, &mut loaded] {
+            model.fit(&images, &labels, silent(1)).unwrap();
+        }
+        // Weights, moments, their steps and the learning rate, else this epoch would end elsewhere.
+        assert_eq!(weights(&loaded), weights(&model), "{form}");
+    }
+}
+
 #[test]
 fn each_epoch_is_saved() {
     let (images, labels) = digits(64);

@@ -263,6 +263,7 @@ fn early_stopping_brings_the_best_weights_back() {
         .unwrap() as i64
         + 1;
     assert!((best as usize) < history.epochs.len(), "{history:?}");
+    assert_eq!(history.restored, Some(best as usize));
     let kept = weights(&model);
 
     seed(8);
@@ -334,6 +335,7 @@ fn an_interrupt_keeps_the_weights_of_its_moment_with_early_stopping_too() {
         let (plain, _) = trained(interrupted());
         let (with, history) = trained(interrupted().callback(EarlyStopping::patience(5)));
         assert!(history.interrupted && history.epochs.len() == 4);
+        assert_eq!(history.restored, None);
         assert!(history.epochs[1].loss < history.epochs[3].loss);
         assert!(with == plain, "at the end of an epoch: {at_end}");
         assert!(with != best);

@@ -6,7 +6,7 @@ use super::axis::{short, whole_step};
 use super::figure::{Figure, Names};
 use super::scene::{Anchor, Picture, Scene, fitted, look, text_width};
 use crate::Result;
-use crate::model::{LayerOutput, Place, Sequential, check_images};
+use crate::model::{LayerOutput, LayerRef, Sequential, check_images};
 use crate::session::{error, texts, torch};
 
 /// How many layers the grid shows unless they are chosen.
@@ -170,8 +170,8 @@ fn is_picture(layer: &LayerOutput) -> bool {
     layer.output.dim() == 4
 }
 
-fn place(outputs: &[LayerOutput], position: usize) -> Place {
-    Place {
+fn place(outputs: &[LayerOutput], position: usize) -> LayerRef {
+    LayerRef {
         position: position + 1,
         name: outputs[position].name.clone(),
     }

@@ -62,7 +62,7 @@ pub fn filters(model: &Sequential, layer: &str) -> Result<Figure> {
 /// If there is no layer of that name or it gives no image (a dense one): the error names those that do. If several
 /// images are given. As [`Sequential::activations`].
 pub fn activation_map(model: &Sequential, image: &Tensor, layer: &str) -> Result<Figure> {
-    let own = &model.built()?.slots[0].input;
+    let own = &model.built()?.layers[0].plan.input;
     let size = image.size();
     if size.len() == own.len() + 1 && size[1..] == *own && size[0] > 1 {
         return Err(error(texts::figure_several_images(size[0])));

@@ -7,15 +7,12 @@ use base64::Engine;
 use crate::datasets::Dataset;
 use crate::figures::Figure;
 use crate::figures::comparison::{Way, draw};
-use crate::model::{Companion, LayerKind, check_images, check_labels, count, thousands};
+use crate::model::{batch_len, check_images, check_labels, thousands};
 use crate::session::display::Content;
-use crate::session::interrupt::Watch;
 use crate::session::progress::escape;
+use crate::session::table::Table;
 use crate::session::{error, texts};
-use crate::{
-    Activation, Adam, Fit, History, Layer, Result, Score, Sequential, SparseCategoricalCrossentropy,
-};
-use tch::Tensor;
+use crate::{Adam, Fit, History, Layer, Result, Score, Sequential, SparseCategoricalCrossentropy};
 
 /// Trains variants of a network and compares them with the first one.
 ///
@@ -67,7 +64,7 @@ pub struct Variant {
     pub has_callbacks: bool,
     /// The figures of its training.
     pub history: History,
-    /// For each epoch, the seconds that the training itself took: no validation and no test is in them.
+    /// For each epoch, the seconds that the training took, without the test.
     pub seconds: Vec<f64>,
     /// The test data's score after each epoch.
     pub tests: Vec<Score>,
@@ -114,30 +111,6 @@ impl Variant {
     }
 }
 
-/// Tests a variant after each epoch of its training.
-struct Tests<'a> {
-    images: &'a Tensor,
-    labels: &'a Tensor,
-    seconds: Vec<f64>,
-    scores: Vec<Score>,
-    came_back: Option<usize>,
-}
-
-impl Companion for Tests<'_> {
-    fn epoch_ended(&mut self, model: &Sequential, seconds: f64, watch: &Watch) -> Result<()> {
-        // An interrupted test gives no score; `run` sees that one is missing.
-        if let Some(score) = model.score(self.images, self.labels, watch)? {
-            self.seconds.push(seconds);
-            self.scores.push(score);
-        }
-        Ok(())
-    }
-
-    fn weights_came_back(&mut self, epoch: usize) {
-        self.came_back = Some(epoch);
-    }
-}
-
 impl Default for Comparison {
     fn default() -> Self {
         Self::new()
@@ -163,8 +136,8 @@ impl Comparison {
     /// row. A name that is there already gets its row replaced, in its place.
     ///
     /// The images must have the shape that the first layer wants, `[images, channels, height, width]` for a convolution,
-    /// and values from 0 to 1. The shape of one is taken from them. Nothing is learnt from the test, callbacks don't see
-    /// it, and the time for it is not counted.
+    /// and values from 0 to 1. The shape of one is taken from them. The test data are the training's validation data, in
+    /// place of any others: nothing is learnt from them, callbacks see their scores, and their time is not counted.
     ///
     /// # Errors
     /// As [`fit`](Sequential::fit); if the test data don't fit the network; or if an interrupt came. Then the table is
@@ -191,18 +164,14 @@ impl Comparison {
 
         let parameters = model.summary()?.total;
         let planned_epochs = fit.planned_epochs();
-        let (batch_size, share) = fit.diet();
+        let (batch_size, share) = fit.batch_size_and_share();
         let has_callbacks = fit.has_callbacks();
-        let mut tests = Tests {
-            images,
-            labels: &labels,
-            seconds: Vec::new(),
-            scores: Vec::new(),
-            came_back: None,
-        };
-        let history = model.fit_with(&data.train.0, &data.train.1, fit, Some(&mut tests))?;
-        if history.interrupted || tests.scores.len() < history.epochs.len() {
-            let epoch = (tests.scores.len() + 1).min(planned_epochs);
+        let fit = fit.validation(images, &labels);
+        let mut progress = fit.progress();
+        let history = model.train(&data.train.0, &data.train.1, fit, &mut progress)?;
+        let tests: Vec<Score> = history.epochs.iter().filter_map(|e| e.validation).collect();
+        if history.interrupted {
+            let epoch = (tests.len() + 1).min(planned_epochs);
             return Err(error(texts::lab_interrupted(name, epoch, planned_epochs)));
         }
         let variant = Variant {
@@ -213,11 +182,11 @@ impl Comparison {
             share,
             batch_size,
             has_callbacks,
-            epoch: tests.came_back.unwrap_or(history.epochs.len()),
+            epoch: history.restored.unwrap_or(history.epochs.len()),
+            seconds: history.epochs.iter().map(|epoch| epoch.seconds).collect(),
             history,
-            seconds: tests.seconds,
-            tests: tests.scores,
-            test_images: count(images),
+            tests,
+            test_images: batch_len(images),
         };
         match self.variants.iter_mut().find(|there| there.name == name) {
             Some(there) => *there = variant,
@@ -251,7 +220,7 @@ impl Comparison {
     /// # Errors
     /// As [`Figure::show`].
     pub fn show(&self) -> Result<()> {
-        self.table().show();
+        self.content().show();
         if self.variants.is_empty() {
             return Ok(());
         }
@@ -265,7 +234,7 @@ impl Comparison {
     /// holds the chart too, and the picture is given beside it for programs that don't show HTML.
     #[doc(hidden)]
     pub fn evcxr_display(&self) {
-        let mut table = self.table();
+        let mut table = self.content();
         if self.variants.is_empty() {
             table.show_as_result();
             return;
@@ -292,31 +261,16 @@ impl Comparison {
         table.show_as_result();
     }
 
-    fn table(&self) -> Content {
+    fn content(&self) -> Content {
         if self.variants.is_empty() {
-            let text = self.to_string();
+            let text = texts::lab_nothing_yet();
             let html = format!("<p>{}</p>", escape(&text));
             return Content::html(text, html);
         }
-        let row = |cells: &[String; COLUMNS], tag: &str| {
-            let cells = cells.iter().enumerate().map(|(i, cell)| {
-                let align = if is_text(i) { "left" } else { "right" };
-                format!(
-                    "<{tag} style=\"text-align:{align};white-space:nowrap\">{}</{tag}>",
-                    escape(cell)
-                )
-            });
-            format!("<tr>{}</tr>", cells.collect::<String>())
-        };
-        let rows: String = self.cells().iter().map(|cells| row(cells, "td")).collect();
-        let html = format!(
-            "<table><thead>{}</thead><tbody>{rows}</tbody></table>",
-            row(&head(), "th")
-        );
-        Content::html(self.to_string(), html)
+        self.table().content()
     }
 
-    fn cells(&self) -> Vec<[String; COLUMNS]> {
+    fn table(&self) -> Table<7> {
         let row = |(i, variant): (usize, &Variant)| {
             [
                 variant.name.clone(),
@@ -332,27 +286,21 @@ impl Comparison {
                 },
             ]
         };
-        self.variants.iter().enumerate().map(row).collect()
+        Table {
+            head: [
+                texts::lab_name(),
+                texts::lab_layers(),
+                texts::summary_parameters(),
+                texts::lab_seconds(),
+                texts::lab_train(),
+                texts::lab_test(),
+                texts::lab_difference(),
+            ],
+            rows: self.variants.iter().enumerate().map(row).collect(),
+            words: 2,
+            foot: None,
+        }
     }
-}
-
-const COLUMNS: usize = 7;
-
-fn head() -> [String; COLUMNS] {
-    [
-        texts::lab_name(),
-        texts::lab_layers(),
-        texts::summary_parameters(),
-        texts::lab_seconds(),
-        texts::lab_train(),
-        texts::lab_test(),
-        texts::lab_difference(),
-    ]
-}
-
-/// Whether a column holds words, not numbers.
-fn is_text(column: usize) -> bool {
-    column < 2
 }
 
 /// A number of seconds, as exact as it is of use.
@@ -377,27 +325,7 @@ pub(crate) fn signed(points: f64) -> String {
 /// `conv 64 · pool · dense 128 · dense 10`: what is usual (a window of 3×3, pooling by 2×2, flatten, Relu, Softmax at
 /// the end) goes without saying.
 fn in_short(layers: &[Layer]) -> String {
-    let words = layers.iter().filter_map(|layer| {
-        let mut word = match &layer.0 {
-            LayerKind::Conv2d {
-                filters, kernel, ..
-            } => match kernel {
-                (3, 3) => format!("conv {filters}"),
-                (h, w) => format!("conv {filters} {h}×{w}"),
-            },
-            LayerKind::MaxPooling2d { pool: (2, 2) } => "pool".to_string(),
-            LayerKind::MaxPooling2d { pool: (h, w) } => format!("pool {h}×{w}"),
-            LayerKind::Dense { units, .. } => format!("dense {units}"),
-            LayerKind::Dropout { rate } => format!("dropout {rate}"),
-            LayerKind::Flatten => return None,
-        };
-        if let LayerKind::Conv2d { activation, .. } | LayerKind::Dense { activation, .. } = &layer.0
-            && !matches!(activation, Activation::Relu | Activation::Softmax)
-        {
-            word = format!("{word} {}", activation.name());
-        }
-        Some(word)
-    });
+    let words = layers.iter().filter_map(|layer| layer.operation().short());
     words.collect::<Vec<_>>().join(" · ")
 }
 
@@ -406,28 +334,7 @@ impl fmt::Display for Comparison {
         if self.variants.is_empty() {
             return f.write_str(&texts::lab_nothing_yet());
         }
-        let head = head();
-        let rows = self.cells();
-        let width = |i: usize| {
-            let cells = rows.iter().map(|row| row[i].chars().count());
-            cells.fold(head[i].chars().count(), usize::max)
-        };
-        let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
-        let line = |cells: &[String; COLUMNS]| {
-            let cells = cells.iter().zip(&widths).enumerate();
-            let cells = cells.map(|(i, (cell, &width))| match is_text(i) {
-                true => format!("{cell:width$}"),
-                false => format!("{cell:>width$}"),
-            });
-            cells.collect::<Vec<_>>().join("  ")
-        };
-        writeln!(f, "{}", line(&head))?;
-        let rule = widths.iter().sum::<usize>() + 2 * (COLUMNS - 1);
-        write!(f, "{}", "─".repeat(rule))?;
-        for row in &rows {
-            write!(f, "\n{}", line(row))?;
-        }
-        Ok(())
+        self.table().fmt(f)
     }
 }
 

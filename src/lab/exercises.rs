@@ -100,28 +100,25 @@ impl Comparison {
 fn convolutions(layers: &[Layer]) -> impl DoubleEndedIterator<Item = &Layer> {
     layers
         .iter()
-        .filter(|layer| matches!(layer.0, LayerKind::Conv2d { .. }))
+        .filter(|layer| matches!(layer.0, LayerKind::Conv2d(_)))
 }
 
 fn poolings(layers: &[Layer]) -> usize {
-    let pooling = |layer: &&Layer| matches!(layer.0, LayerKind::MaxPooling2d { .. });
+    let pooling = |layer: &&Layer| matches!(layer.0, LayerKind::MaxPooling2d(_));
     layers.iter().filter(pooling).count()
 }
 
 /// The layers that are neither convolution nor pooling.
 fn others(layers: &[Layer]) -> impl Iterator<Item = &Layer> {
-    layers.iter().filter(|layer| {
-        !matches!(
-            layer.0,
-            LayerKind::Conv2d { .. } | LayerKind::MaxPooling2d { .. }
-        )
-    })
+    layers
+        .iter()
+        .filter(|layer| !matches!(layer.0, LayerKind::Conv2d(_) | LayerKind::MaxPooling2d(_)))
 }
 
 /// The number of filters of each convolution.
 fn filters(layers: &[Layer]) -> Vec<i64> {
-    let number = |layer: &Layer| match layer.0 {
-        LayerKind::Conv2d { filters, .. } => Some(filters),
+    let number = |layer: &Layer| match &layer.0 {
+        LayerKind::Conv2d(conv2d) => Some(conv2d.filters),
         _ => None,
     };
     layers.iter().filter_map(number).collect()
@@ -140,16 +137,9 @@ fn does(exercise: Exercise, reference: &[Layer], layers: &[Layer]) -> bool {
     match exercise {
         Exercise::Filters => {
             let same_but_for_filters = |(a, b): (&Layer, &Layer)| match (&a.0, &b.0) {
-                (
-                    LayerKind::Conv2d {
-                        kernel, activation, ..
-                    },
-                    LayerKind::Conv2d {
-                        kernel: other_kernel,
-                        activation: other_activation,
-                        ..
-                    },
-                ) => kernel == other_kernel && activation == other_activation,
+                (LayerKind::Conv2d(a), LayerKind::Conv2d(b)) => {
+                    a.kernel == b.kernel && a.activation == b.activation
+                }
                 _ => a == b,
             };
             reference != layers

@@ -1,13 +1,13 @@
-//! What may look at a training after each epoch, and end it.
+//! Callbacks: they see each epoch, and may end the training.
 
 use std::fmt;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::training::Epoch;
+use super::history::Epoch;
 use crate::session::texts;
 
-/// Sees each epoch's figures, and may end the training or steer it through [`Control`].
+/// Sees each epoch's loss and accuracy, and may end the training or steer it through [`Control`].
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -37,14 +37,14 @@ pub trait Callback {
 pub struct Control {
     /// The optimiser's step from now on.
     pub learning_rate: f64,
-    /// Set: the weights as they are now are kept aside, in place of those kept before.
+    /// If set, the present weights are kept, in place of those kept before.
     pub keep_weights: bool,
-    /// Set: when the training ends, other than by an interrupt, the weights kept aside come back.
+    /// If set, the kept weights come back when the training ends, other than by an interrupt.
     pub restore_weights: bool,
 }
 
 impl Control {
-    /// Nothing asked for, at this learning rate.
+    /// This learning rate, and nothing asked for.
     pub fn new(learning_rate: f64) -> Self {
         Self {
             learning_rate,
@@ -61,7 +61,7 @@ pub struct StopAtLoss(pub f64);
 impl Callback for StopAtLoss {
     fn on_epoch_end(&mut self, epoch: &Epoch, _: &mut Control) -> ControlFlow<String> {
         if epoch.loss < self.0 {
-            return ControlFlow::Break(texts::loss_reached(format!("{:.4}", epoch.loss), self.0));
+            return ControlFlow::Break(texts::loss_reached(epoch.loss, self.0));
         }
         ControlFlow::Continue(())
     }
@@ -74,8 +74,7 @@ pub struct StopAtAccuracy(pub f64);
 impl Callback for StopAtAccuracy {
     fn on_epoch_end(&mut self, epoch: &Epoch, _: &mut Control) -> ControlFlow<String> {
         if epoch.accuracy > self.0 {
-            let accuracy = format!("{:.4}", epoch.accuracy);
-            return ControlFlow::Break(texts::accuracy_reached(accuracy, self.0));
+            return ControlFlow::Break(texts::accuracy_reached(epoch.accuracy, self.0));
         }
         ControlFlow::Continue(())
     }
@@ -124,8 +123,8 @@ impl Callback for EarlyStopping {
         }
         self.waited += 1;
         if self.waited >= self.patience {
-            let best = format!("{:.4}", self.best);
-            return ControlFlow::Break(texts::no_better(self.waited, self.best_epoch, best));
+            let text = texts::no_better(self.waited, self.best_epoch, self.best);
+            return ControlFlow::Break(text);
         }
         ControlFlow::Continue(())
     }
@@ -167,7 +166,7 @@ pub struct LearningRateSchedule {
 }
 
 impl LearningRateSchedule {
-    /// `rate` gets the epoch's number, from 1, and the rate so far, and answers with the rate to use.
+    /// `rate` gets the epoch's number, from 1, and the rate so far, and returns the rate to use.
     pub fn new(rate: impl FnMut(usize, f64) -> f64 + 'static) -> Self {
         Self {
             rate: Box::new(rate),

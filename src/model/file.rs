@@ -1,4 +1,4 @@
-//! A model in one safetensors file: architecture, weights, and the optimiser's memory.
+//! A model in one safetensors file: architecture, weights, and the optimiser's state.
 //!
 //! The tensors are named as [`Sequential::weights`] names them and lie in libtorch's plain order, so that PyTorch and
 //! Python's `safetensors` read them as they are; an optimiser's moments are `optimizer.m.conv2d.kernel` and so on. The
@@ -6,77 +6,56 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tch::Tensor;
 
-use super::Sequential;
-use super::layer::{Activation, Kind, Layer, shape};
+use super::layer::{Layer, format_shape};
 use super::network::Network;
-use super::optimizer::{Adam, Optimizer, Sgd, State};
-use super::sequential::Compiled;
+use super::optimizer::{Optimizer, OptimizerState};
+use super::sequential::{Compiled, Sequential};
 use crate::Result;
-use crate::session::{error, plain, texts, torch};
+use crate::session::files::write_whole;
+use crate::session::{compute, error, plain, texts, torch};
 
 /// The key of this crate's metadata, and the version of what stands there.
 const KEY: &str = "svertka";
 const VERSION: i64 = 1;
 
-/// No model that fits into memory has a longer file: 16 GiB.
-const LONGEST: u64 = 16 << 30;
+/// 16 GiB: no model that fits into memory has a longer file.
+const MAX_LENGTH: u64 = 16 << 30;
+
+/// The JSON of the metadata.
+#[derive(Serialize, Deserialize)]
+struct About {
+    version: i64,
+    input_shape: Vec<i64>,
+    layers: Vec<Layer>,
+    compiled: Option<CompiledForm>,
+}
+
+/// [`Compiled`] without the moments, which are tensors.
+#[derive(Serialize, Deserialize)]
+struct CompiledForm {
+    optimizer: Optimizer,
+    learning_rate: f64,
+    /// For other programs: there is only one.
+    loss: String,
+    steps: u64,
+}
 
 impl Sequential {
-    /// Writes architecture, weights and the optimiser's memory to one safetensors file, by way of a sibling file that is
+    /// Writes architecture, weights and the optimiser's state to one safetensors file, by way of a sibling file that is
     /// renamed when it is whole: a file that was there stays as it was until then.
     ///
     /// # Errors
     /// If the weights aren't there yet, or the file can't be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let network = self.built()?;
-        let mut tensors = plain_weights(network, &network.flat, "").map_err(torch)?;
-        let mut compiled = Value::Null;
-        if let Some(Compiled {
-            optimizer,
-            learning_rate,
-            state,
-            ..
-        }) = &self.compiled
-        {
-            let mut steps = 0;
-            if let Some(state) = state {
-                steps = state.steps;
-                for (name, moment) in &state.moments {
-                    let prefix = format!("optimizer.{name}.");
-                    tensors.extend(plain_weights(network, moment, &prefix).map_err(torch)?);
-                }
-            }
-            compiled = json!({
-                "optimizer": optimizer_json(optimizer),
-                "learning_rate": learning_rate,
-                "loss": "sparse_categorical_crossentropy",
-                "steps": steps,
-            });
-        }
-        let about = json!({
-            "version": VERSION,
-            "input_shape": network.slots[0].input,
-            "layers": self.layers().iter().map(layer_json).collect::<Vec<_>>(),
-            "compiled": compiled,
-        });
-        let metadata = HashMap::from([(KEY.to_string(), about.to_string())]);
-        let views = tensors.iter().map(|(name, size, bytes)| {
-            Ok((name, TensorView::new(Dtype::F32, size.clone(), bytes)?))
-        });
-        let bytes = views
-            .collect::<std::result::Result<Vec<_>, _>>()
-            .and_then(|views| safetensors::serialize(views, Some(metadata)))
-            .map_err(|e| error(texts::not_written(path.display(), e)))?;
-        write_whole(path, &bytes)
+        write(path.as_ref(), self.built()?, self.compiled().ok())
     }
 
     /// Reads a model that [`save`](Self::save) wrote: it predicts, and goes on learning from where it stopped.
@@ -89,6 +68,39 @@ impl Sequential {
         let bytes = read(path)?;
         parse(&bytes).map_err(|e| error(texts::file_bad(path.display(), e)))
     }
+}
+
+/// Writes the file of a model that is made of these.
+pub(crate) fn write(path: &Path, network: &Network, compiled: Option<&Compiled>) -> Result<()> {
+    let mut tensors = plain_weights(network, &network.flat, "").map_err(torch)?;
+    for (name, moment) in compiled.iter().flat_map(|compiled| &compiled.state.moments) {
+        let prefix = format!("optimizer.{name}.");
+        tensors.extend(plain_weights(network, moment, &prefix).map_err(torch)?);
+    }
+    let compiled = compiled.map(|compiled| CompiledForm {
+        optimizer: compiled.optimizer.clone(),
+        learning_rate: compiled.learning_rate,
+        loss: "sparse_categorical_crossentropy".to_string(),
+        steps: compiled.state.steps,
+    });
+    let layers = network.layers.iter().map(|layer| &layer.plan.layer);
+    let about = About {
+        version: VERSION,
+        input_shape: network.input_shape().to_vec(),
+        layers: layers.cloned().collect(),
+        compiled,
+    };
+    let not_written = |reason: String| error(texts::not_written(path.display(), reason));
+    let about = serde_json::to_string(&about).map_err(|e| not_written(e.to_string()))?;
+    let metadata = HashMap::from([(KEY.to_string(), about)]);
+    let views = tensors
+        .iter()
+        .map(|(name, size, bytes)| Ok((name, TensorView::new(Dtype::F32, size.clone(), bytes)?)));
+    let bytes = views
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .and_then(|views| safetensors::serialize(views, Some(metadata)))
+        .map_err(|e| not_written(e.to_string()))?;
+    write_whole(path, &bytes)
 }
 
 /// Name, size, bytes.
@@ -117,91 +129,6 @@ fn plain_weights(network: &Network, flat: &Tensor, prefix: &str) -> tch::Result<
         .collect()
 }
 
-fn layer_json(layer: &Layer) -> Value {
-    let mut value = match &layer.0 {
-        Kind::Conv2d {
-            filters,
-            kernel: (h, w),
-            activation,
-        } => {
-            json!({"filters": filters, "kernel": [h, w], "activation": activation.name()})
-        }
-        Kind::MaxPooling2d { pool: (h, w) } => json!({"pool": [h, w]}),
-        Kind::Flatten => json!({}),
-        Kind::Dense { units, activation } => {
-            json!({"units": units, "activation": activation.name()})
-        }
-        Kind::Dropout { rate } => json!({"rate": rate}),
-    };
-    value["layer"] = layer.kind_name().into();
-    value
-}
-
-fn layer_from(value: &Value) -> Option<Layer> {
-    let number = |key: &str| value[key].as_i64();
-    let pair = |key: &str| match value[key].as_array()?.as_slice() {
-        [a, b] => Some((a.as_i64()?, b.as_i64()?)),
-        _ => None,
-    };
-    let activation = || Activation::from_name(value["activation"].as_str()?);
-    Some(Layer(match value["layer"].as_str()? {
-        "conv2d" => Kind::Conv2d {
-            filters: number("filters")?,
-            kernel: pair("kernel")?,
-            activation: activation()?,
-        },
-        "max_pooling2d" => Kind::MaxPooling2d {
-            pool: pair("pool")?,
-        },
-        "flatten" => Kind::Flatten,
-        "dense" => Kind::Dense {
-            units: number("units")?,
-            activation: activation()?,
-        },
-        "dropout" => Kind::Dropout {
-            rate: value["rate"].as_f64()?,
-        },
-        _ => return None,
-    }))
-}
-
-fn optimizer_json(optimizer: &Optimizer) -> Value {
-    match optimizer {
-        Optimizer::Adam(Adam {
-            learning_rate,
-            beta_1,
-            beta_2,
-            epsilon,
-        }) => json!({
-            "name": "adam", "learning_rate": learning_rate,
-            "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon,
-        }),
-        Optimizer::Sgd(Sgd {
-            learning_rate,
-            momentum,
-        }) => {
-            json!({"name": "sgd", "learning_rate": learning_rate, "momentum": momentum})
-        }
-    }
-}
-
-fn optimizer_from(value: &Value) -> Option<Optimizer> {
-    let number = |key: &str| value[key].as_f64();
-    Some(match value["name"].as_str()? {
-        "adam" => Optimizer::Adam(Adam {
-            learning_rate: number("learning_rate")?,
-            beta_1: number("beta_1")?,
-            beta_2: number("beta_2")?,
-            epsilon: number("epsilon")?,
-        }),
-        "sgd" => Optimizer::Sgd(Sgd {
-            learning_rate: number("learning_rate")?,
-            momentum: number("momentum")?,
-        }),
-        _ => return None,
-    })
-}
-
 fn read(path: &Path) -> Result<Vec<u8>> {
     let unreadable = |reason: String| error(texts::file_unreadable(path.display(), reason));
     let about = fs::metadata(path).map_err(|e| match e.kind() {
@@ -211,7 +138,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     if about.is_dir() {
         return Err(error(texts::file_is_folder(path.display())));
     }
-    if about.len() > LONGEST {
+    if about.len() > MAX_LENGTH {
         return Err(error(texts::file_bad(
             path.display(),
             texts::file_not_safetensors(),
@@ -235,41 +162,39 @@ fn parse(bytes: &[u8]) -> Result<Sequential> {
     if about["version"] != VERSION {
         return Err(error(texts::file_version(&about["version"], VERSION)));
     }
-    let list = |key: &str| about[key].as_array().ok_or_else(foreign);
-    let layers: Option<Vec<Layer>> = list("layers")?.iter().map(layer_from).collect();
-    let input: Option<Vec<i64>> = list("input_shape")?.iter().map(Value::as_i64).collect();
-    let (layers, input) = (layers.ok_or_else(foreign)?, input.ok_or_else(foreign)?);
+    let About {
+        input_shape,
+        layers,
+        compiled,
+        ..
+    } = serde_json::from_value(about).map_err(|_| foreign())?;
     let mut model = Sequential::new(layers);
     // The weights that the architecture asks for must be in the file before memory is asked for.
-    for (name, expected) in model.weight_sizes(&input)? {
+    for (name, expected) in model.planned_weights(&input_shape)? {
         check(&file, &name, &expected)?;
     }
-    model = model.input_shape(input);
-    let flat = flat_from(model.built()?, &file, "")?;
-    if let Some(network) = &mut model.network {
-        let _guard = tch::no_grad_guard();
-        network.flat.f_copy_(&flat).map_err(torch)?;
-    }
-    let compiled = &about["compiled"];
-    if !compiled.is_null() {
-        let optimizer = optimizer_from(&compiled["optimizer"]).ok_or_else(foreign)?;
-        let learning_rate = compiled["learning_rate"].as_f64().ok_or_else(foreign)?;
-        let steps = compiled["steps"]
-            .as_i64()
-            .filter(|&n| n >= 0)
-            .ok_or_else(foreign)?;
-        let network = model.built()?;
-        let mut state = State::new(&optimizer, &network.flat).map_err(torch)?;
-        state.steps = steps;
+    model = model.input_shape(input_shape);
+    let network = model.built()?;
+    let flat = flat_from(network, &file, "")?;
+    tch::no_grad(|| network.flat.shallow_clone().f_copy_(&flat)).map_err(torch)?;
+    if let Some(CompiledForm {
+        optimizer,
+        learning_rate,
+        steps,
+        ..
+    }) = compiled
+    {
+        let mut state = OptimizerState::default();
         if steps > 0 {
+            state = OptimizerState::new(&optimizer, steps, &network.flat).map_err(torch)?;
             for (name, moment) in &mut state.moments {
                 *moment = flat_from(network, &file, &format!("optimizer.{name}."))?;
             }
         }
-        model.compiled = Some(Compiled {
+        model.set_compiled(Compiled {
             optimizer,
             learning_rate,
-            state: (steps > 0).then_some(state),
+            state,
         });
     }
     Ok(model)
@@ -277,14 +202,14 @@ fn parse(bytes: &[u8]) -> Result<Sequential> {
 
 /// The bytes of one tensor, if the file has it in this shape.
 fn check<'a>(file: &SafeTensors<'a>, name: &str, expected: &[i64]) -> Result<TensorView<'a>> {
-    let missing = || error(texts::file_tensor_missing(name, shape(expected)));
+    let missing = || error(texts::file_tensor_missing(name, format_shape(expected)));
     let view = file.tensor(name).map_err(|_| missing())?;
     let size: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
     if size != expected || view.dtype() != Dtype::F32 {
-        let found = format!("{:?} {}", view.dtype(), shape(&size));
+        let found = format!("{:?} {}", view.dtype(), format_shape(&size));
         return Err(error(texts::file_tensor_shape(
             name,
-            shape(expected),
+            format_shape(expected),
             found,
         )));
     }
@@ -312,69 +237,7 @@ fn flat_from(network: &Network, file: &SafeTensors, prefix: &str) -> Result<Tens
                 numbers[index],
             )));
         }
-        let mut fill = || window.f_copy_(&Tensor::f_from_slice(&numbers)?.f_reshape(&size)?);
-        fill().map_err(torch)?;
+        compute(|| window.f_copy_(&Tensor::f_from_slice(&numbers)?.f_reshape(&size)?))?;
     }
     Ok(flat)
-}
-
-/// Refuses a path at which no file can be.
-pub(crate) fn check_path(path: &Path) -> Result<()> {
-    if path.is_dir() || path.file_name().is_none() {
-        return Err(error(texts::file_is_folder(path.display())));
-    }
-    let folder = folder_of(path);
-    if !folder.is_dir() {
-        return Err(error(texts::file_no_folder(
-            path.display(),
-            folder.display(),
-        )));
-    }
-    Ok(())
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
-}
-
-/// Writes a sibling, then renames it, so that there is always a whole file of that name or none.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    check_path(path)?;
-    let folder = folder_of(path);
-    let name = path.file_name().unwrap_or_default();
-    let prefix = format!(".{}.", name.to_string_lossy());
-    let write = || {
-        remove_orphans(folder, &prefix);
-        let mut part = tempfile::Builder::new()
-            .prefix(&format!("{prefix}{}.", std::process::id()))
-            .suffix(".part")
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-            .tempfile_in(folder)?;
-        part.write_all(bytes)?;
-        part.as_file().sync_all()?;
-        part.persist(path).map(|_| ()).map_err(|e| e.error)
-    };
-    write().map_err(|e: std::io::Error| error(texts::not_written(path.display(), plain(&e))))
-}
-
-/// Removes what a killed process left of a file of this name.
-fn remove_orphans(folder: &Path, prefix: &str) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(prefix)) else {
-            continue;
-        };
-        let Some(pid) = rest
-            .strip_suffix(".part")
-            .and_then(|rest| rest.split('.').next())
-        else {
-            continue;
-        };
-        if pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists() {
-            // Another process may have removed it first.
-            let _ = fs::remove_file(entry.path());
-        }
-    }
 }

@@ -1,14 +1,28 @@
-//! The layers: what each does to a shape, and which weights it has.
+//! The layers. A new kind is one block here (its struct, the function that makes it, and [`Operation`]) with its two lines in
+//! [`LayerKind`], and a test.
 
+use std::collections::HashMap;
 use std::fmt;
 
-use crate::Result;
-use crate::session::{error, texts};
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
 
-/// What a layer applies to each of its sums.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+use crate::Result;
+use crate::session::{error, memory, texts};
+
+/// The most weights of a layer and the most pixels of an image: more is almost certainly a typo, and libtorch would ask
+/// the system for all of it at once.
+const MAX_NUMBERS: i64 = 1 << 31;
+
+/// What a training keeps for each weight, in bytes: nine numbers. Its value, its gradient in its own tensor and in the flat
+/// one, Adam's two moments and what a step works out, and the value and the moments before the epoch.
+const TRAINING_BYTES: u64 = 9 * 4;
+
+/// The function that a layer applies to each of its outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Activation {
-    /// The sum as it is.
+    /// None: `x` as it is.
     #[default]
     Linear,
     /// `max(0, x)`.
@@ -22,53 +36,112 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// The name that Keras uses and that files hold.
-    pub(crate) fn name(self) -> &'static str {
+    /// What a table adds to a layer: nothing for the usual activations.
+    fn suffix(self) -> String {
         match self {
-            Self::Linear => "linear",
-            Self::Relu => "relu",
-            Self::Sigmoid => "sigmoid",
-            Self::Tanh => "tanh",
-            Self::Softmax => "softmax",
+            Self::Relu | Self::Softmax => String::new(),
+            other => format!(" {other:?}").to_lowercase(),
         }
-    }
-
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [
-            Self::Linear,
-            Self::Relu,
-            Self::Sigmoid,
-            Self::Tanh,
-            Self::Softmax,
-        ]
-        .into_iter()
-        .find(|activation| activation.name() == name)
     }
 }
 
 /// One layer of a [`Sequential`](crate::Sequential) model, made by [`conv2d`], [`max_pooling2d`], [`flatten`],
 /// [`dense`] or [`dropout`]. It holds no weights: the model does, once the shape of its input is known.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Layer(pub(crate) Kind);
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Layer(pub(crate) LayerKind);
 
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Kind {
-    Conv2d {
-        filters: i64,
-        kernel: (i64, i64),
-        activation: Activation,
-    },
-    MaxPooling2d {
-        pool: (i64, i64),
-    },
-    Flatten,
-    Dense {
-        units: i64,
-        activation: Activation,
-    },
-    Dropout {
-        rate: f64,
-    },
+/// Every kind of layer. Files name them in this way too.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "layer", rename_all = "snake_case")]
+pub(crate) enum LayerKind {
+    Conv2d(Conv2d),
+    MaxPooling2d(MaxPooling2d),
+    Flatten(Flatten),
+    Dense(Dense),
+    Dropout(Dropout),
+}
+
+impl Layer {
+    pub(crate) fn operation(&self) -> &dyn Operation {
+        match &self.0 {
+            LayerKind::Conv2d(conv2d) => conv2d,
+            LayerKind::MaxPooling2d(max_pooling2d) => max_pooling2d,
+            LayerKind::Flatten(flatten) => flatten,
+            LayerKind::Dense(dense) => dense,
+            LayerKind::Dropout(dropout) => dropout,
+        }
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.operation().call())
+    }
+}
+
+/// What a kind of layer does. Shapes are without the number of images.
+pub(crate) trait Operation {
+    /// The name that Keras gives to a layer of this kind.
+    fn name(&self) -> &'static str;
+
+    /// The call that makes the layer.
+    fn call(&self) -> String;
+
+    /// The layer in a table of networks, without what is usual; none if it goes without saying.
+    fn short(&self) -> Option<String>;
+
+    /// What the network applies to the output of [`forward`](Self::forward).
+    fn activation(&self) -> Activation {
+        Activation::Linear
+    }
+
+    /// Names and shapes of the weights for an input of this shape, which [`output_shape`](Self::output_shape) has checked.
+    /// What has one axis begins as zero, everything else as Glorot uniform with its outputs and inputs first.
+    fn weights(&self, _input: &[i64]) -> Vec<(&'static str, Vec<i64>)> {
+        Vec::new()
+    }
+
+    /// The shape that comes out; or why this layer can't have such an input. `at` is for the message.
+    fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>>;
+
+    /// Which memory layout of its input it can take.
+    fn layout(&self) -> Layout {
+        Layout::Plain
+    }
+
+    /// Whether each output is the largest of some inputs: then an activation before it may as well come after it.
+    fn takes_largest(&self) -> bool {
+        false
+    }
+
+    /// The output for a batch of images, before the activation.
+    fn forward(&self, x: &Tensor, weights: &[Tensor], pass: Pass) -> tch::Result<Tensor>;
+}
+
+/// How images may lie in memory.
+pub(crate) enum Layout {
+    /// libtorch's own only.
+    Plain,
+    /// Best in oneDNN's.
+    OneDnn,
+    /// Either; the output lies as the input does.
+    Any,
+}
+
+/// Why a forward pass is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// Dropout works, gradients are kept.
+    Training,
+    /// Dropout does nothing.
+    Inference,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Conv2d {
+    pub filters: i64,
+    pub kernel: (i64, i64),
+    pub activation: Activation,
 }
 
 /// A convolution: `filters` windows of `kernel` = (height, width) pixels slide over the image, one pixel at a time and
@@ -79,11 +152,62 @@ pub(crate) enum Kind {
 ///
 /// A mistake (no filters, a window larger than the image) is reported by the model as soon as it knows its input.
 pub fn conv2d(filters: i64, kernel: (i64, i64), activation: Activation) -> Layer {
-    Layer(Kind::Conv2d {
+    Layer(LayerKind::Conv2d(Conv2d {
         filters,
         kernel,
         activation,
-    })
+    }))
+}
+
+impl Operation for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn call(&self) -> String {
+        let (filters, kernel, activation) = (self.filters, self.kernel, self.activation);
+        format!("conv2d({filters}, {kernel:?}, {activation:?})")
+    }
+
+    fn short(&self) -> Option<String> {
+        let kernel = match self.kernel {
+            (3, 3) => String::new(),
+            kernel => format!(" {}", window(kernel)),
+        };
+        let activation = self.activation.suffix();
+        Some(format!("conv {}{kernel}{activation}", self.filters))
+    }
+
+    fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    fn weights(&self, input: &[i64]) -> Vec<(&'static str, Vec<i64>)> {
+        let (h, w) = self.kernel;
+        let kernel = vec![self.filters, input[0], h, w];
+        vec![("kernel", kernel), ("bias", vec![self.filters])]
+    }
+
+    fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>> {
+        positive(at, texts::what_filters, self.filters)?;
+        let too_large = |window, input| texts::kernel_too_large(at, window, input);
+        let [_, rows, columns] = image(at, self.kernel, input, too_large)?;
+        let (h, w) = self.kernel;
+        Ok(vec![self.filters, rows - h + 1, columns - w + 1])
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::OneDnn
+    }
+
+    fn forward(&self, x: &Tensor, weights: &[Tensor], _: Pass) -> tch::Result<Tensor> {
+        x.f_conv2d(&weights[0], Some(&weights[1]), [1, 1], [0, 0], [1, 1], 1)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct MaxPooling2d {
+    pub pool: (i64, i64),
 }
 
 /// Keeps the largest value of each `h` × `w` window; the windows lie side by side and a rest at the edge is dropped.
@@ -91,198 +215,364 @@ pub fn conv2d(filters: i64, kernel: (i64, i64), activation: Activation) -> Layer
 /// Input `[channels, rows, columns]`, output `[channels, rows / h, columns / w]` rounded down: 2 × 2 leaves a quarter of
 /// the image. No weights.
 pub fn max_pooling2d(h: i64, w: i64) -> Layer {
-    Layer(Kind::MaxPooling2d { pool: (h, w) })
+    Layer(LayerKind::MaxPooling2d(MaxPooling2d { pool: (h, w) }))
 }
+
+impl Operation for MaxPooling2d {
+    fn name(&self) -> &'static str {
+        "max_pooling2d"
+    }
+
+    fn call(&self) -> String {
+        format!("max_pooling2d{:?}", self.pool)
+    }
+
+    fn short(&self) -> Option<String> {
+        Some(match self.pool {
+            (2, 2) => "pool".to_string(),
+            pool => format!("pool {}", window(pool)),
+        })
+    }
+
+    fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>> {
+        let too_large = |window, input| texts::pool_too_large(at, window, input);
+        let [channels, rows, columns] = image(at, self.pool, input, too_large)?;
+        Ok(vec![channels, rows / self.pool.0, columns / self.pool.1])
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::OneDnn
+    }
+
+    fn takes_largest(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, x: &Tensor, _: &[Tensor], _: Pass) -> tch::Result<Tensor> {
+        let pool = [self.pool.0, self.pool.1];
+        x.f_max_pool2d(pool, pool, [0, 0], [1, 1], false)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Flatten {}
 
 /// Makes one row of an image: input `[channels, h, w]` or `[h, w]`, output `[channels · h · w]`. No weights.
 pub fn flatten() -> Layer {
-    Layer(Kind::Flatten)
+    Layer(LayerKind::Flatten(Flatten {}))
 }
 
-/// A layer of `units` sums, each over all inputs: input `[n]`, output `[units]`; `(n + 1) · units` weights.
+impl Operation for Flatten {
+    fn name(&self) -> &'static str {
+        "flatten"
+    }
+
+    fn call(&self) -> String {
+        "flatten()".to_string()
+    }
+
+    fn short(&self) -> Option<String> {
+        None
+    }
+
+    fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>> {
+        if input.len() == 1 {
+            return Err(error(texts::flat_already(at, format_shape(input))));
+        }
+        Ok(vec![product(input)])
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::Any
+    }
+
+    fn forward(&self, x: &Tensor, _: &[Tensor], _: Pass) -> tch::Result<Tensor> {
+        x.f_flatten(1, -1)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Dense {
+    pub units: i64,
+    pub activation: Activation,
+}
+
+/// A dense layer: each of its `units` is a weighted sum of all inputs plus a bias. Input `[n]`, output `[units]`;
+/// `(n + 1) · units` weights.
 ///
 /// Kernels begin as Glorot uniform, biases as zero.
 pub fn dense(units: i64, activation: Activation) -> Layer {
-    Layer(Kind::Dense { units, activation })
+    Layer(LayerKind::Dense(Dense { units, activation }))
+}
+
+impl Operation for Dense {
+    fn name(&self) -> &'static str {
+        "dense"
+    }
+
+    fn call(&self) -> String {
+        format!("dense({}, {:?})", self.units, self.activation)
+    }
+
+    fn short(&self) -> Option<String> {
+        Some(format!("dense {}{}", self.units, self.activation.suffix()))
+    }
+
+    fn activation(&self) -> Activation {
+        self.activation
+    }
+
+    fn weights(&self, input: &[i64]) -> Vec<(&'static str, Vec<i64>)> {
+        let kernel = vec![self.units, input[0]];
+        vec![("kernel", kernel), ("bias", vec![self.units])]
+    }
+
+    fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>> {
+        positive(at, texts::what_units, self.units)?;
+        if input.len() != 1 {
+            return Err(error(texts::dense_needs_flat(at, format_shape(input))));
+        }
+        Ok(vec![self.units])
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::Any
+    }
+
+    fn forward(&self, x: &Tensor, weights: &[Tensor], _: Pass) -> tch::Result<Tensor> {
+        x.f_linear(&weights[0], Some(&weights[1]))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Dropout {
+    pub rate: f64,
 }
 
 /// While training, sets each value to zero with probability `rate` (0 ≤ rate < 1) and scales the others by
 /// `1 / (1 − rate)`; otherwise does nothing. Any shape. No weights.
 pub fn dropout(rate: f64) -> Layer {
-    Layer(Kind::Dropout { rate })
+    Layer(LayerKind::Dropout(Dropout { rate }))
 }
 
-impl fmt::Display for Layer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::Conv2d {
-                filters,
-                kernel: (h, w),
-                activation,
-            } => {
-                write!(f, "conv2d({filters}, ({h}, {w}), {activation:?})")
-            }
-            Kind::MaxPooling2d { pool: (h, w) } => write!(f, "max_pooling2d({h}, {w})"),
-            Kind::Flatten => write!(f, "flatten()"),
-            Kind::Dense { units, activation } => write!(f, "dense({units}, {activation:?})"),
-            Kind::Dropout { rate } => write!(f, "dropout({rate})"),
-        }
-    }
-}
-
-impl Layer {
-    /// The name that Keras gives to a layer of this kind.
-    pub(crate) fn kind_name(&self) -> &'static str {
-        match self.0 {
-            Kind::Conv2d { .. } => "conv2d",
-            Kind::MaxPooling2d { .. } => "max_pooling2d",
-            Kind::Flatten => "flatten",
-            Kind::Dense { .. } => "dense",
-            Kind::Dropout { .. } => "dropout",
-        }
+impl Operation for Dropout {
+    fn name(&self) -> &'static str {
+        "dropout"
     }
 
-    pub(crate) fn activation(&self) -> Activation {
-        match self.0 {
-            Kind::Conv2d { activation, .. } | Kind::Dense { activation, .. } => activation,
-            _ => Activation::Linear,
-        }
+    fn call(&self) -> String {
+        format!("dropout({})", self.rate)
     }
 
-    /// The shapes of kernel and bias for an input of shape `input`, for a layer that has them.
-    pub(crate) fn weight_shapes(&self, input: &[i64]) -> Option<(Vec<i64>, Vec<i64>)> {
-        match self.0 {
-            Kind::Conv2d {
-                filters,
-                kernel: (h, w),
-                ..
-            } => Some((vec![filters, input[0], h, w], vec![filters])),
-            Kind::Dense { units, .. } => Some((vec![units, input[0]], vec![units])),
-            _ => None,
-        }
+    fn short(&self) -> Option<String> {
+        Some(format!("dropout {}", self.rate))
     }
 
-    /// How many weights the layer has after an input of shape `input`, counted without overflow.
-    pub(crate) fn parameters(&self, input: &[i64]) -> i64 {
-        let product = |shape: &[i64]| shape.iter().fold(1i64, |a, &b| a.saturating_mul(b));
-        self.weight_shapes(input).map_or(0, |(kernel, bias)| {
-            product(&kernel).saturating_add(product(&bias))
-        })
+    fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>> {
+        if !(0.0..1.0).contains(&self.rate) {
+            return Err(error(texts::dropout_rate(at, self.rate)));
+        }
+        Ok(input.to_vec())
     }
 
-    /// The shape that comes out for an image of shape `input`, both without the number of images.
-    ///
-    /// `place` says which layer this is, for the message: "layer 3 (dense)".
-    pub(crate) fn output_shape(&self, place: &Place, input: &[i64]) -> Result<Vec<i64>> {
-        match self.0 {
-            Kind::Conv2d {
-                filters,
-                kernel: (h, w),
-                ..
-            } => {
-                positive(place, texts::what_filters, filters)?;
-                positive(place, texts::what_window_height, h)?;
-                positive(place, texts::what_window_width, w)?;
-                let [_, rows, columns] = image(place, input)?;
-                if h > rows || w > columns {
-                    let kernel_too_large =
-                        |input| texts::kernel_too_large(place, window(h, w), input);
-                    return Err(too_large(place, input, kernel_too_large));
-                }
-                Ok(vec![filters, rows - h + 1, columns - w + 1])
-            }
-            Kind::MaxPooling2d { pool: (h, w) } => {
-                positive(place, texts::what_window_height, h)?;
-                positive(place, texts::what_window_width, w)?;
-                let [channels, rows, columns] = image(place, input)?;
-                if h > rows || w > columns {
-                    let pool_too_large = |input| texts::pool_too_large(place, window(h, w), input);
-                    return Err(too_large(place, input, pool_too_large));
-                }
-                // h_out = h / pool, rounded down.
-                Ok(vec![channels, rows / h, columns / w])
-            }
-            Kind::Flatten => {
-                if input.len() == 1 {
-                    return Err(error(texts::flat_already(place, shape(input))));
-                }
-                Ok(vec![input.iter().fold(1i64, |a, &b| a.saturating_mul(b))])
-            }
-            Kind::Dense { units, .. } => {
-                positive(place, texts::what_units, units)?;
-                if input.len() != 1 {
-                    return Err(error(texts::dense_needs_flat(place, shape(input))));
-                }
-                Ok(vec![units])
-            }
-            Kind::Dropout { rate } => {
-                if !(0.0..1.0).contains(&rate) {
-                    return Err(error(texts::dropout_rate(place, rate)));
-                }
-                Ok(input.to_vec())
-            }
-        }
+    fn forward(&self, x: &Tensor, _: &[Tensor], pass: Pass) -> tch::Result<Tensor> {
+        x.f_dropout(self.rate, pass == Pass::Training)
     }
 }
 
-/// Which layer a message speaks of.
-pub(crate) struct Place {
+/// Which layer it is, for messages: "layer 3 (dense)".
+#[derive(Clone, Debug)]
+pub(crate) struct LayerRef {
     /// Counted from 1.
     pub position: usize,
+    /// As in Keras: `conv2d`, `conv2d_1`, …
     pub name: String,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for LayerRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&texts::place(self.position, &self.name))
     }
 }
 
 /// `[1, 28, 28]`.
-pub(crate) fn shape(shape: &[i64]) -> String {
+pub(crate) fn format_shape(shape: &[i64]) -> String {
     format!("{shape:?}")
 }
 
-fn window(h: i64, w: i64) -> String {
+/// `3×3`.
+fn window((h, w): (i64, i64)) -> String {
     format!("{h}×{w}")
 }
 
-fn positive(place: &Place, what: fn() -> String, value: i64) -> Result<()> {
+/// The product of sizes, without overflow.
+fn product(shape: &[i64]) -> i64 {
+    shape
+        .iter()
+        .fold(1, |product, &n| product.saturating_mul(n))
+}
+
+fn positive(at: &LayerRef, what: fn() -> String, value: i64) -> Result<()> {
     if value < 1 {
-        return Err(error(texts::not_positive(place, what(), value)));
+        return Err(error(texts::not_positive(at, what(), value)));
     }
     Ok(())
 }
 
-fn image(place: &Place, input: &[i64]) -> Result<[i64; 3]> {
-    match *input {
-        [channels, rows, columns] => Ok([channels, rows, columns]),
-        [h, w] => Err(error(texts::no_channels(
-            place,
-            shape(input),
-            shape(&[-1, 1, h, w]),
-            shape(&[1, h, w]),
-        ))),
-        [_, channels, rows, columns] => Err(error(texts::batch_for_image(
-            place,
-            shape(input),
-            shape(&[channels, rows, columns]),
-        ))),
-        _ => Err(error(texts::needs_image(place, shape(input)))),
-    }
-}
-
-/// A window larger than its input: because the channels stand last, or for what it is.
-fn too_large(place: &Place, input: &[i64], text: impl Fn(String) -> String) -> anyhow::Error {
-    error(match *input {
-        [rows, columns, channels] if looks_channels_last(input) => {
-            texts::channels_last(place, shape(input), shape(&[channels, rows, columns]))
+/// The `[channels, rows, columns]` of an input that the window (height, width) of the layer fits into. `too_large` makes the
+/// message from window and input.
+fn image(
+    at: &LayerRef,
+    (h, w): (i64, i64),
+    input: &[i64],
+    too_large: impl Fn(String, String) -> String,
+) -> Result<[i64; 3]> {
+    positive(at, texts::what_window_height, h)?;
+    positive(at, texts::what_window_width, w)?;
+    let shape = format_shape(input);
+    Err(error(match *input {
+        [channels, rows, columns] if h <= rows && w <= columns => {
+            return Ok([channels, rows, columns]);
         }
-        _ => text(shape(input)),
-    })
+        [rows, columns, channels] if looks_channels_last(input) => {
+            texts::channels_last(at, shape, format_shape(&[channels, rows, columns]))
+        }
+        [_, _, _] => too_large(window((h, w)), shape),
+        [h, w] => {
+            let (batch, own) = (format_shape(&[-1, 1, h, w]), format_shape(&[1, h, w]));
+            texts::no_channels(at, shape, batch, own)
+        }
+        [_, channels, rows, columns] => {
+            texts::batch_for_image(at, shape, format_shape(&[channels, rows, columns]))
+        }
+        _ => texts::needs_image(at, shape),
+    }))
 }
 
 /// `[28, 28, 1]`: a size that Keras would write, with the channels at the end.
 pub(crate) fn looks_channels_last(input: &[i64]) -> bool {
     matches!(*input, [a, b, c] if c <= 4 && a > 4 && b > 4)
+}
+
+/// A layer in its place, before it has weights. Both shapes are without the number of images.
+#[derive(Clone, Debug)]
+pub(crate) struct LayerPlan {
+    pub layer: Layer,
+    pub at: LayerRef,
+    pub input: Vec<i64>,
+    pub output: Vec<i64>,
+}
+
+impl LayerPlan {
+    /// Names and shapes of the weights: `conv2d.kernel`, `conv2d.bias`.
+    pub(crate) fn weights(&self) -> Vec<(String, Vec<i64>)> {
+        let weights = self.layer.operation().weights(&self.input).into_iter();
+        weights
+            .map(|(name, shape)| (format!("{}.{name}", self.at.name), shape))
+            .collect()
+    }
+
+    /// How many weights the layer has, counted without overflow.
+    pub(crate) fn parameters(&self) -> i64 {
+        let weights = self.layer.operation().weights(&self.input);
+        let sizes = weights.iter().map(|(_, shape)| product(shape));
+        sizes.fold(0, i64::saturating_add)
+    }
+}
+
+/// Works out each layer's name and shapes, if each can follow the one before it. Nothing is allocated.
+pub(crate) fn plan(layers: &[Layer], input_shape: &[i64]) -> Result<Vec<LayerPlan>> {
+    if layers.is_empty() {
+        return Err(error(texts::no_layers()));
+    }
+    check_input_shape(input_shape)?;
+    let mut names: HashMap<&str, usize> = HashMap::new();
+    let mut input = input_shape.to_vec();
+    let mut plans = Vec::new();
+    for (i, layer) in layers.iter().enumerate() {
+        let operation = layer.operation();
+        let kind = operation.name();
+        let seen = names.entry(kind).or_default();
+        let name = match *seen {
+            0 => kind.to_string(),
+            n => format!("{kind}_{n}"),
+        };
+        *seen += 1;
+        let position = i + 1;
+        let at = LayerRef { position, name };
+        let output = operation.output_shape(&at, &input)?;
+        if operation.activation() == Activation::Softmax && position < layers.len() {
+            return Err(error(texts::softmax_in_the_middle(at)));
+        }
+        let plan = LayerPlan {
+            layer: layer.clone(),
+            at,
+            input: std::mem::replace(&mut input, output.clone()),
+            output,
+        };
+        if plan.parameters() > MAX_NUMBERS {
+            return Err(error(texts::too_many_parameters(
+                &plan.at,
+                plan.parameters(),
+            )));
+        }
+        plans.push(plan);
+    }
+    check_memory(&plans)?;
+    Ok(plans)
+}
+
+fn check_input_shape(input_shape: &[i64]) -> Result<()> {
+    let shape = format_shape(input_shape);
+    if input_shape.is_empty() || input_shape.iter().any(|&size| size < 1) {
+        return Err(error(texts::bad_input_shape(shape)));
+    }
+    if product(input_shape) > MAX_NUMBERS {
+        return Err(error(texts::image_too_large(shape, MAX_NUMBERS)));
+    }
+    Ok(())
+}
+
+/// Refuses a model that can't be trained in memory. The layer to shrink is the first of the largest, not the one that
+/// happens to come when memory is full.
+fn check_memory(plans: &[LayerPlan]) -> Result<()> {
+    let all: u64 = plans.iter().map(|plan| plan.parameters() as u64).sum();
+    // Of several maxima `max_by_key` takes the last: here the first layer.
+    match plans.iter().rev().max_by_key(|plan| plan.parameters()) {
+        Some(largest) if all > memory::total() / TRAINING_BYTES => Err(error(
+            texts::too_many_parameters(&largest.at, largest.parameters()),
+        )),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Activation::{Relu, Softmax};
+    use super::*;
+
+    #[test]
+    fn a_model_that_can_not_be_trained_in_memory_is_refused_before_it_is_made() {
+        let parameters = memory::total() / TRAINING_BYTES;
+        // Half of what there is for the one layer, which has room, and for the next, which has not.
+        let units = (parameters as i64 / 2 / 785).min(MAX_NUMBERS / 785);
+        let plan = |middle: i64| {
+            let layers = [
+                flatten(),
+                dense(units, Relu),
+                dense(middle, Relu),
+                dense(10, Softmax),
+            ];
+            super::plan(&layers, &[1, 28, 28]).map(|_| ())
+        };
+        assert!(plan(1).is_ok());
+        let said = plan(800).unwrap_err().to_string();
+        assert!(
+            said.contains("dense_1") && said.contains("memory"),
+            "{said}"
+        );
+        // Here the small last layer is the one too many; the large one before it is named.
+        let said = plan(785).unwrap_err().to_string();
+        assert!(said.contains("dense_1"), "{said}");
+    }
 }

@@ -1,8 +1,13 @@
-//! A model is a list of layers, as in Keras: it works out its own shapes, trains, and shows what it is.
+//! A model is a list of layers, as in Keras: it works out its own shapes, trains, and shows itself.
+//!
+//! To be read in this order, in which a file uses only files before it: `layer`, `loss`, `optimizer`, `network`, `history`,
+//! `callbacks`, `summary`, `sequential`, `file`, `training`.
 
 mod callbacks;
 mod file;
+mod history;
 mod layer;
+mod loss;
 mod network;
 mod optimizer;
 mod sequential;
@@ -12,13 +17,14 @@ mod training;
 pub use callbacks::{
     Callback, Control, EarlyStopping, LearningRateSchedule, StopAtAccuracy, StopAtLoss, TimeLimit,
 };
+pub use history::{Epoch, History, Score};
 pub use layer::{Activation, Layer, conv2d, dense, dropout, flatten, max_pooling2d};
+pub use loss::SparseCategoricalCrossentropy;
 pub use optimizer::{Adam, Optimizer, Sgd};
 pub use sequential::{LayerOutput, Sequential};
 pub use summary::{Summary, SummaryRow};
-pub use training::{Epoch, Fit, History, Score, SparseCategoricalCrossentropy, Verbosity};
+pub use training::{Fit, Verbosity};
 
-pub(crate) use layer::{Kind as LayerKind, Place};
-pub(crate) use sequential::{check_images, check_labels, count};
+pub(crate) use layer::{LayerKind, LayerRef};
+pub(crate) use sequential::{batch_len, check_images, check_labels};
 pub(crate) use summary::thousands;
-pub(crate) use training::Companion;

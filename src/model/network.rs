@@ -1,158 +1,110 @@
-//! The layers with their weights: from images to the last layer's sums, and back to gradients.
+//! The layers with their weights: forward to logits, backward to gradients.
 //!
-//! What makes it fast stands here, each with its reason: oneDNN's own layout ([`to_own_layout`]), the order of activation
-//! and pooling ([`Network::run`]), the flat weights.
+//! Performance decisions, and why: oneDNN's own layout ([`to_onednn`]), the order of activation and pooling
+//! ([`Network::run`]), the flat weights ([`Network::flat`]).
 
 use std::sync::OnceLock;
 
-use tch::{Device, Kind as TensorKind, Tensor};
+use tch::{Device, Tensor};
 
-use super::layer::{Activation, Kind, Layer};
+use super::layer::{Activation, LayerPlan, Layout, Pass};
 use super::optimizer::WEIGHT_KIND;
-use super::sequential::Planned;
 
-/// A layer in its place: its name, its shapes (without the number of images), and where its weights are.
-#[derive(Clone, Debug)]
-pub(crate) struct Slot {
-    pub layer: Layer,
-    pub name: String,
-    pub input: Vec<i64>,
-    pub output: Vec<i64>,
-    /// Which of the network's weights are its kernel and its bias.
-    weights: Option<(usize, usize)>,
+/// A layer with its weights.
+#[derive(Debug)]
+pub(crate) struct BuiltLayer {
+    pub plan: LayerPlan,
+    /// Windows into [`Network::flat`], with gradients.
+    weights: Vec<Tensor>,
 }
 
 /// A list of layers with weights on a device.
 #[derive(Debug)]
 pub(crate) struct Network {
-    pub slots: Vec<Slot>,
+    pub layers: Vec<BuiltLayer>,
     pub device: Device,
     /// All weights in one row: an optimiser's step is then a handful of operations, not a handful for each layer.
     pub flat: Tensor,
-    /// Each layer's kernel and bias: windows into `flat`, with gradients.
-    views: Vec<Tensor>,
-}
-
-/// Why a forward pass is made.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pass {
-    /// Dropout works, gradients are kept.
-    Training,
-    /// Dropout does nothing.
-    Inference,
 }
 
 impl Network {
     /// Allocates and fills the weights of layers whose shapes have been worked out.
-    pub(crate) fn new(layers: Vec<Planned>, device: Device) -> tch::Result<Self> {
-        let mut shapes = Vec::new();
-        let mut slots = Vec::new();
-        for (layer, name, input, output) in layers {
-            let weights = layer.weight_shapes(&input).map(|(kernel, bias)| {
-                shapes.extend([kernel, bias]);
-                (shapes.len() - 2, shapes.len() - 1)
-            });
-            slots.push(Slot {
-                layer,
-                name,
-                input,
-                output,
-                weights,
-            });
-        }
-        let sizes: Vec<i64> = shapes.iter().map(|shape| shape.iter().product()).collect();
-        let flat = Tensor::f_zeros([sizes.iter().sum::<i64>()], (WEIGHT_KIND, device))?;
-        let mut views = Vec::new();
+    pub(crate) fn new(plans: Vec<LayerPlan>, device: Device) -> tch::Result<Self> {
+        let all: i64 = plans.iter().map(LayerPlan::parameters).sum();
+        let flat = Tensor::f_zeros([all], (WEIGHT_KIND, device))?;
         let mut offset = 0;
-        for (shape, size) in shapes.iter().zip(&sizes) {
-            views.push(
-                flat.f_narrow(0, offset, *size)?
+        let mut layers = Vec::new();
+        for plan in plans {
+            let mut weights = Vec::new();
+            for (_, shape) in plan.weights() {
+                let size: i64 = shape.iter().product();
+                let mut weight = flat
+                    .f_narrow(0, offset, size)?
                     .f_view(shape.as_slice())?
-                    .f_detach()?,
-            );
-            offset += size;
+                    .f_detach()?;
+                initialise(&mut weight, &shape)?;
+                weights.push(weight.f_set_requires_grad(true)?);
+                offset += size;
+            }
+            layers.push(BuiltLayer { plan, weights });
         }
-        let mut network = Self {
-            slots,
+        Ok(Self {
+            layers,
             device,
             flat,
-            views,
-        };
-        network.initialise()?;
-        for view in &mut network.views {
-            *view = view.f_set_requires_grad(true)?;
-        }
-        Ok(network)
+        })
     }
 
-    /// Glorot uniform kernels, as Keras's: between ±√(6 / (fan in + fan out)). Biases stay zero.
-    fn initialise(&mut self) -> tch::Result<()> {
-        let _guard = tch::no_grad_guard();
-        for slot in &self.slots {
-            let Some((kernel, _)) = slot.weights else {
-                continue;
-            };
-            let kernel = &mut self.views[kernel];
-            let size = kernel.size();
-            let window: i64 = size[2..].iter().product();
-            let limit = (6.0 / ((size[0] + size[1]) * window) as f64).sqrt();
-            // Drawn on the CPU: a seed gives the same weights on every device.
-            let mut values = Tensor::f_empty(&size, (WEIGHT_KIND, Device::Cpu))?;
-            let _ = values.f_uniform_(-limit, limit)?;
-            kernel.f_copy_(&values)?;
-        }
-        Ok(())
+    /// The shape of one image.
+    pub(crate) fn input_shape(&self) -> &[i64] {
+        &self.layers[0].plan.input
+    }
+
+    fn weights(&self) -> impl Iterator<Item = &Tensor> {
+        self.layers.iter().flat_map(|layer| &layer.weights)
     }
 
     /// Each weight tensor with its name: `conv2d.kernel`, `conv2d.bias`, …
     pub(crate) fn named_weights(&self) -> impl Iterator<Item = (String, &Tensor)> {
-        self.slots
-            .iter()
-            .filter_map(|slot| slot.weights.map(|at| (slot, at)))
-            .flat_map(|(slot, (kernel, bias))| {
-                [
-                    (format!("{}.kernel", slot.name), &self.views[kernel]),
-                    (format!("{}.bias", slot.name), &self.views[bias]),
-                ]
-            })
+        let names = self.layers.iter().flat_map(|layer| layer.plan.weights());
+        names.map(|(name, _)| name).zip(self.weights())
     }
 
-    /// How many multiplications the weights take part in while one image goes forward.
+    /// How many multiplications the kernels take part in while one image goes forward.
     pub(crate) fn multiplications(&self) -> i64 {
-        let of = |slot: &Slot| {
-            let kernel = slot.weights.map(|(kernel, _)| self.views[kernel].numel());
+        let of = |layer: &BuiltLayer| {
+            let kernels = layer.weights.iter().filter(|weight| weight.dim() > 1);
             // A convolution's kernel works at every place of its output.
-            let places: i64 = slot.output[1..].iter().product();
-            kernel.unwrap_or(0) as i64 * places
+            let places: i64 = layer.plan.output[1..].iter().product();
+            kernels.map(|kernel| kernel.numel() as i64).sum::<i64>() * places
         };
-        self.slots.iter().map(of).sum()
+        self.layers.iter().map(of).sum()
     }
 
     /// A tensor that is laid out as `flat` (gradients, an optimiser's moments), cut into the shapes of the weights.
     pub(crate) fn windows(&self, flat: &Tensor) -> tch::Result<Vec<Tensor>> {
         let mut offset = 0;
-        let cut = |view: &Tensor| {
-            let len = view.numel() as i64;
+        let cut = |weight: &Tensor| {
+            let len = weight.numel() as i64;
             let window = flat
                 .f_narrow(0, offset, len)?
-                .f_view(view.size().as_slice())?;
+                .f_view(weight.size().as_slice())?;
             offset += len;
             Ok(window)
         };
-        self.views.iter().map(cut).collect()
+        self.weights().map(cut).collect()
     }
 
     /// The last layer's output before a softmax: what the loss wants, and what has the same largest class.
     pub(crate) fn logits(&self, images: &Tensor, pass: Pass) -> tch::Result<Tensor> {
-        self.run(images, pass, true, |_, _| ())
+        self.run(images, pass, true, |_| ())
     }
 
     /// Every layer's output, in order, softmax included.
     pub(crate) fn outputs(&self, images: &Tensor) -> tch::Result<Vec<Tensor>> {
         let mut outputs = Vec::new();
-        let _ = self.run(images, Pass::Inference, false, |_, output| {
-            outputs.push(output.shallow_clone())
-        })?;
+        let keep = |output: &Tensor| outputs.push(output.shallow_clone());
+        let _ = self.run(images, Pass::Inference, false, keep)?;
         Ok(outputs)
     }
 
@@ -163,52 +115,31 @@ impl Network {
         images: &Tensor,
         pass: Pass,
         fast: bool,
-        mut each: impl FnMut(usize, &Tensor),
+        mut each: impl FnMut(&Tensor),
     ) -> tch::Result<Tensor> {
         let mut x = images.f_to_kind(WEIGHT_KIND)?;
         let mut waiting = Activation::Linear;
-        for (i, slot) in self.slots.iter().enumerate() {
-            x = match slot.layer.0 {
-                Kind::Conv2d { .. } | Kind::MaxPooling2d { .. } if fast => {
-                    to_own_layout(x, self.device)?
-                }
-                // They take either layout, and give what they took.
-                Kind::Flatten | Kind::Dense { .. } => x,
-                _ => to_plain_layout(x)?,
+        for (i, layer) in self.layers.iter().enumerate() {
+            let operation = layer.plan.layer.operation();
+            x = match operation.layout() {
+                Layout::OneDnn if fast => to_onednn(x, self.device)?,
+                Layout::Any => x,
+                Layout::OneDnn | Layout::Plain => to_plain_layout(x)?,
             };
-            x = match (&slot.layer.0, slot.weights) {
-                (Kind::Conv2d { .. }, Some((kernel, bias))) => x.f_conv2d(
-                    &self.views[kernel],
-                    Some(&self.views[bias]),
-                    [1, 1],
-                    [0, 0],
-                    [1, 1],
-                    1,
-                )?,
-                (Kind::Dense { .. }, Some((kernel, bias))) => {
-                    x.f_linear(&self.views[kernel], Some(&self.views[bias]))?
-                }
-                (&Kind::MaxPooling2d { pool: (h, w) }, _) => {
-                    x.f_max_pool2d([h, w], [h, w], [0, 0], [1, 1], false)?
-                }
-                (Kind::Flatten, _) => x.f_flatten(1, -1)?,
-                (Kind::Dropout { rate }, _) => x.f_dropout(*rate, pass == Pass::Training)?,
-                // A layer with weights has them: `new` gave them.
-                (Kind::Conv2d { .. } | Kind::Dense { .. }, None) => x,
-            };
-            let activation = match slot.layer.activation() {
+            x = operation.forward(&x, &layer.weights, pass)?;
+            let activation = match operation.activation() {
                 Activation::Linear => std::mem::take(&mut waiting),
                 own => own,
             };
-            let next = self.slots.get(i + 1).map(|slot| &slot.layer.0);
-            if fast && matches!(next, Some(Kind::MaxPooling2d { .. })) {
+            let next = self.layers.get(i + 1);
+            if fast && next.is_some_and(|next| next.plan.layer.operation().takes_largest()) {
                 // All activations rise with their input, so the largest of a window stays the largest: after the
                 // pooling the values are the same, on a quarter of the data.
                 waiting = activation;
             } else if !(fast && activation == Activation::Softmax) {
                 x = activate(x, activation)?;
             }
-            each(i, &x);
+            each(&x);
         }
         to_plain_layout(x)
     }
@@ -218,15 +149,29 @@ impl Network {
         all_finite(&self.flat)
     }
 
-    /// The gradients of `loss`, a row for each weight tensor: behind one another they are laid out as `flat`.
-    pub(crate) fn gradients(&self, loss: &Tensor) -> tch::Result<Vec<Tensor>> {
-        let gradients = Tensor::f_run_backward(&[loss], &self.views, false, false)?;
-        let row = |gradient: &Tensor| gradient.f_reshape([-1]);
-        gradients.iter().map(row).collect()
+    /// The gradient of `loss`, laid out as `flat`.
+    pub(crate) fn gradient(&self, loss: &Tensor) -> tch::Result<Tensor> {
+        let weights: Vec<&Tensor> = self.weights().collect();
+        let gradients = Tensor::f_run_backward(&[loss], &weights, false, false)?;
+        let rows = gradients.iter().map(|gradient| gradient.f_reshape([-1]));
+        Tensor::f_cat(&rows.collect::<tch::Result<Vec<_>>>()?, 0)
     }
 }
 
-/// Applies `activation`, in place where libtorch can: nothing else holds the sums.
+/// Glorot uniform, as Keras's: between ±√(6 / (fan in + fan out)). What has one axis, a bias, stays zero.
+fn initialise(weight: &mut Tensor, shape: &[i64]) -> tch::Result<()> {
+    let [outputs, inputs, window @ ..] = shape else {
+        return Ok(());
+    };
+    let window: i64 = window.iter().product();
+    let limit = (6.0 / ((outputs + inputs) * window) as f64).sqrt();
+    // Drawn on the CPU: a seed gives the same weights on every device.
+    let mut values = Tensor::f_empty(shape, (WEIGHT_KIND, Device::Cpu))?;
+    let _ = values.f_uniform_(-limit, limit)?;
+    weight.f_copy_(&values)
+}
+
+/// Applies `activation`, in place where libtorch can: nothing else holds the tensor.
 fn activate(mut x: Tensor, activation: Activation) -> tch::Result<Tensor> {
     match activation {
         Activation::Linear => Ok(x),
@@ -247,8 +192,8 @@ fn activate(mut x: Tensor, activation: Activation) -> tch::Result<Tensor> {
 /// instead of 1.98, and where the two cores share no cache 2.8 instead of 3.5. A net of dense layers only gains nothing.
 ///
 /// oneDNN's pooling and ReLU take a NaN for a small number. So images are looked through before
-/// ([`check_images`](super::sequential::check_images)), and weights while training ([`Network::is_finite`]).
-fn to_own_layout(images: Tensor, device: Device) -> tch::Result<Tensor> {
+/// (`check_images`), and weights while training ([`Network::is_finite`]).
+fn to_onednn(images: Tensor, device: Device) -> tch::Result<Tensor> {
     /// A libtorch for another processor may have been built without oneDNN.
     static HAS_ONEDNN: OnceLock<bool> = OnceLock::new();
     let has_onednn = || {
@@ -274,17 +219,4 @@ pub(crate) fn all_finite(numbers: &Tensor) -> tch::Result<bool> {
     let is_finite = |tensor: Tensor| bool::try_from(tensor.f_isfinite()?.f_all()?);
     // A sum of huge numbers may overflow where each of them is finite.
     Ok(is_finite(numbers.f_sum(WEIGHT_KIND)?)? || is_finite(numbers.shallow_clone())?)
-}
-
-/// The mean loss of a batch: `labels` are class numbers.
-pub(crate) fn cross_entropy(logits: &Tensor, labels: &Tensor) -> tch::Result<Tensor> {
-    logits.f_cross_entropy_loss::<Tensor>(labels, None, tch::Reduction::Mean, -100, 0.0)
-}
-
-/// How many images of a batch got their label, as a tensor of one number.
-pub(crate) fn correct(logits: &Tensor, labels: &Tensor) -> tch::Result<Tensor> {
-    logits
-        .f_argmax(-1, false)?
-        .f_eq_tensor(labels)?
-        .f_sum(TensorKind::Float)
 }

@@ -1,32 +1,22 @@
-//! The list of layers and its checks; what a model answers without being trained.
+//! The model: its list of layers, its checks, and everything it computes without training.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use tch::{Kind as TensorKind, Tensor};
 
-use super::layer::{Layer, Place, looks_channels_last, shape};
-use super::network::{Network, Pass, all_finite, correct, cross_entropy};
-use super::optimizer::{Optimizer, State};
-use super::training::{Score, SparseCategoricalCrossentropy};
-use super::{Activation, Summary};
+use super::history::Score;
+use super::layer::{Activation, Layer, LayerPlan, Pass, format_shape, looks_channels_last, plan};
+use super::loss::{SparseCategoricalCrossentropy, count_correct, cross_entropy};
+use super::network::{BuiltLayer, Network, all_finite};
+use super::optimizer::{Optimizer, OptimizerState};
+use super::summary::Summary;
 use crate::Result;
 use crate::session::interrupt::Watch;
-use crate::session::{device, display, error, memory, texts, torch};
+use crate::session::{compute, device, display, error, texts, torch};
 
 /// How many images go through the network at once when nothing is learnt: few enough for the processor's cache.
 const INFERENCE_BATCH: i64 = 128;
-
-/// The most weights of a layer and the most pixels of an image: more is a slip of the keyboard, and libtorch would ask
-/// the system for all of it at once.
-const MOST: i64 = 1 << 31;
-
-/// What a training keeps for each weight, in bytes: nine numbers. Its value, its gradient by itself and in the row of all,
-/// Adam's two moments and what a step works out, and the value and the moments before the epoch.
-const TRAINING_BYTES: u64 = 9 * 4;
-
-/// A layer in its place, before it has weights: its name, its input's shape, its output's.
-pub(crate) type Planned = (Layer, String, Vec<i64>, Vec<i64>);
 
 /// A model: layers in a row, each fed by the one before it.
 ///
@@ -48,21 +38,20 @@ pub(crate) type Planned = (Layer, String, Vec<i64>, Vec<i64>);
 #[derive(Debug)]
 pub struct Sequential {
     layers: Vec<Layer>,
-    /// Given by the learner; kept to report what was wrong with it.
-    input_shape: Option<Vec<i64>>,
-    pub(crate) network: Option<Network>,
-    pub(crate) compiled: Option<Compiled>,
+    /// None until the shape of an image is known; then the network, or why there can be none.
+    network: Option<std::result::Result<Network, String>>,
+    compiled: Option<Compiled>,
     /// Whether the learner was told that the images don't seem to be scaled.
-    pub(crate) told_unscaled: bool,
+    told_unscaled: bool,
 }
 
+/// How a model learns.
 #[derive(Debug)]
 pub(crate) struct Compiled {
     pub optimizer: Optimizer,
-    /// Set by a schedule; begins as the optimiser's own.
+    /// Begins as the optimiser's own; a schedule changes it.
     pub learning_rate: f64,
-    /// Made at the first step.
-    pub state: Option<State>,
+    pub state: OptimizerState,
 }
 
 /// One layer's output for a batch of images: see [`Sequential::activations`].
@@ -79,7 +68,6 @@ impl Sequential {
     pub fn new(layers: impl Into<Vec<Layer>>) -> Self {
         Self {
             layers: layers.into(),
-            input_shape: None,
             network: None,
             compiled: None,
             told_unscaled: false,
@@ -89,17 +77,14 @@ impl Sequential {
     /// Says what one image is: `[channels, height, width]`, or `[height, width]` for a model that begins with
     /// [`flatten`](crate::flatten). The weights are made now.
     pub fn input_shape(mut self, input_shape: impl Into<Vec<i64>>) -> Self {
-        let input_shape = input_shape.into();
         // What is wrong with the layers is said by the first call that can return an error.
-        if let Ok(network) = self.build(&input_shape) {
-            self.network = Some(network);
-        }
-        self.input_shape = Some(input_shape);
+        let network = self.build(&input_shape.into());
+        self.network = Some(network.map_err(|reason| reason.to_string()));
         self
     }
 
-    /// Says how the model learns: an optimiser ([`Adam`](crate::Adam), [`Sgd`](crate::Sgd)) and the loss. Again: the
-    /// weights stay, the optimiser begins anew. An impossible learning rate is an error of the next
+    /// Sets how the model learns: an optimiser ([`Adam`](crate::Adam), [`Sgd`](crate::Sgd)) and the loss. Called
+    /// again, it keeps the weights and begins with a new optimiser state. An impossible learning rate is an error of the next
     /// [`fit`](Self::fit).
     pub fn compile(&mut self, optimizer: impl Into<Optimizer>, _: SparseCategoricalCrossentropy) {
         let optimizer = optimizer.into();
@@ -107,8 +92,13 @@ impl Sequential {
         self.compiled = Some(Compiled {
             optimizer,
             learning_rate,
-            state: None,
+            state: OptimizerState::default(),
         });
+    }
+
+    /// Says how a model that was read from a file goes on learning.
+    pub(crate) fn set_compiled(&mut self, compiled: Compiled) {
+        self.compiled = Some(compiled);
     }
 
     /// The layers, as they were given.
@@ -134,20 +124,19 @@ impl Sequential {
         let watch = Watch::new();
         let _guard = tch::no_grad_guard();
         let mut parts = Vec::new();
-        for batch in Batches::new(count(images), INFERENCE_BATCH) {
+        for batch in Batches::new(batch_len(images), INFERENCE_BATCH) {
             if watch.requested() {
                 return Err(error(texts::interrupted("predict")));
             }
-            let part = || {
+            parts.push(compute(|| {
                 let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
                 logits.f_softmax(-1, TensorKind::Float)
-            };
-            parts.push(part().map_err(torch)?);
+            })?);
         }
         Tensor::f_cat(&parts, 0).map_err(torch)
     }
 
-    /// Mean loss over all images, and the share whose most probable class is their label.
+    /// Mean loss over all images, and the fraction whose most probable class is their label.
     ///
     /// `images`: `[images, …]`, `labels`: whole numbers `[images]`. Memory doesn't grow with the number of images.
     ///
@@ -157,48 +146,8 @@ impl Sequential {
         let network = self.classifier()?;
         check_images(network, images)?;
         let labels = check_labels(network, images, labels)?;
-        self.score(images, &labels, &Watch::new())?
+        evaluate(network, images, &labels, &Watch::new())?
             .ok_or_else(|| error(texts::interrupted("evaluate")))
-    }
-
-    /// The score of checked images and labels; none if an interrupt came.
-    pub(crate) fn score(
-        &self,
-        images: &Tensor,
-        labels: &Tensor,
-        watch: &Watch,
-    ) -> Result<Option<Score>> {
-        let network = self.built()?;
-        let _guard = tch::no_grad_guard();
-        // Kept on the device and read once at the end.
-        let mut sums = Vec::new();
-        for batch in Batches::new(count(images), INFERENCE_BATCH) {
-            if watch.requested() {
-                return Ok(None);
-            }
-            let part = || {
-                let labels = batch.of(labels, network)?;
-                let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
-                // A short last batch counts by its images.
-                let loss = cross_entropy(&logits, &labels)?.f_mul_scalar(batch.len)?;
-                Tensor::f_stack(&[loss, correct(&logits, &labels)?], 0)
-            };
-            sums.push(part().map_err(torch)?);
-        }
-        let total = || {
-            let sum = Tensor::f_stack(&sums, 0)?.f_sum_dim_intlist(
-                [0i64].as_slice(),
-                false,
-                TensorKind::Double,
-            )?;
-            Vec::<f64>::try_from(sum)
-        };
-        let total = total().map_err(torch)?;
-        let n = count(images) as f64;
-        Ok(Some(Score {
-            loss: total[0] / n,
-            accuracy: total[1] / n,
-        }))
     }
 
     /// Each layer's output for these images, by one pass and without gradients. All outputs are held at once: give a
@@ -210,15 +159,12 @@ impl Sequential {
         let network = self.built()?;
         check_images(network, images)?;
         let _guard = tch::no_grad_guard();
-        let outputs = || network.outputs(&images.f_to_device(network.device)?);
-        let outputs = outputs().map_err(torch)?;
-        let named = network.slots.iter().zip(outputs);
-        Ok(named
-            .map(|(slot, output)| LayerOutput {
-                name: slot.name.clone(),
-                output,
-            })
-            .collect())
+        let outputs = compute(|| network.outputs(&images.f_to_device(network.device)?))?;
+        let named = |(layer, output): (&BuiltLayer, Tensor)| LayerOutput {
+            name: layer.plan.at.name.clone(),
+            output,
+        };
+        Ok(network.layers.iter().zip(outputs).map(named).collect())
     }
 
     /// Every weight with its name, as copies: `conv2d.kernel` `[filters, channels, height, width]`, `dense.kernel`
@@ -230,11 +176,8 @@ impl Sequential {
         let _guard = tch::no_grad_guard();
         let copy =
             |(name, weight): (String, &Tensor)| Ok((name, weight.f_detach_copy()?.f_contiguous()?));
-        self.built()?
-            .named_weights()
-            .map(copy)
-            .collect::<tch::Result<_>>()
-            .map_err(torch)
+        let network = self.built()?;
+        compute(|| network.named_weights().map(copy).collect())
     }
 
     /// Replaces weights by name; those not named stay.
@@ -256,7 +199,7 @@ impl Sequential {
                 return Err(error(texts::no_such_weight(name, names.join(", "))));
             };
             if view.size() != value.size() {
-                let (own, given) = (shape(&view.size()), shape(&value.size()));
+                let (own, given) = (format_shape(&view.size()), format_shape(&value.size()));
                 return Err(error(texts::weight_shape(name, own, given)));
             }
         }
@@ -277,159 +220,100 @@ impl Sequential {
         let network = self.classifier()?;
         check_images(network, images)?;
         let labels = check_labels(network, images, labels)?;
-        let windows = || {
+        compute(|| {
             let images = images.f_to_device(network.device)?;
             let labels = labels.f_to_device(network.device)?;
             let logits = network.logits(&images, Pass::Inference)?;
-            let rows = network.gradients(&cross_entropy(&logits, &labels)?)?;
-            let flat = Tensor::f_cat(&rows, 0)?;
-            network
-                .windows(&flat)?
-                .iter()
-                .map(Tensor::f_contiguous)
-                .collect::<tch::Result<_>>()
-        };
-        let windows: Vec<Tensor> = windows().map_err(torch)?;
-        Ok(network
-            .named_weights()
-            .map(|(name, _)| name)
-            .zip(windows)
-            .collect())
+            let flat = network.gradient(&cross_entropy(&logits, &labels)?)?;
+            let names = network.named_weights().map(|(name, _)| name);
+            let windows = network.windows(&flat)?.into_iter();
+            names
+                .zip(windows)
+                .map(|(name, window)| Ok((name, window.f_contiguous()?)))
+                .collect()
+        })
     }
 
     /// The network, or why there is none.
     pub(crate) fn built(&self) -> Result<&Network> {
-        match (&self.network, &self.input_shape) {
-            (Some(network), _) => Ok(network),
-            // Building failed before: it fails again, this time with someone to tell.
-            (None, Some(input_shape)) => match self.build(input_shape) {
-                Ok(_) => Err(error(texts::no_shape_yet())),
-                Err(reason) => Err(reason),
-            },
-            (None, None) if self.layers.is_empty() => Err(error(texts::no_layers())),
-            (None, None) => Err(error(texts::no_shape_yet())),
+        match &self.network {
+            Some(Ok(network)) => Ok(network),
+            Some(Err(reason)) => Err(error(reason.clone())),
+            None if self.layers.is_empty() => Err(error(texts::no_layers())),
+            None => Err(error(texts::no_shape_yet())),
         }
     }
 
-    /// The network, if its last layer answers with one number a class.
+    /// What a training changes, if the model was compiled and has its network.
+    pub(crate) fn learning_parts(&mut self) -> Result<(&mut Network, &mut Compiled)> {
+        match (&mut self.network, &mut self.compiled) {
+            (Some(Ok(network)), Some(compiled)) => Ok((network, compiled)),
+            _ => Err(error(texts::not_compiled())),
+        }
+    }
+
+    pub(crate) fn compiled(&self) -> Result<&Compiled> {
+        self.compiled
+            .as_ref()
+            .ok_or_else(|| error(texts::not_compiled()))
+    }
+
+    /// The network, if its last layer gives one number for each class.
     pub(crate) fn classifier(&self) -> Result<&Network> {
         let network = self.built()?;
-        let Some((position, last)) = network.slots.iter().enumerate().next_back() else {
+        let Some(last) = network.layers.last().map(|layer| &layer.plan) else {
             return Err(error(texts::no_layers()));
         };
-        let place = Place {
-            position: position + 1,
-            name: last.name.clone(),
-        };
-        // Flattened pictures are no classes either; a picture of one pixel may be.
-        let pictures = matches!(*last.input, [_, h, w] if h * w > 1) || last.input.len() == 2;
-        if last.output.len() != 1 || pictures {
-            return Err(error(texts::no_classes(place, shape(&last.output))));
+        // Flattened images are no classes either; an image of one pixel may be.
+        let images = matches!(*last.input, [_, h, w] if h * w > 1) || last.input.len() == 2;
+        if last.output.len() != 1 || images {
+            return Err(error(texts::no_classes(
+                &last.at,
+                format_shape(&last.output),
+            )));
         }
-        match last.layer.activation() {
+        match last.layer.operation().activation() {
             Activation::Softmax | Activation::Linear => Ok(network),
-            other => Err(error(texts::last_activation(place, format!("{other:?}")))),
+            other => Err(error(texts::last_activation(
+                &last.at,
+                format!("{other:?}"),
+            ))),
         }
     }
 
     /// Makes the weights for these images if that has not happened.
     pub(crate) fn build_for(&mut self, images: &Tensor) -> Result<()> {
         if self.network.is_none() {
-            if self.input_shape.is_some() {
-                self.built()?;
-            }
             let size = images.size();
             if size.len() < 2 {
-                return Err(error(texts::not_images(shape(&size))));
+                return Err(error(texts::not_images(format_shape(&size))));
             }
-            self.network = Some(self.build(&size[1..])?);
+            self.network = Some(Ok(self.build(&size[1..])?));
         }
-        Ok(())
+        self.built().map(|_| ())
     }
 
     fn build(&self, input_shape: &[i64]) -> Result<Network> {
-        let plan = self.plan(input_shape)?;
+        let plan = plan(&self.layers, input_shape)?;
         Network::new(plan, device::choose()?).map_err(torch)
     }
 
-    /// The weights that the layers would have for such an image, without making them: names and sizes.
-    pub(crate) fn weight_sizes(&self, input_shape: &[i64]) -> Result<Vec<(String, Vec<i64>)>> {
-        let mut sizes = Vec::new();
-        for (layer, name, input, _) in self.plan(input_shape)? {
-            if let Some((kernel, bias)) = layer.weight_shapes(&input) {
-                sizes.push((format!("{name}.kernel"), kernel));
-                sizes.push((format!("{name}.bias"), bias));
-            }
-        }
-        Ok(sizes)
+    /// Names and shapes of the weights that the layers would have for such an image. Nothing is allocated.
+    pub(crate) fn planned_weights(&self, input_shape: &[i64]) -> Result<Vec<(String, Vec<i64>)>> {
+        let plans = plan(&self.layers, input_shape)?;
+        Ok(plans.iter().flat_map(LayerPlan::weights).collect())
     }
 
-    /// Each layer with its name and its shapes, if each can follow the one before it. Nothing is allocated.
-    fn plan(&self, input_shape: &[i64]) -> Result<Vec<Planned>> {
-        if self.layers.is_empty() {
-            return Err(error(texts::no_layers()));
-        }
-        if input_shape.is_empty() || input_shape.iter().any(|&size| size < 1) {
-            return Err(error(texts::bad_input_shape(shape(input_shape))));
-        }
-        let pixels = input_shape
-            .iter()
-            .try_fold(1i64, |pixels, &size| pixels.checked_mul(size));
-        if pixels.is_none_or(|pixels| pixels > MOST) {
-            return Err(error(texts::image_too_large(shape(input_shape), MOST)));
-        }
-        let mut names: HashMap<&str, usize> = HashMap::new();
-        let mut input = input_shape.to_vec();
-        let mut layers = Vec::new();
-        let mut all_parameters = 0;
-        let mut largest: Option<(i64, Place)> = None;
-        for (i, layer) in self.layers.iter().enumerate() {
-            let seen = names.entry(layer.kind_name()).or_default();
-            let name = match *seen {
-                0 => layer.kind_name().to_string(),
-                n => format!("{}_{n}", layer.kind_name()),
-            };
-            *seen += 1;
-            let place = Place {
-                position: i + 1,
-                name,
-            };
-            let output = layer.output_shape(&place, &input)?;
-            if layer.activation() == Activation::Softmax && i + 1 < self.layers.len() {
-                return Err(error(texts::softmax_in_the_middle(place)));
-            }
-            let parameters = layer.parameters(&input);
-            if parameters > MOST {
-                return Err(error(texts::too_many_parameters(place, parameters)));
-            }
-            all_parameters += parameters as u64;
-            let input = std::mem::replace(&mut input, output.clone());
-            layers.push((layer.clone(), place.name.clone(), input, output));
-            if largest.as_ref().is_none_or(|(most, _)| parameters > *most) {
-                largest = Some((parameters, place));
-            }
-        }
-        // The layer to shrink is the largest, not the one that happens to come when memory is full.
-        if let Some((parameters, place)) = largest
-            && all_parameters > memory::total() / TRAINING_BYTES
-        {
-            return Err(error(texts::too_many_parameters(place, parameters)));
-        }
-        Ok(layers)
-    }
-
-    /// Says once that images with values up to 255 learn badly.
+    /// Says once that a network learns badly from values up to 255.
     pub(crate) fn warn_unscaled(&mut self, images: &Tensor) -> Result<()> {
         if self.told_unscaled {
             return Ok(());
         }
-        let first = images
-            .f_narrow(0, 0, count(images).min(256))
-            .map_err(torch)?;
-        let largest = first.f_max().and_then(f64::try_from).map_err(torch)?;
+        let few = batch_len(images).min(256);
+        let largest = compute(|| f64::try_from(images.f_narrow(0, 0, few)?.f_max()?))?;
         if largest > 10.0 {
             self.told_unscaled = true;
-            display::print(&texts::unscaled(format!("{largest:.0}")));
+            display::print(&texts::unscaled(largest));
         }
         Ok(())
     }
@@ -442,17 +326,50 @@ impl fmt::Display for Sequential {
     }
 }
 
+/// The score of images and labels that were checked; none if an interrupt came.
+pub(crate) fn evaluate(
+    network: &Network,
+    images: &Tensor,
+    labels: &Tensor,
+    watch: &Watch,
+) -> Result<Option<Score>> {
+    let _guard = tch::no_grad_guard();
+    // Kept on the device and read once at the end.
+    let mut sums = Vec::new();
+    for batch in Batches::new(batch_len(images), INFERENCE_BATCH) {
+        if watch.requested() {
+            return Ok(None);
+        }
+        sums.push(compute(|| {
+            let labels = batch.of(labels, network)?;
+            let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
+            // A short last batch counts by its images.
+            let loss = cross_entropy(&logits, &labels)?.f_mul_scalar(batch.len)?;
+            Tensor::f_stack(&[loss, count_correct(&logits, &labels)?], 0)
+        })?);
+    }
+    let total = compute(|| {
+        let sums = Tensor::f_stack(&sums, 0)?;
+        Vec::<f64>::try_from(sums.f_sum_dim_intlist(0i64, false, TensorKind::Double)?)
+    })?;
+    let n = batch_len(images) as f64;
+    Ok(Some(Score {
+        loss: total[0] / n,
+        accuracy: total[1] / n,
+    }))
+}
+
 /// The number of images in a tensor that [`check_images`] has seen.
-pub(crate) fn count(images: &Tensor) -> i64 {
+pub(crate) fn batch_len(images: &Tensor) -> i64 {
     images.size().first().copied().unwrap_or_default()
 }
 
 /// Refuses images that the network can't take.
 pub(crate) fn check_images(network: &Network, images: &Tensor) -> Result<()> {
     let size = images.size();
-    let own = &network.slots[0].input;
+    let own = network.input_shape();
     if size.len() < 2 {
-        return Err(error(texts::not_images(shape(&size))));
+        return Err(error(texts::not_images(format_shape(&size))));
     }
     if size[1..] != *own {
         return Err(error(other_images(&size, own)));
@@ -484,18 +401,18 @@ fn first_not_finite(images: &Tensor) -> tch::Result<Option<i64>> {
 /// What to say of images of shape `size` when one image of the model is `own`.
 fn other_images(size: &[i64], own: &[i64]) -> String {
     let numbers = |shape: &[i64]| shape.iter().product::<i64>();
-    let batch_of = |n| shape(&[&[n], own].concat());
+    let batch_of = |n| format_shape(&[&[n], own].concat());
     let rest = &size[1..];
     if size.len() <= own.len() && numbers(size) == numbers(own) {
-        texts::one_image(shape(size), batch_of(1))
+        texts::one_image(format_shape(size), batch_of(1))
     } else if looks_channels_last(rest)
         && matches!((own, rest), ([a, b, c], [h, w, d]) if (a, b, c) == (d, h, w))
     {
-        texts::images_channels_last(shape(size), shape(own))
+        texts::images_channels_last(format_shape(size), format_shape(own))
     } else if numbers(rest) == numbers(own) {
-        texts::images_to_reshape(shape(size), shape(own), batch_of(-1))
+        texts::images_to_reshape(format_shape(size), format_shape(own), batch_of(-1))
     } else {
-        texts::images_of_another_shape(shape(size), shape(own))
+        texts::images_of_another_shape(format_shape(size), format_shape(own))
     }
 }
 
@@ -503,41 +420,37 @@ fn other_images(size: &[i64], own: &[i64]) -> String {
 pub(crate) fn check_labels(network: &Network, images: &Tensor, labels: &Tensor) -> Result<Tensor> {
     use TensorKind::{Int, Int8, Int16, Int64, Uint8};
     let size = labels.size();
-    let classes = network.slots.last().map_or(0, |slot| slot.output[0]);
+    let classes = network.layers.last().map_or(0, |last| last.plan.output[0]);
     match size.as_slice() {
-        [_, n] if *n == classes => return Err(error(texts::one_hot_labels(shape(&size)))),
+        [_, n] if *n == classes => return Err(error(texts::one_hot_labels(format_shape(&size)))),
         [_] => (),
-        _ => return Err(error(texts::labels_shape(shape(&size)))),
+        _ => return Err(error(texts::labels_shape(format_shape(&size)))),
     }
     if !matches!(labels.kind(), Uint8 | Int8 | Int16 | Int | Int64) {
         return Err(error(texts::label_kind(format!("{:?}", labels.kind()))));
     }
-    if size[0] != count(images) {
-        return Err(error(texts::counts_differ(count(images), size[0])));
+    if size[0] != batch_len(images) {
+        return Err(error(texts::counts_differ(batch_len(images), size[0])));
     }
-    let check = || {
-        let labels = labels.f_to_kind(Int64)?;
+    let labels = labels.f_to_kind(Int64).map_err(torch)?;
+    let ((least, most), index, label) = compute(|| {
+        let range = (
+            i64::try_from(labels.f_min()?)?,
+            i64::try_from(labels.f_max()?)?,
+        );
         let outside = labels.f_lt(0)?.f_logical_or(&labels.f_ge(classes)?)?;
-        let first = outside.f_to_kind(Uint8)?.f_argmax(0, false)?;
-        let first = i64::try_from(first)?;
-        let wrong = bool::try_from(outside.f_get(first)?)?;
-        let number = |label: Tensor| i64::try_from(label);
-        let found = wrong.then(|| {
-            let range = (number(labels.f_min()?)?, number(labels.f_max()?)?);
-            Ok::<_, tch::TchError>((first, number(labels.f_get(first)?)?, range))
-        });
-        Ok::<_, tch::TchError>((labels, found.transpose()?))
-    };
+        let index = i64::try_from(outside.f_to_kind(Uint8)?.f_argmax(0, false)?)?;
+        Ok((range, index, i64::try_from(labels.f_get(index)?)?))
+    })?;
     let last = classes - 1;
-    match check().map_err(torch)? {
-        (labels, None) => Ok(labels),
-        (_, Some((_, _, range))) if range == (1, classes) => {
-            Err(error(texts::labels_from_one(classes, last)))
-        }
-        (_, Some((index, label, _))) => Err(error(texts::label_out_of_range(
-            label, index, last, classes,
-        ))),
+    if least >= 0 && most <= last {
+        return Ok(labels);
     }
+    Err(error(if (least, most) == (1, classes) {
+        texts::labels_from_one(classes, last)
+    } else {
+        texts::label_out_of_range(label, index, last, classes)
+    }))
 }
 
 /// Consecutive parts of `total` rows.
@@ -579,7 +492,7 @@ impl Iterator for Batches {
 
 impl Batch {
     /// These rows of `tensor`, on the network's device.
-    fn of(&self, tensor: &Tensor, network: &Network) -> tch::Result<Tensor> {
+    pub(crate) fn of(&self, tensor: &Tensor, network: &Network) -> tch::Result<Tensor> {
         tensor
             .f_narrow(0, self.start, self.len)?
             .f_to_device(network.device)
@@ -591,31 +504,6 @@ mod tests {
     use super::*;
     use crate::model::Activation::{Relu, Softmax};
     use crate::model::{conv2d, dense, flatten, max_pooling2d};
-
-    #[test]
-    fn a_model_that_can_not_be_trained_in_memory_is_refused_before_it_is_made() {
-        let parameters = memory::total() / TRAINING_BYTES;
-        // Half of what there is for the one layer, which has room, and for the next, which has not.
-        let units = (parameters as i64 / 2 / 785).min(MOST / 785);
-        let plan = |middle: i64| {
-            let layers = [
-                flatten(),
-                dense(units, Relu),
-                dense(middle, Relu),
-                dense(10, Softmax),
-            ];
-            Sequential::new(layers).plan(&[1, 28, 28]).map(|_| ())
-        };
-        assert!(plan(1).is_ok());
-        let said = plan(800).unwrap_err().to_string();
-        assert!(
-            said.contains("dense_1") && said.contains("memory"),
-            "{said}"
-        );
-        // Here the small last layer is the one too many; the large one before it is named.
-        let said = plan(785).unwrap_err().to_string();
-        assert!(said.contains("dense_1"), "{said}");
-    }
 
     #[test]
     fn a_kernel_multiplies_at_every_place_of_its_output() {

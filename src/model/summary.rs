@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use super::layer::shape;
-use super::network::Network;
+use super::layer::format_shape;
+use super::network::{BuiltLayer, Network};
 use crate::Result;
-use crate::session::display::Content;
-use crate::session::progress::escape;
+use crate::session::table::Table;
 use crate::session::texts;
 
 /// A model's layers, their output shapes and their weights, as a table: a notebook shows it as HTML, `println!` as
@@ -34,16 +33,16 @@ pub struct SummaryRow {
 
 impl Summary {
     pub(crate) fn new(network: &Network) -> Self {
-        let row = |slot: &super::network::Slot| SummaryRow {
-            name: slot.name.clone(),
-            output_shape: slot.output.clone(),
-            parameters: slot.layer.parameters(&slot.input),
+        let row = |BuiltLayer { plan, .. }: &BuiltLayer| SummaryRow {
+            name: plan.at.name.clone(),
+            output_shape: plan.output.clone(),
+            parameters: plan.parameters(),
         };
-        let rows: Vec<SummaryRow> = network.slots.iter().map(row).collect();
+        let rows: Vec<SummaryRow> = network.layers.iter().map(row).collect();
         let total = rows.iter().map(|row| row.parameters).sum();
         Self {
             rows,
-            input_shape: network.slots[0].input.clone(),
+            input_shape: network.input_shape().to_vec(),
             total,
         }
     }
@@ -53,65 +52,40 @@ impl Summary {
     /// # Errors
     /// None today; a `Result`, so that all that shows itself is called alike.
     pub fn show(&self) -> Result<()> {
-        self.content().show();
+        self.table().content().show();
         Ok(())
     }
 
     /// Shows the value that ends a cell.
     pub fn evcxr_display(&self) {
-        self.content().show_as_result();
+        self.table().content().show_as_result();
     }
 
-    fn content(&self) -> Content {
-        let mut html = String::from("<table><thead><tr>");
-        for (i, head) in head().iter().enumerate() {
-            html.push_str(&format!(
-                "<th style=\"text-align:{}\">{}</th>",
-                align(i),
-                escape(head)
-            ));
-        }
-        html.push_str("</tr></thead><tbody>");
-        for cells in self.cells() {
-            html.push_str("<tr>");
-            for (i, cell) in cells.iter().enumerate() {
-                let align = align(i);
-                html.push_str(&format!(
-                    "<td style=\"text-align:{align}\">{}</td>",
-                    escape(cell)
-                ));
-            }
-            html.push_str("</tr>");
-        }
-        let total = escape(&texts::summary_total(thousands(self.total)));
-        html.push_str(&format!(
-            "</tbody><tfoot><tr><td colspan=\"3\" style=\"text-align:right\"><b>{total}</b></td></tr></tfoot></table>"
-        ));
-        Content::html(self.to_string(), html)
-    }
-
-    fn cells(&self) -> Vec<[String; 3]> {
-        let row = |row: &SummaryRow| {
+    fn table(&self) -> Table<3> {
+        let cells = |row: &SummaryRow| {
             [
                 row.name.clone(),
-                shape(&row.output_shape),
+                format_shape(&row.output_shape),
                 thousands(row.parameters),
             ]
         };
-        self.rows.iter().map(row).collect()
+        Table {
+            head: [
+                texts::summary_layer(),
+                texts::summary_shape(),
+                texts::summary_parameters(),
+            ],
+            rows: self.rows.iter().map(cells).collect(),
+            words: 2,
+            foot: Some(texts::summary_total(thousands(self.total))),
+        }
     }
 }
 
-fn head() -> [String; 3] {
-    [
-        texts::summary_layer(),
-        texts::summary_shape(),
-        texts::summary_parameters(),
-    ]
-}
-
-fn align(column: usize) -> &'static str {
-    if column == 2 { "right" } else { "left" }
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.table().fmt(f)
+    }
 }
 
 /// 243786 as `243,786`, and in Russian as `243 786`: there a comma begins the decimals.
@@ -125,27 +99,4 @@ pub(crate) fn thousands(n: i64) -> String {
         text.push(digit);
     }
     if n < 0 { format!("-{text}") } else { text }
-}
-
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = head();
-        let rows = self.cells();
-        let width = |i: usize| {
-            let cells = rows.iter().map(|row| row[i].chars().count());
-            cells
-                .chain([head[i].chars().count()])
-                .max()
-                .unwrap_or_default()
-        };
-        let (a, b, c) = (width(0), width(1), width(2));
-        let line = "─".repeat(a + b + c + 4);
-        writeln!(f, "{:a$}  {:b$}  {:>c$}", head[0], head[1], head[2])?;
-        writeln!(f, "{line}")?;
-        for [name, shape, parameters] in &rows {
-            writeln!(f, "{name:a$}  {shape:b$}  {parameters:>c$}")?;
-        }
-        writeln!(f, "{line}")?;
-        write!(f, "{}", texts::summary_total(thousands(self.total)))
-    }
 }

@@ -1,4 +1,4 @@
-//! Training: `fit`, its settings, and what it tells.
+//! Training: `fit`, its settings, and the trainer.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -7,37 +7,35 @@ use std::time::{Duration, Instant};
 
 use tch::{Device, Kind as TensorKind, Tensor};
 
-use super::Sequential;
 use super::callbacks::{Callback, Control, EpochEnd};
-use super::network::{Network, Pass, correct, cross_entropy};
-use super::optimizer::{State, check_learning_rate};
-use super::sequential::{Compiled, check_images, check_labels, count};
+use super::file::write;
+use super::history::{Epoch, History, Score, epoch_line};
+use super::layer::Pass;
+use super::loss::{count_correct, cross_entropy};
+use super::network::Network;
+use super::optimizer::{OptimizerState, check_learning_rate};
+use super::sequential::{
+    Batches, Compiled, Sequential, batch_len, check_images, check_labels, evaluate,
+};
 use crate::Result;
-use crate::session::display::Content;
+use crate::session::files::check_path;
 use crate::session::interrupt::Watch;
 use crate::session::progress::Progress;
 use crate::session::threads::Threads;
-use crate::session::{allocator, error, texts, torch};
+use crate::session::{allocator, compute, error, texts, torch};
 
-/// A loss above this has lost its way although it is still a number: guessing among a million classes costs 14.
-const LOST: f32 = 1e8;
+/// A loss above this counts as divergence although it is finite: guessing among a million classes costs 14.
+const MAX_LOSS: f32 = 1e8;
 
-/// How often the figures of a running epoch are read from the device. Reading makes the device finish its work.
-const READ: Duration = Duration::from_millis(100);
+/// How often the metrics of a running epoch are read from the device. Reading makes the device finish its work.
+const READ_INTERVAL: Duration = Duration::from_millis(100);
 
-/// What a training minimises: the mean of `−log p(label)`, for labels that are class numbers.
-///
-/// It is computed from the sums before the softmax, which stays exact where a probability would round to 0. A last layer
-/// that is linear is taken to give those sums.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SparseCategoricalCrossentropy;
-
-/// How much a training says.
+/// How much a training prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verbosity {
     /// Nothing.
     Silent,
-    /// A line an epoch, and signs of life during a long one.
+    /// A line an epoch, and progress during a long one.
     #[default]
     Normal,
 }
@@ -97,7 +95,7 @@ impl Fit {
         }
     }
 
-    /// How much is said. Defaults to [`Verbosity::Normal`].
+    /// How much is printed. Defaults to [`Verbosity::Normal`].
     pub fn verbosity(self, verbosity: Verbosity) -> Self {
         Self { verbosity, ..self }
     }
@@ -108,7 +106,7 @@ impl Fit {
         self
     }
 
-    /// Adds a closure that sees each epoch's figures and says whether to go on.
+    /// Adds a closure that sees each epoch's loss and accuracy and returns whether to go on.
     ///
     /// ```
     /// use std::ops::ControlFlow::{Break, Continue};
@@ -135,18 +133,23 @@ impl Fit {
     }
 
     /// Images per step, and the share of the images that is trained on.
-    pub(crate) fn diet(&self) -> (i64, f64) {
+    pub(crate) fn batch_size_and_share(&self) -> (i64, f64) {
         (self.batch_size, self.share)
     }
 
-    /// Whether anything looks at the epochs and could end the training.
+    /// Whether there is a callback, which could end the training.
     pub(crate) fn has_callbacks(&self) -> bool {
         !self.callbacks.is_empty()
     }
 
+    /// Where the training shows how far it is.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress::new(self.verbosity == Verbosity::Silent)
+    }
+
     fn check(&self) -> Result<()> {
         if let Some(path) = &self.save {
-            super::file::check_path(path)?;
+            check_path(path)?;
         }
         if self.epochs < 1 {
             return Err(error(texts::epochs(self.epochs)));
@@ -173,98 +176,302 @@ impl fmt::Debug for Fit {
     }
 }
 
-/// Loss and accuracy over a set of images.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Score {
-    /// Mean cross-entropy, in nats.
-    pub loss: f64,
-    /// Share of the images whose most probable class is their label, 0 to 1.
-    pub accuracy: f64,
-}
-
-impl fmt::Display for Score {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (loss, accuracy) = (format!("{:.4}", self.loss), format!("{:.4}", self.accuracy));
-        f.write_str(&texts::score(loss, accuracy))
-    }
-}
-
-impl Score {
-    /// Shows the value that ends a cell.
-    pub fn evcxr_display(&self) {
-        Content {
-            plain: self.to_string(),
-            ..Content::default()
+impl Sequential {
+    /// Trains. A second call goes on from where the first stopped, with the optimiser's state.
+    ///
+    /// `images`: `[images, …one image's shape]`, numbers from 0 to 1; `labels`: class numbers `[images]`.
+    /// The history holds each epoch's loss and accuracy. An interrupt ends the step in progress and then the training; the
+    /// model keeps the weights of that moment, whatever callbacks there are.
+    ///
+    /// # Errors
+    /// If [`compile`](Self::compile) was not called; a setting, a shape or a label is impossible; the learning rate is
+    /// not above 0; or the loss becomes NaN, infinite or more than 1e8: then the weights are again as before that epoch.
+    pub fn fit(&mut self, images: &Tensor, labels: &Tensor, fit: Fit) -> Result<History> {
+        let mut progress = fit.progress();
+        let history = self.train(images, labels, fit, &mut progress)?;
+        if let (true, Some(line)) = (history.interrupted, &history.stopped) {
+            progress.line(line.clone());
         }
-        .show_as_result();
+        Ok(history)
+    }
+
+    /// [`fit`](Self::fit), but an interrupt is the caller's to report.
+    pub(crate) fn train(
+        &mut self,
+        images: &Tensor,
+        labels: &Tensor,
+        mut fit: Fit,
+        progress: &mut Progress,
+    ) -> Result<History> {
+        fit.check()?;
+        let labels = self.checked(images, labels)?;
+        if let Some((images, labels)) = &mut fit.validation {
+            let network = self.built()?;
+            let checked =
+                check_images(network, images).and_then(|()| check_labels(network, images, labels));
+            *labels = checked.map_err(|reason| error(texts::validation(reason)))?;
+        }
+        self.warn_unscaled(images)?;
+
+        let (network, compiled) = self.learning_parts()?;
+        let all = batch_len(images);
+        let used = ((all as f64 * fit.share).ceil() as i64).clamp(1, all);
+        let to_device = |tensor: &Tensor| tensor.f_narrow(0, 0, used)?.f_to_device(network.device);
+        let (images, labels) = compute(|| Ok((to_device(images)?, to_device(&labels)?)))?;
+        let _buffers = (network.device == Device::Cpu).then(allocator::Training::begin);
+        let _threads = threads(network, fit.batch_size.min(used));
+        let trainer = Trainer {
+            network,
+            compiled,
+            images,
+            labels,
+            fit,
+            watch: Watch::new(),
+            progress,
+        };
+        trainer.run()
+    }
+
+    /// Learns from one batch, and returns its score before the step.
+    ///
+    /// # Errors
+    /// As [`fit`](Self::fit), but a loss that is no number is returned, not an error.
+    pub fn train_on_batch(&mut self, images: &Tensor, labels: &Tensor) -> Result<Score> {
+        let labels = self.checked(images, labels)?;
+        let (network, compiled) = self.learning_parts()?;
+        if network.device == Device::Cpu {
+            allocator::keep_large_buffers();
+        }
+        let _threads = threads(network, batch_len(images));
+        compute(|| {
+            let device = network.device;
+            let (images, labels) = (images.f_to_device(device)?, labels.f_to_device(device)?);
+            let (loss, correct) = step(network, compiled, &images, &labels)?;
+            Ok(Score {
+                loss: f64::try_from(loss)?,
+                accuracy: f64::try_from(correct)? / batch_len(&images) as f64,
+            })
+        })
+    }
+
+    /// Checks all that a step needs, makes the weights if there are none, and returns the labels as the loss wants them.
+    fn checked(&mut self, images: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        self.compiled()?.optimizer.check()?;
+        self.build_for(images)?;
+        let network = self.classifier()?;
+        check_images(network, images)?;
+        check_labels(network, images, labels)
     }
 }
 
-/// One epoch's figures.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Epoch {
-    /// Which epoch of its `fit`, from 1.
-    pub number: usize,
-    /// How long it took, validation included.
-    pub seconds: f64,
-    /// Mean loss over the epoch's images, each measured before the step that learnt from it.
-    pub loss: f64,
-    /// Share of the epoch's images that were recognised, 0 to 1, measured likewise.
-    pub accuracy: f64,
-    /// The score of the validation data after the epoch.
-    pub validation: Option<Score>,
+/// The threads for steps with batches of `images`; on CUDA they have nothing to compute.
+fn threads(network: &Network, images: i64) -> Option<Threads> {
+    let work = network.multiplications().saturating_mul(images);
+    (network.device == Device::Cpu).then(|| Threads::for_work(work))
 }
 
-/// What a `fit` tells when it has ended: the figures of each epoch.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct History {
-    /// One a finished epoch. After an interrupt the last one is of the images seen until then.
-    pub epochs: Vec<Epoch>,
-    /// Why the training ended before its last epoch; none if it did not.
-    pub stopped: Option<String>,
-    /// Whether an interrupt ended it.
-    pub interrupted: bool,
+/// Forward, backward, and the optimiser's step: the batch's loss and its number of correct images, on the device.
+fn step(
+    network: &mut Network,
+    compiled: &mut Compiled,
+    images: &Tensor,
+    labels: &Tensor,
+) -> tch::Result<(Tensor, Tensor)> {
+    let logits = network.logits(images, Pass::Training)?;
+    let loss = cross_entropy(&logits, labels)?;
+    let gradient = network.gradient(&loss)?;
+    let _guard = tch::no_grad_guard();
+    let Compiled {
+        optimizer,
+        learning_rate,
+        state,
+    } = compiled;
+    state.step(optimizer, *learning_rate, &mut network.flat, &gradient)?;
+    Ok((loss.f_detach()?, count_correct(&logits, labels)?))
 }
 
-impl fmt::Display for History {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, epoch) in self.epochs.iter().enumerate() {
-            if i > 0 {
-                writeln!(f)?;
+/// One training: what learns, what it learns from, and how.
+struct Trainer<'a> {
+    network: &'a mut Network,
+    compiled: &'a mut Compiled,
+    /// On the network's device, as the labels.
+    images: Tensor,
+    labels: Tensor,
+    fit: Fit,
+    watch: Watch,
+    progress: &'a mut Progress,
+}
+
+impl Trainer<'_> {
+    /// Trains epoch after epoch, until the last, a callback or an interrupt.
+    fn run(mut self) -> Result<History> {
+        let mut history = History::default();
+        let mut control = Control::new(self.compiled.learning_rate);
+        let mut kept: Option<(usize, Snapshot)> = None;
+        for number in 1..=self.fit.planned_epochs() {
+            for callback in &mut self.fit.callbacks {
+                callback.on_epoch_begin(number, &mut control);
             }
-            f.write_str(&epoch_line(epoch, self.epochs.len()))?;
+            check_learning_rate(control.learning_rate)?;
+            self.compiled.learning_rate = control.learning_rate;
+            let (epoch, interrupted) = self.epoch(number)?;
+            // An epoch that was interrupted is not the callbacks' to see.
+            if let Some(fraction) = interrupted {
+                history.epochs.push(epoch);
+                return Ok(self.interrupted(history, number, fraction));
+            }
+            self.progress
+                .line(epoch_line(&epoch, self.fit.planned_epochs()));
+            // Every callback sees every epoch, also when one before it has had enough.
+            for callback in &mut self.fit.callbacks {
+                if let ControlFlow::Break(reason) = callback.on_epoch_end(&epoch, &mut control) {
+                    history.stopped.get_or_insert(reason);
+                }
+                if std::mem::take(&mut control.keep_weights) {
+                    kept = Some((number, Snapshot::of(self.network, self.compiled)?));
+                }
+            }
+            history.epochs.push(epoch);
+            self.save();
+            if let Some(reason) = &history.stopped {
+                if !reason.is_empty() {
+                    self.progress.line(reason.clone());
+                }
+                break;
+            }
+            if self.watch.requested() {
+                return Ok(self.interrupted(history, number, 1.0));
+            }
         }
-        Ok(())
+        if let (true, Some((number, kept))) = (control.restore_weights, kept) {
+            kept.restore(self.network, self.compiled)?;
+            history.restored = Some(number);
+        }
+        Ok(history)
+    }
+
+    fn interrupted(&self, history: History, number: usize, fraction: f64) -> History {
+        let epochs = self.fit.planned_epochs();
+        let percent = fraction * 100.0;
+        History {
+            stopped: Some(texts::training_interrupted(number, epochs, percent)),
+            interrupted: true,
+            ..history
+        }
+    }
+
+    /// Saves the model if `fit` asks for it. A line says what went wrong; the training goes on.
+    fn save(&mut self) {
+        let save = |path| write(path, self.network, Some(self.compiled));
+        if let Some(Err(trouble)) = self.fit.save.as_deref().map(save) {
+            self.progress.line(trouble.to_string());
+        }
+    }
+
+    /// Trains for one epoch and validates; if an interrupt came, also tells what fraction of the epoch was done. After an
+    /// error the weights are as before.
+    fn epoch(&mut self, number: usize) -> Result<(Epoch, Option<f64>)> {
+        let begun = Instant::now();
+        let before = Snapshot::of(self.network, self.compiled)?;
+        let learnt = self.learn(number, begun);
+        if learnt.is_err() {
+            before.restore(self.network, self.compiled)?;
+        }
+        let (score, mut interrupted) = learnt?;
+        let mut epoch = Epoch {
+            number,
+            seconds: begun.elapsed().as_secs_f64(),
+            loss: score.loss,
+            accuracy: score.accuracy,
+            validation: None,
+        };
+        if let (None, Some((images, labels))) = (interrupted, &self.fit.validation) {
+            epoch.validation = evaluate(self.network, images, labels, &self.watch)?;
+            if epoch.validation.is_none() {
+                interrupted = Some(1.0);
+            }
+        }
+        Ok((epoch, interrupted))
+    }
+
+    /// Goes through the images once: the score, and after an interrupt the fraction of them that was seen.
+    fn learn(&mut self, number: usize, begun: Instant) -> Result<(Score, Option<f64>)> {
+        let (n, batch_size) = (batch_len(&self.images), self.fit.batch_size);
+        let options = (TensorKind::Int64, self.network.device);
+        let order = match self.fit.shuffle {
+            true => Some(Tensor::f_randperm(n, options).map_err(torch)?),
+            false => None,
+        };
+        let metrics = RunningMetrics::new(self.network, n, batch_size).map_err(torch)?;
+        let mut due = begun + READ_INTERVAL;
+        let mut steps = 0;
+        for batch in Batches::new(n, batch_size) {
+            compute(|| {
+                let part = |tensor: &Tensor| match &order {
+                    Some(order) => tensor.f_index_select(0, &batch.of(order, self.network)?),
+                    None => batch.of(tensor, self.network),
+                };
+                let (images, labels) = (part(&self.images)?, part(&self.labels)?);
+                let (loss, correct) = step(self.network, self.compiled, &images, &labels)?;
+                metrics.note(steps, &loss, &correct)
+            })?;
+            steps += 1;
+            let interrupted = self.watch.requested();
+            if !interrupted && Instant::now() < due {
+                continue;
+            }
+            due = Instant::now() + READ_INTERVAL;
+            let score = self.read(&metrics, number, steps)?;
+            let fraction = (batch.start + batch.len) as f64 / n as f64;
+            if interrupted {
+                return Ok((score, Some(fraction)));
+            }
+            if self.progress.is_due() {
+                let seconds = begun.elapsed().as_secs_f64();
+                self.show(number, score, fraction, seconds);
+            }
+        }
+        Ok((self.read(&metrics, number, steps)?, None))
+    }
+
+    /// The score over the epoch's first `steps` steps, unless the training has diverged: in its loss, or in a weight that
+    /// is no number any more.
+    fn read(&self, metrics: &RunningMetrics, number: usize, steps: i64) -> Result<Score> {
+        let read = compute(|| Ok((metrics.read(steps)?, self.network.is_finite()?)))?;
+        let diverged = match read {
+            (Ok(score), true) => return Ok(score),
+            (Ok(_), false) => steps,
+            (Err(step), _) => step,
+        };
+        let rate = self.compiled.learning_rate;
+        Err(error(texts::diverged(number, diverged, MAX_LOSS, rate)))
+    }
+
+    /// Shows the running epoch after this fraction of it and so many seconds.
+    fn show(&mut self, number: usize, score: Score, fraction: f64, seconds: f64) {
+        let seen = fraction * batch_len(&self.images) as f64;
+        let text = texts::epoch_running(
+            number,
+            self.fit.planned_epochs(),
+            fraction * 100.0,
+            score.loss,
+            score.accuracy,
+            (seconds / fraction * (1.0 - fraction)).ceil(),
+            seen / seconds,
+        );
+        self.progress.update(fraction, &text);
     }
 }
 
-/// The line that stays when an epoch has ended.
-fn epoch_line(epoch: &Epoch, epochs: usize) -> String {
-    let width = epochs.to_string().len();
-    let number = format!("{:width$}", epoch.number);
-    let seconds = format!("{:6.1}", epoch.seconds);
-    let (loss, accuracy) = (
-        format!("{:.4}", epoch.loss),
-        format!("{:.4}", epoch.accuracy),
-    );
-    let line = texts::epoch_done(number, epochs, seconds, loss, accuracy);
-    match epoch.validation {
-        Some(Score { loss, accuracy }) => {
-            line + &texts::epoch_validation(format!("{loss:.4}"), format!("{accuracy:.4}"))
-        }
-        None => line,
-    }
-}
-
-/// The figures of an epoch's steps, on the device until they are read.
-struct Figures {
+/// The loss and the number of correct images of each step of an epoch, on the device until they are read.
+struct RunningMetrics {
     losses: Tensor,
     correct: Tensor,
     batch_size: i64,
     images: i64,
 }
 
-impl Figures {
+impl RunningMetrics {
     fn new(network: &Network, images: i64, batch_size: i64) -> tch::Result<Self> {
         let steps = (images + batch_size - 1) / batch_size;
         let empty = || Tensor::f_zeros([steps], (TensorKind::Float, network.device));
@@ -284,369 +491,44 @@ impl Figures {
     /// The means over the first `steps` steps; or the first step, from 1, whose loss is out of bounds.
     fn read(&self, steps: i64) -> tch::Result<std::result::Result<Score, i64>> {
         let losses = Vec::<f32>::try_from(self.losses.f_narrow(0, 0, steps)?)?;
-        let lost = |loss: &f32| loss.is_nan() || *loss > LOST;
-        if let Some(step) = losses.iter().position(lost) {
+        let out_of_bounds = |loss: &f32| loss.is_nan() || *loss > MAX_LOSS;
+        if let Some(step) = losses.iter().position(out_of_bounds) {
             return Ok(Err(step as i64 + 1));
         }
         let correct = Vec::<f32>::try_from(self.correct.f_narrow(0, 0, steps)?)?;
         // A short last batch counts by its images.
         let size = |step: i64| self.batch_size.min(self.images - step * self.batch_size) as f64;
-        let sum: f64 = (0..)
+        let loss: f64 = (0..)
             .zip(&losses)
             .map(|(step, &loss)| f64::from(loss) * size(step))
             .sum();
-        let right: f64 = correct.iter().map(|&n| f64::from(n)).sum();
+        let correct: f64 = correct.iter().map(|&n| f64::from(n)).sum();
         let seen = self.images.min(steps * self.batch_size) as f64;
         Ok(Ok(Score {
-            loss: sum / seen,
-            accuracy: right / seen,
+            loss: loss / seen,
+            accuracy: correct / seen,
         }))
     }
 }
 
-/// What goes along with a training inside the crate, and, unlike a [`Callback`], sees the model.
-pub(crate) trait Companion {
-    /// Called after every epoch that went to its end, before the callbacks. `seconds` is what the training took, without
-    /// any validation. What this call takes is not in [`Epoch::seconds`] either.
-    fn epoch_ended(&mut self, model: &Sequential, seconds: f64, watch: &Watch) -> Result<()>;
-
-    /// Called when the weights that the model had after this epoch have come back.
-    fn weights_came_back(&mut self, epoch: usize);
-}
-
-/// Weights and the optimiser's memory at one moment.
+/// Weights and optimiser state of one moment.
 struct Snapshot {
     weights: Tensor,
-    state: State,
+    state: OptimizerState,
 }
 
-/// How an epoch ended.
-enum End {
-    Whole(Score),
-    Interrupted(Score, f64),
-    /// At this step, from 1.
-    Diverged(i64),
-}
-
-impl Sequential {
-    /// Trains. A second call goes on from where the first stopped, the optimiser's memory included.
-    ///
-    /// `images`: `[images, …one image's shape]`, numbers from 0 to 1; `labels`: class numbers `[images]`.
-    /// The answer holds the figures of each epoch. An interrupt ends the step in progress and then the training; the
-    /// model keeps the weights of that moment, whatever callbacks there are.
-    ///
-    /// # Errors
-    /// If [`compile`](Self::compile) was not called; a setting, a shape or a label is impossible; the learning rate is
-    /// not above 0; or the loss becomes NaN, infinite or more than 1e8: then the weights are again as before that epoch.
-    pub fn fit(&mut self, images: &Tensor, labels: &Tensor, fit: Fit) -> Result<History> {
-        self.fit_with(images, labels, fit, None)
-    }
-
-    /// [`fit`](Self::fit) with a companion, who also tells of an interrupt in place of `fit`.
-    pub(crate) fn fit_with(
-        &mut self,
-        images: &Tensor,
-        labels: &Tensor,
-        mut fit: Fit,
-        mut companion: Option<&mut dyn Companion>,
-    ) -> Result<History> {
-        fit.check()?;
-        self.begin(images)?;
-        let network = self.classifier()?;
-        check_images(network, images)?;
-        let labels = check_labels(network, images, labels)?;
-        if let Some((images, labels)) = &mut fit.validation {
-            let checked =
-                check_images(network, images).and_then(|()| check_labels(network, images, labels));
-            *labels = checked.map_err(|reason| error(texts::validation(reason)))?;
-        }
-        self.warn_unscaled(images)?;
-        let used = ((count(images) as f64 * fit.share).ceil() as i64).clamp(1, count(images));
-        let device = self.built()?.device;
-        let to_device = |tensor: &Tensor| tensor.f_narrow(0, 0, used)?.f_to_device(device);
-        let images = to_device(images).map_err(torch)?;
-        let labels = to_device(&labels).map_err(torch)?;
-
-        let _buffers = (device == Device::Cpu).then(allocator::Training::begin);
-        let _threads = self.threads(fit.batch_size.min(used))?;
-        let watch = Watch::new();
-        let mut progress = Progress::new(fit.verbosity == Verbosity::Silent);
-        let mut history = History::default();
-        let mut kept: Option<(usize, Snapshot)> = None;
-        let mut control = Control::new(self.compiled()?.learning_rate);
-        let epochs = fit.epochs as usize;
-        // The epoch and how much of it was done.
-        let mut interrupted: Option<(usize, f64)> = None;
-        for number in 1..=epochs {
-            for callback in &mut fit.callbacks {
-                callback.on_epoch_begin(number, &mut control);
-            }
-            self.set_learning_rate(control.learning_rate)?;
-            let begun = Instant::now();
-            let before = self.snapshot()?;
-            let place = (number, epochs);
-            let end = self.epoch(&images, &labels, &fit, place, &watch, &mut progress)?;
-            let trained = begun.elapsed().as_secs_f64();
-            let epoch = |score: Score, validation| Epoch {
-                number,
-                seconds: begun.elapsed().as_secs_f64(),
-                loss: score.loss,
-                accuracy: score.accuracy,
-                validation,
-            };
-            let epoch = match end {
-                End::Whole(score) => {
-                    let validation = match &fit.validation {
-                        Some((images, labels)) => self.score(images, labels, &watch)?,
-                        None => None,
-                    };
-                    let epoch = epoch(score, validation);
-                    // Callbacks compare the validation's losses: without it the epoch is not theirs to see.
-                    if fit.validation.is_some() && validation.is_none() {
-                        history.epochs.push(epoch);
-                        interrupted = Some((number, 1.0));
-                        break;
-                    }
-                    if let Some(companion) = &mut companion {
-                        companion.epoch_ended(self, trained, &watch)?;
-                    }
-                    epoch
-                }
-                End::Interrupted(score, share) => {
-                    history.epochs.push(epoch(score, None));
-                    interrupted = Some((number, share));
-                    break;
-                }
-                End::Diverged(step) => {
-                    self.restore(&before)?;
-                    let rate = control.learning_rate;
-                    return Err(error(texts::diverged(number, step, LOST, rate)));
-                }
-            };
-            progress.line(epoch_line(&epoch, epochs));
-            // Every callback sees every epoch, also when one before it has had enough.
-            for callback in &mut fit.callbacks {
-                if let ControlFlow::Break(reason) = callback.on_epoch_end(&epoch, &mut control) {
-                    history.stopped.get_or_insert(reason);
-                }
-                if std::mem::take(&mut control.keep_weights) {
-                    kept = Some((number, self.snapshot()?));
-                }
-            }
-            history.epochs.push(epoch);
-            if let Some(Err(trouble)) = fit.save.as_ref().map(|path| self.save(path)) {
-                progress.line(trouble.to_string());
-            }
-            if let Some(reason) = &history.stopped {
-                if !reason.is_empty() {
-                    progress.line(reason.clone());
-                }
-                break;
-            }
-            if watch.requested() {
-                interrupted = Some((number, 1.0));
-                break;
-            }
-        }
-        if let Some((number, share)) = interrupted {
-            let percent = format!("{:.0}", share * 100.0);
-            let line = texts::training_interrupted(number, epochs, percent);
-            if companion.is_none() {
-                progress.line(line.clone());
-            }
-            history.interrupted = true;
-            history.stopped = Some(line);
-        } else if let (true, Some((epoch, kept))) = (control.restore_weights, &kept) {
-            self.restore(kept)?;
-            if let Some(companion) = &mut companion {
-                companion.weights_came_back(*epoch);
-            }
-        }
-        Ok(history)
-    }
-
-    /// Learns from one batch, and tells its score before the step.
-    ///
-    /// # Errors
-    /// As [`fit`](Self::fit), but a loss that is no number is only told.
-    pub fn train_on_batch(&mut self, images: &Tensor, labels: &Tensor) -> Result<Score> {
-        self.begin(images)?;
-        let network = self.classifier()?;
-        check_images(network, images)?;
-        let labels = check_labels(network, images, labels)?;
-        let device = network.device;
-        let images = images.f_to_device(device).map_err(torch)?;
-        let labels = labels.f_to_device(device).map_err(torch)?;
-        if device == Device::Cpu {
-            allocator::keep_large_buffers();
-        }
-        let _threads = self.threads(count(&images))?;
-        let mut step = || {
-            let (loss, correct) = self.step(&images, &labels)?;
-            let right = f64::try_from(correct)?;
-            Ok(Score {
-                loss: f64::try_from(loss)?,
-                accuracy: right / count(&images) as f64,
+impl Snapshot {
+    fn of(network: &Network, compiled: &Compiled) -> Result<Self> {
+        compute(|| {
+            Ok(Self {
+                weights: network.flat.f_detach_copy()?,
+                state: compiled.state.copy()?,
             })
-        };
-        step().map_err(torch)
-    }
-
-    /// The threads for steps with batches of `images`; on CUDA they have nothing to compute.
-    fn threads(&self, images: i64) -> Result<Option<Threads>> {
-        let network = self.built()?;
-        let work = network.multiplications().saturating_mul(images);
-        Ok((network.device == Device::Cpu).then(|| Threads::for_work(work)))
-    }
-
-    /// Makes ready for the first step.
-    fn begin(&mut self, images: &Tensor) -> Result<()> {
-        self.compiled()?.optimizer.check()?;
-        self.build_for(images)?;
-        if let (Some(network), Some(compiled)) = (&self.network, &mut self.compiled)
-            && compiled.state.is_none()
-        {
-            compiled.state = Some(State::new(&compiled.optimizer, &network.flat).map_err(torch)?);
-        }
-        Ok(())
-    }
-
-    fn compiled(&self) -> Result<&Compiled> {
-        self.compiled
-            .as_ref()
-            .ok_or_else(|| error(texts::not_compiled()))
-    }
-
-    fn set_learning_rate(&mut self, rate: f64) -> Result<()> {
-        check_learning_rate(rate)?;
-        if let Some(compiled) = &mut self.compiled {
-            compiled.learning_rate = rate;
-        }
-        Ok(())
-    }
-
-    fn epoch(
-        &mut self,
-        images: &Tensor,
-        labels: &Tensor,
-        fit: &Fit,
-        (number, epochs): (usize, usize),
-        watch: &Watch,
-        progress: &mut Progress,
-    ) -> Result<End> {
-        let n = count(images);
-        let device = self.built()?.device;
-        let figures = Figures::new(self.built()?, n, fit.batch_size).map_err(torch)?;
-        let options = (TensorKind::Int64, device);
-        let order = if fit.shuffle {
-            Some(Tensor::f_randperm(n, options).map_err(torch)?)
-        } else {
-            None
-        };
-        let begun = Instant::now();
-        let mut due = begun + READ;
-        let mut step = 0;
-        let mut start = 0;
-        while start < n {
-            let len = fit.batch_size.min(n - start);
-            let mut learn = || {
-                let part = |tensor: &Tensor| match &order {
-                    Some(order) => tensor.f_index_select(0, &order.f_narrow(0, start, len)?),
-                    None => tensor.f_narrow(0, start, len),
-                };
-                let (loss, correct) = self.step(&part(images)?, &part(labels)?)?;
-                figures.note(step, &loss, &correct)
-            };
-            learn().map_err(torch)?;
-            step += 1;
-            start += len;
-            let interrupted = watch.requested();
-            if !interrupted && Instant::now() < due {
-                continue;
-            }
-            due = Instant::now() + READ;
-            let score = match self.read(&figures, step)? {
-                Ok(score) => score,
-                Err(step) => return Ok(End::Diverged(step)),
-            };
-            let share = start as f64 / n as f64;
-            if interrupted {
-                return Ok(End::Interrupted(score, share));
-            }
-            if progress.is_due() {
-                let seconds = begun.elapsed().as_secs_f64();
-                let (loss, accuracy) = (
-                    format!("{:.4}", score.loss),
-                    format!("{:.4}", score.accuracy),
-                );
-                let text = texts::epoch_running(
-                    number,
-                    epochs,
-                    format!("{:.0}", share * 100.0),
-                    loss,
-                    accuracy,
-                    format!("{:.0}", (seconds / share * (1.0 - share)).ceil()),
-                    format!("{:.0}", start as f64 / seconds),
-                );
-                progress.update(share, &text);
-            }
-        }
-        Ok(match self.read(&figures, step)? {
-            Ok(score) => End::Whole(score),
-            Err(step) => End::Diverged(step),
         })
     }
 
-    /// The figures of the epoch's first `steps` steps; or the step, from 1, at which the training was seen to have lost
-    /// its way: by the loss, or by a weight that is no number any more.
-    fn read(&self, figures: &Figures, steps: i64) -> Result<std::result::Result<Score, i64>> {
-        let score = figures.read(steps).map_err(torch)?;
-        let finite = self.built()?.is_finite().map_err(torch)?;
-        Ok(score.and_then(|score| if finite { Ok(score) } else { Err(steps) }))
-    }
-
-    /// Forward, backward, and the optimiser's step: the batch's loss and number of recognised images, on the device.
-    fn step(&mut self, images: &Tensor, labels: &Tensor) -> tch::Result<(Tensor, Tensor)> {
-        let (Some(network), Some(compiled)) = (&mut self.network, &mut self.compiled) else {
-            return Err(tch::TchError::Torch(texts::not_compiled()));
-        };
-        let logits = network.logits(images, Pass::Training)?;
-        let loss = cross_entropy(&logits, labels)?;
-        let gradients = network.gradients(&loss)?;
-        let _guard = tch::no_grad_guard();
-        if let Some(state) = &mut compiled.state {
-            let rate = compiled.learning_rate;
-            state.step(&compiled.optimizer, rate, &mut network.flat, &gradients)?;
-        }
-        Ok((loss.f_detach()?, correct(&logits, labels)?))
-    }
-
-    fn snapshot(&self) -> Result<Snapshot> {
-        let network = self.built()?;
-        let (weights, state) = (
-            network.flat.f_detach_copy(),
-            self.compiled()?.state.as_ref(),
-        );
-        let state = match state {
-            Some(state) => state.copy().map_err(torch)?,
-            None => State {
-                steps: 0,
-                moments: Vec::new(),
-            },
-        };
-        Ok(Snapshot {
-            weights: weights.map_err(torch)?,
-            state,
-        })
-    }
-
-    fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
-        let _guard = tch::no_grad_guard();
-        let state = snapshot.state.copy().map_err(torch)?;
-        if let (Some(network), Some(compiled)) = (&mut self.network, &mut self.compiled) {
-            network.flat.f_copy_(&snapshot.weights).map_err(torch)?;
-            compiled.state = Some(state);
-        }
-        Ok(())
+    fn restore(self, network: &mut Network, compiled: &mut Compiled) -> Result<()> {
+        compiled.state = self.state;
+        tch::no_grad(|| network.flat.f_copy_(&self.weights)).map_err(torch)
     }
 }

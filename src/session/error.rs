@@ -1,21 +1,13 @@
 //! Errors of one line.
 
-use std::io;
-
 use tch::TchError;
 
 use super::texts;
+use crate::Result;
 
 /// An error whose message is `text`: one line that says what was wrong, where, and what to do.
 pub(crate) fn error(text: String) -> anyhow::Error {
     anyhow::Error::msg(text)
-}
-
-/// An I/O error without the `(os error 28)` behind it.
-pub(crate) fn plain(error: &io::Error) -> String {
-    let mut text = error.to_string();
-    text.truncate(text.find(" (os error").unwrap_or(text.len()));
-    text
 }
 
 /// An error of libtorch's, without its C++ backtrace: only the first line of its text is of use to a reader.
@@ -26,4 +18,9 @@ pub(crate) fn torch(error: TchError) -> anyhow::Error {
     };
     let first = text.lines().map(str::trim).find(|line| !line.is_empty());
     self::error(texts::libtorch(first.unwrap_or_default()))
+}
+
+/// Does several things with libtorch, each of which may fail with an error of libtorch's.
+pub(crate) fn compute<T>(with_libtorch: impl FnOnce() -> tch::Result<T>) -> Result<T> {
+    with_libtorch().map_err(torch)
 }

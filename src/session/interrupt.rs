@@ -11,9 +11,9 @@ extern "C" fn on_signal(_: libc::c_int) {
     REQUESTED.store(true, Ordering::Relaxed);
 }
 
-/// While it lives an interrupt is noted instead of ending the process; then the former handler returns.
+/// While it lives, SIGINT only sets a flag; drop restores the previous handler.
 pub(crate) struct Watch {
-    former: Option<libc::sigaction>,
+    previous: Option<libc::sigaction>,
 }
 
 impl Watch {
@@ -22,18 +22,19 @@ impl Watch {
         // The standard library has no way to handle a signal, and a handler for the whole life of the process would
         // take Ctrl-C away from the learner's own loops.
         #[allow(unsafe_code)]
-        // Sound: both structures are plain data, and the handler only stores to an atomic.
-        let former = unsafe {
+        // SAFETY: zero bytes are valid for both structures, which are plain data; the pointers live through the call; and
+        // the handler only stores to an atomic, which a signal handler may do.
+        let previous = unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
-            let mut former: libc::sigaction = std::mem::zeroed();
+            let mut previous: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = on_signal as extern "C" fn(libc::c_int) as libc::sighandler_t;
             action.sa_flags = libc::SA_RESTART;
             libc::sigemptyset(&raw mut action.sa_mask);
-            (libc::sigaction(libc::SIGINT, &raw const action, &raw mut former) == 0)
-                .then_some(former)
+            (libc::sigaction(libc::SIGINT, &raw const action, &raw mut previous) == 0)
+                .then_some(previous)
         };
         display::interruptible(true);
-        Self { former }
+        Self { previous }
     }
 
     /// Whether an interrupt has come since the watch began.
@@ -45,11 +46,11 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         display::interruptible(false);
-        if let Some(former) = self.former {
+        if let Some(previous) = self.previous {
             #[allow(unsafe_code)]
-            // Sound: the structure came from the system.
+            // SAFETY: the structure came from `sigaction` itself, and the pointer lives through the call.
             unsafe {
-                libc::sigaction(libc::SIGINT, &raw const former, std::ptr::null_mut());
+                libc::sigaction(libc::SIGINT, &raw const previous, std::ptr::null_mut());
             }
         }
     }

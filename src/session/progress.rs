@@ -18,13 +18,13 @@ pub(crate) struct Progress {
     lines: Vec<String>,
     out: Out,
     due: Instant,
-    /// Until the next line of life: longer with each, so that a long epoch doesn't fill the page.
-    patience: Duration,
+    /// Interval until the next progress line; it doubles with each, so that a long epoch doesn't fill the page.
+    interval: Duration,
 }
 
 enum Out {
-    /// svertka's kernel: one output, redrawn.
-    Kernel(Display),
+    /// svertka's kernel: one output, redrawn, and whether it has a bar now.
+    Kernel(Display, bool),
     /// A terminal: lines, and a bar below them.
     Terminal(ProgressBar),
     /// Anything else: lines.
@@ -38,7 +38,7 @@ impl Progress {
         let out = if silent {
             Out::Silent
         } else if display::speaks() {
-            Out::Kernel(Display::new())
+            Out::Kernel(Display::new(), false)
         } else if std::io::stdout().is_terminal() {
             let bar = ProgressBar::new(1000);
             // The template is a constant that indicatif takes; without it the bar would only look plainer.
@@ -58,32 +58,33 @@ impl Progress {
             lines: Vec::new(),
             out,
             due: Instant::now() + wait,
-            patience: LINE,
+            interval: LINE,
         }
     }
 
-    /// Whether it is time to show where the work is. Asking costs some 30 ns, so every step may ask.
+    /// Whether it is time to show how far the work is. Asking costs some 30 ns, so every step may ask.
     pub(crate) fn is_due(&self) -> bool {
         !matches!(self.out, Out::Silent) && Instant::now() >= self.due
     }
 
-    /// Shows where the work is: `share` done, 0 to 1, and `text` beside it.
-    pub(crate) fn update(&mut self, share: f64, text: &str) {
-        let share = share.clamp(0.0, 1.0);
+    /// Shows how far the work is: `fraction` done, 0 to 1, and `text` beside it.
+    pub(crate) fn update(&mut self, fraction: f64, text: &str) {
+        let fraction = fraction.clamp(0.0, 1.0);
         match &mut self.out {
-            Out::Kernel(display) => {
-                display.show(&content(&self.lines, Some((share, text))));
+            Out::Kernel(display, bar) => {
+                display.show(&content(&self.lines, Some((fraction, text))));
+                *bar = true;
                 self.due = Instant::now() + TICK;
             }
             Out::Terminal(bar) => {
-                bar.set_position((share * 1000.0) as u64);
+                bar.set_position((fraction * 1000.0) as u64);
                 bar.set_message(text.to_string());
                 self.due = Instant::now() + TICK;
             }
             Out::Lines => {
-                display::print(&format!("  {:3.0} %  {text}", share * 100.0));
-                self.patience *= 2;
-                self.due = Instant::now() + self.patience;
+                display::print(&format!("  {:3.0} %  {text}", fraction * 100.0));
+                self.interval *= 2;
+                self.due = Instant::now() + self.interval;
             }
             Out::Silent => (),
         }
@@ -92,15 +93,16 @@ impl Progress {
     /// Adds a line that stays.
     pub(crate) fn line(&mut self, line: String) {
         match &mut self.out {
-            Out::Kernel(display) => {
+            Out::Kernel(display, bar) => {
                 self.lines.push(line);
                 display.show(&content(&self.lines, None));
+                *bar = false;
                 self.due = Instant::now() + TICK;
             }
             Out::Terminal(bar) => bar.suspend(|| display::print(&line)),
             Out::Lines => {
                 display::print(&line);
-                self.patience = LINE;
+                self.interval = LINE;
                 self.due = Instant::now() + LINE;
             }
             Out::Silent => (),
@@ -112,9 +114,9 @@ impl Drop for Progress {
     fn drop(&mut self) {
         match &mut self.out {
             // What was under way has ended, well or not: its bar goes, the lines stay.
-            Out::Kernel(display) => display.show(&content(&self.lines, None)),
+            Out::Kernel(display, true) => display.show(&content(&self.lines, None)),
             Out::Terminal(bar) => bar.finish_and_clear(),
-            Out::Lines | Out::Silent => (),
+            Out::Kernel(_, false) | Out::Lines | Out::Silent => (),
         }
     }
 }
@@ -127,12 +129,12 @@ fn content(lines: &[String], bar: Option<(f64, &str)>) -> Content {
         "<pre style=\"margin:0;padding:0 0 0 8px;font-size:var(--jp-code-font-size);max-height:22em;overflow-y:auto\">{}</pre>",
         escape(&plain)
     );
-    if let Some((share, text)) = bar {
-        let percent = share * 100.0;
+    if let Some((fraction, text)) = bar {
+        let percent = fraction * 100.0;
         if !plain.is_empty() {
             plain.push('\n');
         }
-        let done = (share * 30.0).round() as usize;
+        let done = (fraction * 30.0).round() as usize;
         plain.push_str(&format!(
             "{}{} {text}",
             "█".repeat(done),

@@ -229,8 +229,8 @@ texts! {
         ru: "метки идут от 1 до {classes}, а классы нумеруются от 0 до {last}; вычтите из меток 1",
     }
     unscaled(largest) {
-        en: "Note: the images go up to {largest}, and nets learn better from numbers between 0 and 1: divide the images by 255.0",
-        ru: "Замечание: значения в изображениях доходят до {largest}, а сеть лучше учится на числах от 0 до 1; разделите изображения на 255.0",
+        en: "Note: the images go up to {largest:.0}, and nets learn better from numbers between 0 and 1: divide the images by 255.0",
+        ru: "Замечание: значения в изображениях доходят до {largest:.0}, а сеть лучше учится на числах от 0 до 1; разделите изображения на 255.0",
     }
 
     // Weights
@@ -323,38 +323,38 @@ texts! {
         ru: "потери стали NaN или больше {limit} (эпоха {epoch}, шаг {step}), веса возвращены к началу этой эпохи; возможно, скорость обучения {rate} слишком велика: попробуйте 0.001 и проверьте, что изображения — числа от 0 до 1",
     }
     epoch_running(epoch, epochs, percent, loss, accuracy, left, speed) {
-        en: "epoch {epoch}/{epochs} · {percent} % · loss {loss} · accuracy {accuracy} · {left} s left · {speed} images/s",
-        ru: "эпоха {epoch}/{epochs} · {percent} % · потери {loss} · точность {accuracy} · осталось {left} с · {speed} изобр./с",
+        en: "epoch {epoch}/{epochs} · {percent:.0} % · loss {loss:.4} · accuracy {accuracy:.4} · {left:.0} s left · {speed:.0} images/s",
+        ru: "эпоха {epoch}/{epochs} · {percent:.0} % · потери {loss:.4} · точность {accuracy:.4} · осталось {left:.0} с · {speed:.0} изобр./с",
     }
     epoch_done(epoch, epochs, seconds, loss, accuracy) {
-        en: "Epoch {epoch}/{epochs} {seconds} s · loss {loss} · accuracy {accuracy}",
-        ru: "Эпоха {epoch}/{epochs} {seconds} с · потери {loss} · точность {accuracy}",
+        en: "Epoch {epoch}/{epochs} {seconds:6.1} s · loss {loss:.4} · accuracy {accuracy:.4}",
+        ru: "Эпоха {epoch}/{epochs} {seconds:6.1} с · потери {loss:.4} · точность {accuracy:.4}",
     }
     epoch_validation(loss, accuracy) {
-        en: " · val_loss {loss} · val_accuracy {accuracy}",
-        ru: " · на проверке: потери {loss} · точность {accuracy}",
+        en: " · val_loss {loss:.4} · val_accuracy {accuracy:.4}",
+        ru: " · на проверке: потери {loss:.4} · точность {accuracy:.4}",
     }
     training_interrupted(epoch, epochs, percent) {
-        en: "Interrupted in epoch {epoch}/{epochs} at {percent} %: the model keeps the weights of this moment, the next fit goes on from here",
-        ru: "Прервано в эпоху {epoch}/{epochs} на {percent} %: у модели остались веса этого момента, следующий fit продолжит отсюда",
+        en: "Interrupted in epoch {epoch}/{epochs} at {percent:.0} %: the model keeps the weights of this moment, the next fit goes on from here",
+        ru: "Прервано в эпоху {epoch}/{epochs} на {percent:.0} %: у модели остались веса этого момента, следующий fit продолжит отсюда",
     }
     score(loss, accuracy) {
-        en: "loss {loss} · accuracy {accuracy}",
-        ru: "потери {loss} · точность {accuracy}",
+        en: "loss {loss:.4} · accuracy {accuracy:.4}",
+        ru: "потери {loss:.4} · точность {accuracy:.4}",
     }
 
     // Callbacks
     loss_reached(loss, wanted) {
-        en: "Stopped: the loss is {loss}, below {wanted}",
-        ru: "Остановлено: потери {loss}, меньше {wanted}",
+        en: "Stopped: the loss is {loss:.4}, below {wanted}",
+        ru: "Остановлено: потери {loss:.4}, меньше {wanted}",
     }
     accuracy_reached(accuracy, wanted) {
-        en: "Stopped: the accuracy is {accuracy}, above {wanted}",
-        ru: "Остановлено: точность {accuracy}, больше {wanted}",
+        en: "Stopped: the accuracy is {accuracy:.4}, above {wanted}",
+        ru: "Остановлено: точность {accuracy:.4}, больше {wanted}",
     }
     no_better(waited, epoch, best) {
-        en: "Stopped: no better loss for {waited} epochs; the weights are those of epoch {epoch} with loss {best}",
-        ru: "Остановлено: эпох без улучшения: {waited}; возвращены веса эпохи {epoch} с потерями {best}",
+        en: "Stopped: no better loss for {waited} epochs; the weights are those of epoch {epoch} with loss {best:.4}",
+        ru: "Остановлено: эпох без улучшения: {waited}; возвращены веса эпохи {epoch} с потерями {best:.4}",
     }
     time_is_up(seconds) {
         en: "Stopped: the time limit of {seconds} s is over",
