@@ -568,7 +568,12 @@ def refusing_proxy():
     listener.close()
 
 
-@pytest.mark.skipif(not shutil.which("rustup"), reason="needs a real rustup")
+def has_rustup():
+    """A real one: a stand-in does not know this."""
+    return shutil.which("rustup") and subprocess.run(["rustup", "toolchain", "list"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not has_rustup(), reason="needs a real rustup")
 def test_behind_a_proxy_that_refuses_rustup_gives_up_in_seconds_and_in_one_line(machine, refusing_proxy):
     # A toolchain that rustup does not have: it must ask for it.
     rustup = f'[[ $* == "which rustc" ]] && echo "$SYSROOT/bin/rustc" || exec {shutil.which("rustup")} toolchain install stable'
