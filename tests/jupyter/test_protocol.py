@@ -19,8 +19,6 @@ class ProtocolTests(jupyter_kernel_test.KernelTests):
     code_generate_error = 'panic!("no")'
     code_execute_result = [{"code": "6 * 7", "result": "42"}, {"code": '"яx"', "result": '"яx"'}, {"code": "6 * 8", "result": "48"}]
     code_display_data = [{"code": DISPLAY, "mime": "image/png"}]
-    code_history_pattern = "6*"
-    supported_history_operations = ("tail", "range")
     code_inspect_sample = "u8"
 
 

@@ -1,51 +1,53 @@
 //! Tells how far cargo is while it compiles: in the notebook in one place, in a terminal line by line.
 
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use crate::cargo::{PROGRESS, Progress};
-use crate::report::language;
+use crate::language::language;
 
+/// A file in the build folder: what cargo is doing, in words, while it works.
+const PROGRESS: &str = "svertka-progress";
 /// What is done sooner is not worth a word.
 const QUICK: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Looks at what cargo does in a build folder until `end` is closed. `show` gets each new text, and returns whether there
-/// was anybody to show it to.
-pub fn watch(folder: &Path, end: &Receiver<()>, show: &dyn Fn(&str) -> bool) {
-    let begun = Instant::now();
-    let (mut shown, mut last) = (None, None);
-    while end.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-        let now = Progress::read(folder);
-        if begun.elapsed() > QUICK && now.is_some() && now != shown && show(&text(&now)) {
-            last.clone_from(&now);
-            shown = now;
-        }
-    }
-    let _ = std::fs::remove_file(folder.join(PROGRESS));
-    if last.is_some() {
-        let seconds = begun.elapsed().as_secs();
-        show(&language(
-            format!("Compiled in {seconds} s."),
-            format!("Скомпилировано за {seconds} с."),
-        ));
-    }
+/// Tells the kernel what cargo is doing.
+pub fn tell(folder: &Path, text: &str) {
+    // In one go, for a reader at any moment.
+    let new = folder.join("svertka-progress.new");
+    let _ = fs::write(&new, text).and_then(|()| fs::rename(&new, folder.join(PROGRESS)));
 }
 
-fn text(progress: &Option<Progress>) -> String {
-    match progress {
-        Some(Progress::Compiling { name, number, of }) if number > of => {
-            language(format!("Compiling {name}"), format!("Компилируется {name}"))
+/// Cargo has ended.
+pub fn end(folder: &Path) {
+    let _ = fs::remove_file(folder.join(PROGRESS));
+}
+
+/// Looks at what cargo does in a build folder until `end` is closed. `show` gets each new text, and whether it is not the
+/// first, and returns whether there was anybody to show it to.
+pub fn watch(folder: &Path, ended: &Receiver<()>, show: impl Fn(&str, bool) -> bool) {
+    let begun = Instant::now();
+    let mut shown = None;
+    while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+        let told = fs::read_to_string(folder.join(PROGRESS)).ok();
+        if let Some(text) = told
+            && begun.elapsed() > QUICK
+            && shown.as_ref() != Some(&text)
+            && show(&text, shown.is_some())
+        {
+            shown = Some(text);
         }
-        Some(Progress::Compiling { name, number, of }) => language(
-            format!("Compiling {name} ({number} of {of})"),
-            format!("Компилируется {name} ({number} из {of})"),
-        ),
-        _ => language(
-            "Asking the registry for crates".to_owned(),
-            "Запрос к реестру пакетов".to_owned(),
-        ),
+    }
+    end(folder);
+    if shown.is_some() {
+        let seconds = begun.elapsed().as_secs();
+        let text = language(
+            format!("Compiled in {seconds} s."),
+            format!("Скомпилировано за {seconds} с."),
+        );
+        show(&text, true);
     }
 }

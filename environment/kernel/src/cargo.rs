@@ -11,19 +11,17 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{ChildStderr, Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
 use toml::{Table, Value};
 
-use crate::report::say;
+use crate::building;
+use crate::language::language;
+use crate::toolchain::{RUSTC, real};
 
-/// Names the rustc that the kernel works with. The cargo beside it is the real one.
-pub const RUSTC: &str = "SVERTKA_RUSTC";
 /// Names the cargo home that evcxr's calls get. Its path is part of what cargo compares: another one compiles all anew.
 pub const HOME: &str = "SVERTKA_CARGO_HOME";
-/// A file in the build folder: what cargo is compiling, while it does. See [`Progress`].
-pub const PROGRESS: &str = "svertka-progress";
 
 /// The part of cargo that finds out what has to be compiled.
 const FINGERPRINTS: &str = "cargo::core::compiler::fingerprint";
@@ -43,19 +41,6 @@ const SETTINGS: [&str; 6] = [
     "net",
     "http",
 ];
-/// Variables of the same kind, by their beginnings.
-const FOREIGN: [&str; 9] = [
-    "CARGO_BUILD_",
-    "CARGO_ENCODED_RUSTFLAGS",
-    "CARGO_INCREMENTAL",
-    "CARGO_PROFILE_",
-    "CARGO_RESOLVER_",
-    "CARGO_TARGET_",
-    "CARGO_TERM_",
-    "CARGO_UNSTABLE_",
-    "RUSTC_WORKSPACE_WRAPPER",
-];
-
 /// Makes `cargo` and `rustup` in a folder lead here.
 pub fn install(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
@@ -116,53 +101,54 @@ fn chosen(name: &str) -> Result<PathBuf> {
     real(name)
 }
 
-/// The program of this name that would run if this one did not stand before it.
-pub fn real(name: &str) -> Result<PathBuf> {
-    let me = std::env::current_exe()?;
-    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-        .map(|folder| folder.join(name))
-        .find(|program| program.is_file() && program.canonicalize().is_ok_and(|real| real != me))
-        .with_context(|| format!("no {name} on the PATH"))
-}
-
 /// A call of evcxr's, in its folder.
 fn cargo(arguments: &[OsString]) -> Result<ExitCode> {
     let folder = std::env::current_dir()?;
     let rustc = PathBuf::from(std::env::var_os("RUSTC").context("RUSTC is not set")?);
     let beside = rustc.with_file_name("cargo");
-    let mut command = Command::new(if beside.is_file() {
+    let cargo = if beside.is_file() {
         beside
     } else {
         real("cargo")?
-    });
-    for argument in arguments {
-        // Where rust-analyzer knows no type, evcxr runs `cargo check` for better messages. Nothing was ever built for
-        // that, so all dependencies would be checked first, for 45 seconds; a build tells the same.
-        command.arg(if argument == "check" {
+    };
+    // Where rust-analyzer knows no type, evcxr runs `cargo check` for better messages. Nothing was ever built for
+    // that, so all dependencies would be checked first, for 45 seconds; a build tells the same.
+    let arguments = arguments.iter().map(|argument| {
+        if argument == "check" {
             "build".as_ref()
         } else {
             argument.as_os_str()
-        });
+        }
+    });
+    let mut command = Command::new(cargo);
+    command.args(arguments);
+    set_environment(&mut command, &folder)?;
+    let manifest = read_toml(&folder.join("Cargo.toml"))?;
+    let added = checked_dependency(&manifest);
+    if added.is_some() {
+        add(&folder, manifest.clone())?;
     }
-    let checked = read_toml(&folder.join("Cargo.toml"))?;
-    let name = checked
-        .get("package")
-        .and_then(|package| package.get("name"));
-    let added = (name.and_then(Value::as_str) == Some(CHECKED)).then_some(&checked);
-    if let Some(added) = added {
-        add(&folder, added)?;
-    }
-    environment(&mut command, &folder)?;
-    let done = watch(command, &folder, added)?;
-    if done && added.is_some() {
+    let (done, said) = watch(command, &folder)?;
+    if let (true, Some(_)) = (done, added) {
         fs::copy(folder.join("Cargo.toml"), folder.join(KEPT_MANIFEST))?;
         fs::copy(folder.join("Cargo.lock"), folder.join(KEPT_LOCK))?;
     }
-    Ok(if done {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    if let (false, Some(name), Some(why)) = (done, added, network_fault(&said)) {
+        bail!(language(
+            format!("`{name}` can't be added: its registry can't be reached ({why})"),
+            format!("`{name}` добавить нельзя: реестр, где она лежит, недоступен ({why})"),
+        ));
+    }
+    std::io::stderr().write_all(said.as_bytes())?;
+    Ok(ExitCode::from(u8::from(!done)))
+}
+
+/// The name of the `:dep` that evcxr checks by this manifest.
+fn checked_dependency(manifest: &Table) -> Option<&String> {
+    let package = manifest.get("package")?.get("name")?;
+    let dependencies = manifest.get("dependencies")?.as_table()?;
+    let name = dependencies.keys().next()?;
+    (package.as_str() == Some(CHECKED)).then_some(name)
 }
 
 fn read_toml(file: &Path) -> Result<Table> {
@@ -174,50 +160,42 @@ fn read_toml(file: &Path) -> Result<Table> {
 
 /// Adds what was added before to a manifest that has one dependency alone, and what the project and the cells so far have
 /// locked to the lock file: cargo keeps to it as far as it goes.
-fn add(folder: &Path, checked: &Table) -> Result<()> {
-    let mut all = checked.clone();
-    let kept = read_toml(&folder.join(KEPT_MANIFEST)).unwrap_or_default();
-    if let (Some(Value::Table(kept)), Some(Value::Table(dependencies))) =
-        (kept.get("dependencies"), all.get_mut("dependencies"))
+fn add(folder: &Path, mut manifest: Table) -> Result<()> {
+    let mut kept = read_toml(&folder.join(KEPT_MANIFEST)).unwrap_or_default();
+    if let Some(Value::Table(all)) = manifest.get_mut("dependencies")
+        && let Some(Value::Table(kept)) = kept.remove("dependencies")
     {
         for (name, dependency) in kept {
-            dependencies
-                .entry(name)
-                .or_insert_with(|| dependency.clone());
+            all.entry(name).or_insert(dependency);
         }
     }
-    fs::write(folder.join("Cargo.toml"), toml::to_string(&all)?)?;
+    fs::write(folder.join("Cargo.toml"), toml::to_string(&manifest)?)?;
 
-    let project = std::env::var_os("SVERTKA_PROJECT").context("SVERTKA_PROJECT is not set")?;
-    let mut lock = read_toml(&Path::new(&project).join("Cargo.lock"))?;
-    let kept = read_toml(&folder.join(KEPT_LOCK)).unwrap_or_default();
-    if let (Some(Value::Array(packages)), Some(Value::Array(kept))) =
-        (lock.get_mut("package"), kept.get("package"))
+    let mut lock = read_toml(&project()?.join("Cargo.lock"))?;
+    let mut kept = read_toml(&folder.join(KEPT_LOCK)).unwrap_or_default();
+    if let Some(Value::Array(all)) = lock.get_mut("package")
+        && let Some(Value::Array(mut kept)) = kept.remove("package")
     {
-        let known: Vec<_> = packages.iter().map(identity).collect();
-        let more: Vec<_> = kept
-            .iter()
-            .filter(|package| !known.contains(&identity(package)))
-            .cloned()
-            .collect();
-        packages.extend(more);
+        kept.retain(|package| all.iter().all(|known| identity(known) != identity(package)));
+        all.extend(kept);
     }
     fs::write(folder.join("Cargo.lock"), toml::to_string(&lock)?)?;
     Ok(())
 }
 
-fn identity(package: &Value) -> [Option<String>; 3] {
-    ["name", "version", "source"]
-        .map(|key| package.get(key).and_then(Value::as_str).map(str::to_owned))
+fn identity(package: &Value) -> [Option<&Value>; 3] {
+    ["name", "version", "source"].map(|key| package.get(key))
+}
+
+fn project() -> Result<PathBuf> {
+    let project = std::env::var_os("SVERTKA_PROJECT").context("SVERTKA_PROJECT is not set")?;
+    Ok(project.into())
 }
 
 /// Shuts out what would make the dependencies others than those that set-up compiled.
-fn environment(command: &mut Command, folder: &Path) -> Result<()> {
+fn set_environment(command: &mut Command, folder: &Path) -> Result<()> {
     for (name, _) in std::env::vars_os() {
-        if name
-            .to_str()
-            .is_some_and(|name| FOREIGN.iter().any(|begin| name.starts_with(begin)))
-        {
+        if name.to_str().is_some_and(is_foreign) {
             command.env_remove(name);
         }
     }
@@ -227,8 +205,6 @@ fn environment(command: &mut Command, folder: &Path) -> Result<()> {
         .split(' ')
         .filter(|flag| !flag.contains("-fuse-ld="))
         .collect();
-    let project =
-        PathBuf::from(std::env::var_os("SVERTKA_PROJECT").context("SVERTKA_PROJECT is not set")?);
     // A build script that calls cargo means the real one.
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::split_paths(&path).filter(|entry| !entry.starts_with(folder));
@@ -243,7 +219,7 @@ fn environment(command: &mut Command, folder: &Path) -> Result<()> {
         .arg("--manifest-path")
         .arg(folder.join("Cargo.toml"))
         .arg("--config")
-        .arg(project.join(".cargo/config.toml"))
+        .arg(project()?.join(".cargo/config.toml"))
         // Before cargo compiles it tells there what it will compile. Should it no longer do so, the notebook shows no count.
         .env("CARGO_LOG", format!("{FINGERPRINTS}=info"))
         .env("RUST_LIB_BACKTRACE", "0");
@@ -251,6 +227,15 @@ fn environment(command: &mut Command, folder: &Path) -> Result<()> {
         command.env("CARGO_NET_RETRY", "1");
     }
     Ok(())
+}
+
+/// Whether a variable is a setting of cargo's that is none of [`SETTINGS`].
+fn is_foreign(variable: &str) -> bool {
+    let Some(setting) = variable.strip_prefix("CARGO_") else {
+        return variable == "RUSTC_WORKSPACE_WRAPPER";
+    };
+    let setting = setting.to_lowercase().replace('_', "-");
+    !SETTINGS.iter().any(|kept| setting.starts_with(kept))
 }
 
 /// Where [`HOME`] leads unless a warmed folder says otherwise: the same for all of a user's checkouts, wherever they are moved.
@@ -312,123 +297,69 @@ fn own_home() -> Result<PathBuf> {
     Ok(own)
 }
 
-/// What cargo is doing, as the kernel reads it from the file [`PROGRESS`].
-#[derive(Clone, Debug, PartialEq)]
-pub enum Progress {
-    /// It asks a registry, or fetches from it.
-    Fetching,
-    /// It compiles the crate of this name and version: how many of how many.
-    Compiling {
-        name: String,
-        number: usize,
-        of: usize,
-    },
-}
-
-impl Progress {
-    pub fn read(folder: &Path) -> Option<Self> {
-        let text = fs::read_to_string(folder.join(PROGRESS)).ok()?;
-        let mut lines = text.lines();
-        let Some(name) = lines.next() else {
-            return Some(Self::Fetching);
-        };
-        let mut number = || lines.next()?.parse().ok();
-        Some(Self::Compiling {
-            name: name.to_owned(),
-            number: number()?,
-            of: number()?,
-        })
-    }
-
-    fn write(&self, folder: &Path) {
-        let text = match self {
-            Self::Fetching => String::new(),
-            Self::Compiling { name, number, of } => format!("{name}\n{number}\n{of}\n"),
-        };
-        // In one go, for a reader at any moment.
-        let new = folder.join("svertka-progress.new");
-        let _ = fs::write(&new, text).and_then(|()| fs::rename(&new, folder.join(PROGRESS)));
-    }
-}
-
-/// Runs cargo, hands on what it says, and tells the kernel how far it is. Returns whether it succeeded.
-fn watch(mut command: Command, folder: &Path, added: Option<&Table>) -> Result<bool> {
+/// Runs cargo, and tells the kernel how far it is. Returns whether it succeeded, and what it said.
+fn watch(mut command: Command, folder: &Path) -> Result<(bool, String)> {
     let mut cargo = command
         .stderr(Stdio::piped())
         .spawn()
         .context("can't run cargo")?;
-    let said = listen(&mut cargo, folder)?;
-    let _ = fs::remove_file(folder.join(PROGRESS));
-    let done = cargo.wait()?.success();
-    let dependency = added.and_then(|added| added.get("dependencies")?.as_table()?.keys().next());
-    if let (false, Some(name)) = (done, dependency)
-        && let Some(why) = network_fault(&said)
-    {
-        let english = "can't be added: its registry can't be reached";
-        bail!(
-            "`{name}` {} ({why})",
-            say(
-                english,
-                "добавить нельзя: реестр, где она лежит, недоступен"
-            )
-        );
-    }
-    std::io::stderr().write_all(said.as_bytes())?;
-    Ok(done)
+    let said = listen(cargo.stderr.take().context("no standard error")?, folder)?;
+    building::end(folder);
+    Ok((cargo.wait()?.success(), said))
 }
 
 /// Reads what cargo says until its end, and returns it without what tells its progress.
-fn listen(cargo: &mut Child, folder: &Path) -> Result<String> {
+fn listen(stderr: ChildStderr, folder: &Path) -> Result<String> {
     let mut said = String::new();
     let (mut stale, mut begun) = (BTreeSet::new(), 0);
     let mut in_log = false;
-    let stderr = cargo.stderr.take().context("no standard error")?;
     for line in BufReader::new(stderr).split(b'\n') {
         let line = line?;
         let line = String::from_utf8_lossy(&line);
-        if line.contains(FINGERPRINTS) {
-            stale.extend(package(&line).map(str::to_owned));
-            in_log = true;
-            continue;
-        }
-        let mut words = line.split_whitespace();
-        match words.next() {
-            Some("Compiling") => {
-                let name = words
-                    .take(2)
-                    .collect::<Vec<_>>()
-                    .join(" ")
-                    .replace(" v", " ");
-                // The cell itself is always compiled.
-                if !name.starts_with("ctx ") {
-                    begun += 1;
-                    let of = stale.len().saturating_sub(1);
-                    Progress::Compiling {
-                        name,
-                        number: begun,
-                        of,
-                    }
-                    .write(folder);
-                }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            _ if line.contains(FINGERPRINTS) => {
+                stale.extend(package(&line).map(str::to_owned));
+                in_log = true;
+            }
+            ["Compiling", name, version, ..] => {
                 in_log = false;
-                continue;
+                // The cell itself is always compiled.
+                if name != "ctx" {
+                    begun += 1;
+                    let version = version.trim_start_matches('v');
+                    let of = stale.len().saturating_sub(1);
+                    building::tell(folder, &compiling(name, version, begun, of));
+                }
             }
-            Some("Updating" | "Downloading" | "Downloaded") => {
-                Progress::Fetching.write(folder);
-                continue;
-            }
+            ["Updating" | "Downloading" | "Downloaded", ..] => building::tell(
+                folder,
+                language("Asking the registry for crates", "Запрос к реестру пакетов"),
+            ),
             // The reasons in cargo's log may have several lines.
-            Some(word) if in_log => {
-                in_log = !word.starts_with("error") && !word.starts_with("warning")
+            [word, ..] if in_log && !word.starts_with("error") && !word.starts_with("warning") => {}
+            [] if in_log => {}
+            _ => {
+                in_log = false;
+                said.push_str(&line);
+                said.push('\n');
             }
-            _ => {}
-        }
-        if !in_log {
-            said.push_str(&line);
-            said.push('\n');
         }
     }
     Ok(said)
+}
+
+fn compiling(name: &str, version: &str, number: usize, of: usize) -> String {
+    if number > of {
+        return language(
+            format!("Compiling {name} {version}"),
+            format!("Компилируется {name} {version}"),
+        );
+    }
+    language(
+        format!("Compiling {name} {version} ({number} of {of})"),
+        format!("Компилируется {name} {version} ({number} из {of})"),
+    )
 }
 
 /// Of which package a line of cargo's log tells that it has to be compiled.
@@ -438,24 +369,14 @@ fn package(line: &str) -> Option<&str> {
     rest.split_once(" target=").map(|(package, _)| package)
 }
 
-/// Why the registry could not be reached, in the words of whoever tried.
+/// Why the registry could not be reached: of the reasons that cargo gives, one behind the other, the last.
 fn network_fault(said: &str) -> Option<&str> {
-    let faults = [
-        "failed to get successful HTTP response",
-        "Could not resolve",
-        "Couldn't resolve",
-        "Couldn't connect",
-        "Could not connect",
-        "Failed to connect",
-        "CONNECT tunnel failed",
-        "Timeout was reached",
-        "network failure",
-        "SSL",
-    ];
-    said.lines()
-        .map(str::trim)
-        .filter(|line| !line.starts_with("warning: spurious"))
-        .find(|line| faults.iter().any(|fault| line.contains(fault)))
+    let begins = ["download of ", "failed to download", "network failure"];
+    let mut lines = said.lines().map(str::trim);
+    lines
+        .clone()
+        .find(|line| begins.iter().any(|begin| line.starts_with(begin)))?;
+    lines.rfind(|line| !line.is_empty())
 }
 
 #[cfg(test)]
@@ -486,5 +407,24 @@ mod tests {
             network_fault("error: no matching package named `hexx` found"),
             None
         );
+    }
+
+    #[test]
+    fn only_what_has_to_do_with_registries_is_the_users() {
+        for kept in [
+            "CARGO_NET_RETRY",
+            "CARGO_REGISTRIES_MINE_TOKEN",
+            "CARGO_HTTP_PROXY",
+            "CC",
+        ] {
+            assert!(!is_foreign(kept), "{kept}");
+        }
+        for foreign in [
+            "CARGO_BUILD_TARGET",
+            "CARGO_INCREMENTAL",
+            "CARGO_PROFILE_DEV_DEBUG",
+        ] {
+            assert!(is_foreign(foreign), "{foreign}");
+        }
     }
 }

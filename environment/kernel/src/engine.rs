@@ -3,64 +3,55 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, bounded, select};
 use evcxr::{CommandContext, Error, EvalCallbacks, EvalOutputs};
+use jupyter_protocol::{
+    DisplayData, JupyterMessageContent, Media, MediaType, ReplyError, StreamContent, Transient,
+    UpdateDisplayData,
+};
 use serde_json::{Map, Value};
 
 use crate::building;
-use crate::filter::MARK;
-use crate::folder;
+use crate::filter::Piece;
 use crate::interrupt::Interrupter;
-use crate::report::{self, Failure, Gone, language, say};
+use crate::language::language;
+use crate::report::{self, Gone};
 use crate::syntax;
+use crate::toolchain;
 
 /// What `preload` evaluates, so that the crate and libtorch are in memory before the first cell.
 const PRELUDE: &str = "{ let _ = svertka::prelude::versions(); }";
 /// What it asks rust-analyzer, which then knows the crate's types.
 const QUESTION: &str = "let svertka_question = svertka::prelude::versions(); svertka_question.";
 
-/// Something that a cell shows while it runs.
-pub enum Event {
-    Text(Stream, String),
-    /// A message of the crate's display protocol.
-    Message(Value),
-    /// A value that was shown by evcxr's markers before the cell's last one.
-    Content(Map<String, Value>),
-    /// What cargo is compiling, in the place of what was said before under the same name.
-    Building {
-        id: String,
-        text: String,
-    },
-}
-
-#[derive(Clone, Copy)]
-pub enum Stream {
-    Out,
-    Err,
-}
-
 /// What is left when a cell has ended.
 #[derive(Default)]
 pub struct Outcome {
     /// The value that the cell shows as its result, by MIME type.
     pub content: Map<String, Value>,
-    pub failure: Option<Failure>,
+    pub failure: Option<ReplyError>,
     /// Variables that were lost since their type was defined anew.
     pub retyped: Vec<String>,
 }
 
-pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
+impl Outcome {
+    /// Of several failures the first one counts.
+    pub fn fails(&mut self, failure: ReplyError) {
+        self.failure.get_or_insert(failure);
+    }
+}
+
+/// Gets what a cell shows while it runs.
+pub type Sink = Arc<dyn Fn(JupyterMessageContent) + Send + Sync>;
 type Input<'a> = &'a dyn Fn(&str, bool) -> String;
 
 /// One evcxr session.
 pub struct Engine {
     context: CommandContext,
-    outcome: Arc<Mutex<Outcome>>,
-    drain: Sender<Sender<()>>,
+    lines: Receiver<String>,
     interrupter: Arc<Interrupter>,
     folder: PathBuf,
     sink: Sink,
@@ -82,18 +73,11 @@ impl Engine {
         let (context, outputs) =
             started.map_err(|error| anyhow!("evcxr doesn't start: {error}"))?;
         let interrupter = Arc::new(Interrupter::new(context.process_handle()));
-        let outcome = Arc::new(Mutex::new(Outcome::default()));
-        let (drain, drains) = bounded(0);
-        let listener = Listener {
-            sink: sink.clone(),
-            outcome: outcome.clone(),
-            interrupter: interrupter.clone(),
-        };
-        std::thread::spawn(move || listener.listen(&outputs.stdout, &outputs.stderr, &drains));
+        // Only what goes wrong before the filter stands.
+        std::thread::spawn(move || outputs.stderr.iter().for_each(|line| eprintln!("{line}")));
         Ok(Self {
             context,
-            outcome,
-            drain,
+            lines: outputs.stdout,
             interrupter,
             folder: folder.to_owned(),
             sink,
@@ -109,7 +93,7 @@ impl Engine {
 
     /// Makes the crate a dependency of the cells, written as `:dep svertka = { path = ".." }` of a notebook becomes.
     pub fn add_crate(&mut self, project: &Path) -> Result<()> {
-        self.evaluate(&format!(
+        self.run(&format!(
             ":dep svertka = {{ path = {:?} }}",
             project.display().to_string()
         ))
@@ -118,14 +102,14 @@ impl Engine {
     /// Loads the crate into the cells' process and into rust-analyzer.
     pub fn preload(&mut self, project: &Path) -> Result<()> {
         self.add_crate(project)?;
-        self.evaluate(PRELUDE)?;
+        self.run(PRELUDE)?;
         let _ = self.complete(QUESTION, QUESTION.len());
         Ok(())
     }
 
-    fn evaluate(&mut self, code: &str) -> Result<()> {
+    fn run(&mut self, code: &str) -> Result<()> {
         match self.execute(code, 0, &|_, _| String::new()).failure {
-            Some(failure) => Err(anyhow!("{code}: {}", failure.one_line())),
+            Some(failure) => Err(anyhow!("{code}: {}: {}", failure.ename, failure.evalue)),
             None => Ok(()),
         }
     }
@@ -136,15 +120,10 @@ impl Engine {
         let before = self.variables();
         let types = syntax::types(code);
         let retyped = self.drop_retyped(&types);
-        *lock(&self.outcome) = Outcome {
-            retyped,
-            ..Outcome::default()
-        };
-        let result = self.watched(code, input);
-        self.wait_for_output();
+        let (result, mut outcome) = self.evaluate(code, input);
+        outcome.retyped.extend(retyped);
         let interrupted = self.interrupter.end();
         let process_ended = matches!(result, Some(Err(Error::SubprocessTerminated(_))));
-        let mut outcome = std::mem::take(&mut *lock(&self.outcome));
         let failed = outcome.failure.is_some() || !matches!(result, Some(Ok(_)));
         if process_ended || code.contains(":clear") || code.contains(":restart") {
             self.gone.clear();
@@ -154,54 +133,48 @@ impl Engine {
         if !failed {
             self.types.extend(types);
         }
-        let failure = match result {
+        match result {
             Some(Ok(shown)) => {
                 // Commands such as `:vars` answer here.
                 for (mime, text) in shown.content_by_mime_type {
-                    outcome
-                        .content
-                        .entry(mime)
-                        .or_insert_with(|| text.trim_end().into());
+                    let text = || text.trim_end().into();
+                    outcome.content.entry(mime).or_insert_with(text);
                 }
-                None
             }
-            Some(Err(_)) if interrupted => Some(Failure::interrupted()),
-            Some(Err(Error::CompilationErrors(errors))) => {
-                Some(report::compile_errors(&errors, code, &self.gone))
-            }
-            Some(Err(Error::SubprocessTerminated(status))) => Some(Failure::ended(&status)),
-            Some(Err(error)) => Some(self.other_failure(&error.to_string())),
-            None => Some(Failure::new(
-                "error",
-                say(
-                    "The kernel itself failed at this cell; its log says more.",
-                    "На этой ячейке сбой в самом ядре; подробности в его журнале.",
-                ),
-            )),
-        };
-        outcome.failure = outcome.failure.or(failure);
+            Some(Err(_)) if interrupted => outcome.fails(report::interrupted()),
+            Some(Err(error)) => outcome.fails(self.failure(error, code)),
+            None => outcome.fails(report::failure_of_kernel()),
+        }
         if outcome.failure.is_some() {
             outcome.content.clear();
         }
         outcome
     }
 
-    /// Evaluates, and tells what cargo compiles meanwhile. `None`: evcxr has panicked.
-    fn watched(&mut self, code: &str, input: Input) -> Option<Result<EvalOutputs, Error>> {
+    /// Has evcxr evaluate a cell; shows what comes, and what cargo compiles meanwhile. `None`: evcxr has panicked.
+    fn evaluate(
+        &mut self,
+        code: &str,
+        input: Input,
+    ) -> (Option<Result<EvalOutputs, Error>>, Outcome) {
         let id = format!("svertka-building-{}", self.evaluated);
         self.evaluated += 1;
         let (sink, folder, context) = (&self.sink, &self.folder, &mut self.context);
+        let listener = Listener {
+            sink,
+            interrupter: &self.interrupter,
+            outcome: Outcome::default(),
+        };
         let mut callbacks = EvalCallbacks {
             input_reader: &|request| input(&request.prompt, request.is_password),
         };
-        let (end, ended) = bounded(0);
+        let (end, ended) = bounded::<()>(0);
         std::thread::scope(|scope| {
+            let (lines, heard) = (&self.lines, ended.clone());
+            let listening = scope.spawn(move || listener.listen(lines, &heard));
             scope.spawn(move || {
-                building::watch(folder, &ended, &|text| {
-                    sink(Event::Building {
-                        id: id.clone(),
-                        text: text.to_owned(),
-                    });
+                building::watch(folder, &ended, |text, again| {
+                    sink(display_text(&id, text, again));
                     true
                 });
             });
@@ -209,19 +182,16 @@ impl Engine {
                 context.execute_with_callbacks(code, &mut callbacks)
             }));
             drop(end);
-            result.ok()
+            (result.ok(), listening.join().unwrap_or_default())
         })
     }
 
-    /// Errors that are evcxr's own.
-    fn other_failure(&self, text: &str) -> Failure {
-        if text.starts_with("Couldn't automatically determine type of variable")
-            && let Ok(rustc) = folder::rustc()
-            && !report::has_rust_src(&rustc)
-        {
-            return Failure::no_rust_src(&rustc);
+    fn failure(&self, error: Error, code: &str) -> ReplyError {
+        match error {
+            Error::CompilationErrors(errors) => report::compile_errors(&errors, code, &self.gone),
+            Error::SubprocessTerminated(status) => report::process_ended(&status),
+            error => other_failure(&error.to_string()),
         }
-        Failure::of_tool(text)
     }
 
     fn variables(&self) -> BTreeSet<String> {
@@ -256,15 +226,14 @@ impl Engine {
             .map(|(name, _)| name.to_owned())
             .collect();
         if !lost.is_empty() {
-            let _ = self
-                .context
-                .execute(&format!("drop(({},));", lost.join(", ")));
+            let drop = format!("drop(({},));", lost.join(", "));
+            self.evaluate(&drop, &|_, _| String::new());
             let names = lost.join("`, `");
             let text = language(
                 format!("`{names}`: lost, since the type is defined anew.\n"),
                 format!("`{names}`: больше нет, так как тип определён заново.\n"),
             );
-            (self.sink)(Event::Text(Stream::Err, text));
+            (self.sink)(StreamContent::stderr(&text).into());
         }
         lost
     }
@@ -306,14 +275,6 @@ impl Engine {
             .ok()?;
         (found.0 != "No documentation found").then_some(found)
     }
-
-    /// Waits until everything that came before has reached the sink.
-    fn wait_for_output(&self) {
-        let (reached, wait) = bounded(0);
-        if self.drain.send(reached).is_ok() {
-            let _ = wait.recv();
-        }
-    }
 }
 
 impl Drop for Engine {
@@ -323,94 +284,105 @@ impl Drop for Engine {
     }
 }
 
-/// Turns evcxr's lines into events.
-struct Listener {
-    sink: Sink,
-    outcome: Arc<Mutex<Outcome>>,
-    interrupter: Arc<Interrupter>,
+/// Errors that are evcxr's own.
+fn other_failure(text: &str) -> ReplyError {
+    if text.starts_with("Couldn't automatically determine type of variable")
+        && let Ok(rustc) = toolchain::rustc()
+        && !toolchain::has_rust_src(&rustc)
+    {
+        return report::no_rust_src(&rustc);
+    }
+    report::failure_of_tool(text)
 }
 
-impl Listener {
-    fn listen(
-        &self,
-        lines: &Receiver<String>,
-        errors: &Receiver<String>,
-        drains: &Receiver<Sender<()>>,
-    ) {
+/// Takes what the filter sends while a cell runs.
+struct Listener<'a> {
+    sink: &'a Sink,
+    interrupter: &'a Interrupter,
+    outcome: Outcome,
+}
+
+impl Listener<'_> {
+    /// Listens until `end` is closed, and to what has come before.
+    fn listen(mut self, lines: &Receiver<String>, end: &Receiver<()>) -> Outcome {
         loop {
             select! {
                 recv(lines) -> line => match line {
-                    Ok(line) => self.take(&line),
-                    Err(_) => return,
+                    Ok(line) => self.take(Piece::read(&line)),
+                    Err(_) => break,
                 },
-                recv(drains) -> drain => {
-                    let Ok(reached) = drain else { return };
-                    for line in lines.try_iter() {
-                        self.take(&line);
-                    }
-                    let _ = reached.send(());
-                }
-                // Only what goes wrong before the filter stands.
-                recv(errors) -> line => match line {
-                    Ok(line) => eprintln!("{line}"),
-                    Err(_) => return,
-                },
+                recv(end) -> _ => break,
             }
         }
+        for line in lines.try_iter() {
+            self.take(Piece::read(&line));
+        }
+        self.outcome
     }
 
-    fn take(&self, line: &str) {
-        let piece = line
-            .strip_prefix(char::from(MARK))
-            .and_then(|json| serde_json::from_str::<Value>(json).ok());
-        let Some(mut piece) = piece else {
-            return (self.sink)(Event::Text(Stream::Out, format!("{line}\n")));
-        };
-        let text = piece["text"].as_str().unwrap_or_default();
-        if let Some(text) = piece["out"].as_str() {
-            (self.sink)(Event::Text(Stream::Out, text.to_owned()));
-        } else if let Some(text) = piece["err"].as_str() {
-            (self.sink)(Event::Text(Stream::Err, text.to_owned()));
-        } else if let Some(kind) = piece["failed"].as_str() {
-            let failure = match kind {
-                "panic" => Failure::new("panic", &report::panic_message(text)),
-                _ => Failure::new("error", text),
-            };
-            lock(&self.outcome).failure.get_or_insert(failure);
-        } else if let Some(panic) = piece["panic"].as_str() {
-            (self.sink)(Event::Text(
-                Stream::Err,
-                format!("panic: {}\n", report::panic_message(panic)),
-            ));
-        } else if let Some(name) = piece["retyped"].as_str() {
-            lock(&self.outcome).retyped.push(name.to_owned());
-        } else if let Some(mime) = piece["content"].as_str() {
-            let value = if mime.ends_with("json") {
-                serde_json::from_str(text).ok()
-            } else {
-                None
-            };
-            let mut outcome = lock(&self.outcome);
-            if outcome.content.contains_key(mime) {
-                (self.sink)(Event::Content(std::mem::take(&mut outcome.content)));
+    fn take(&mut self, piece: Piece) {
+        match piece {
+            Piece::Out(text) => (self.sink)(StreamContent::stdout(&text).into()),
+            Piece::Err(text) => (self.sink)(StreamContent::stderr(&text).into()),
+            Piece::Failed(name, text) => self.outcome.fails(report::failure(&name, &text)),
+            Piece::Retyped(name) => self.outcome.retyped.push(name),
+            Piece::Content(mime, text) => {
+                let content = &mut self.outcome.content;
+                if content.contains_key(&mime) {
+                    let shown = DisplayData::new(media(std::mem::take(content)));
+                    (self.sink)(shown.into());
+                }
+                let json = serde_json::from_str(&text).ok();
+                let value = json.filter(|_| mime.ends_with("json"));
+                content.insert(mime, value.unwrap_or(text.into()));
             }
-            outcome
-                .content
-                .insert(mime.to_owned(), value.unwrap_or_else(|| text.into()));
-        } else if let Some(value) = piece["message"]["value"]
-            .as_bool()
-            .filter(|_| piece["message"]["type"] == "interruptible")
-        {
-            self.interrupter
-                .interruptible
-                .store(value, Ordering::Release);
-        } else {
-            (self.sink)(Event::Message(piece["message"].take()));
+            Piece::Message(message) => {
+                let kind = message.get("type").and_then(Value::as_str);
+                if let (Some("interruptible"), Some(Value::Bool(value))) =
+                    (kind, message.get("value"))
+                {
+                    self.interrupter.set_interruptible(*value);
+                } else if let Some(shown) = display(message) {
+                    (self.sink)(shown);
+                }
+            }
         }
     }
 }
 
-/// A panic elsewhere is no reason to stop.
-pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// What a `display` or `update` of the display protocol shows.
+fn display(mut message: Map<String, Value>) -> Option<JupyterMessageContent> {
+    let Some(Value::Object(data)) = message.remove("data") else {
+        return None;
+    };
+    let id = message.get("id")?.as_str()?;
+    match message.get("type")?.as_str()? {
+        "display" => Some(new_display(id, media(data)).into()),
+        "update" => Some(UpdateDisplayData::new(media(data), id).into()),
+        _ => None,
+    }
+}
+
+/// A text in a place of its own, or in the place of what was shown there before.
+pub fn display_text(id: &str, text: &str, again: bool) -> JupyterMessageContent {
+    let text = Media::new(vec![MediaType::Plain(text.to_owned())]);
+    if again {
+        UpdateDisplayData::new(text, id).into()
+    } else {
+        new_display(id, text).into()
+    }
+}
+
+fn new_display(id: &str, data: Media) -> DisplayData {
+    DisplayData {
+        transient: Some(Transient {
+            display_id: Some(id.to_owned()),
+        }),
+        ..DisplayData::new(data)
+    }
+}
+
+/// Values by MIME type, as they are.
+pub fn media(data: Map<String, Value>) -> Media {
+    Media::new(data.into_iter().map(MediaType::Other).collect())
 }

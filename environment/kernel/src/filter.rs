@@ -7,18 +7,47 @@
 //! in a notice.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use crate::report::language;
+use crate::language::language;
+use crate::report::panic_message;
+
+/// What a line of the filter's tells the kernel.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Piece {
+    Out(String),
+    Err(String),
+    /// The cell has failed: by an `error` or a `panic`, with what it said.
+    Failed(String, String),
+    /// A variable that was lost since its type was defined anew.
+    Retyped(String),
+    /// A value shown by evcxr's markers: its MIME type and the text.
+    Content(String, String),
+    /// A message of the crate's display protocol.
+    Message(Map<String, Value>),
+}
+
+impl Piece {
+    /// Reads a line that came through evcxr; what is none of the filter's is text.
+    pub fn read(line: &str) -> Self {
+        line.strip_prefix(char::from(MARK))
+            .and_then(|json| serde_json::from_str(json).ok())
+            .unwrap_or_else(|| Self::Out(format!("{line}\n")))
+    }
+}
 
 /// Begins a line of the filter's, and the crate's messages.
-pub const MARK: u8 = 0x1e;
+const MARK: u8 = 0x1e;
 /// How long text is gathered before it is sent: fifty messages a second at most, however many lines there are.
 const GATHER: Duration = Duration::from_millis(20);
+/// How much text is gathered at most.
+const GATHERED: usize = 256 << 10;
 /// How much text of one cell is shown.
 const TEXT_LIMIT: usize = 8 << 20;
 /// How large one displayed thing may be.
@@ -28,24 +57,25 @@ const DISPLAYS_LIMIT: usize = 64 << 20;
 const DISPLAYS_A_SECOND: usize = 2 << 20;
 /// How much of standard error is kept to find a failed `?`'s text in.
 const TAIL: usize = 64 << 10;
+/// How much a pipe holds.
+const PIPE: usize = 64 << 10;
 
 const MESSAGE: &[u8] = b"\x1esvertka ";
-const PANIC: &[u8] = b"\x1epanic ";
 const BEGIN_CONTENT: &[u8] = b"EVCXR_BEGIN_CONTENT ";
 const END_CONTENT: &[u8] = b"EVCXR_END_CONTENT";
 const ERROR_OCCURRED: &[u8] = b"EVCXR_ERROR_OCCURRED";
 const PANIC_OCCURRED: &[u8] = b"EVCXR_PANIC_NOTIFICATION";
 const CHANGED_TYPE: &[u8] = b"EVCXR_VARIABLE_CHANGED_TYPE:";
 const INPUT: &[u8] = b"EVCXR_INPUT_REQUEST";
-const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
+const COMPLETE: &[u8] = b"EVCXR_EXECUTION_COMPLETE";
 
 /// The pipes' ends that the filter holds.
 pub struct Ends {
     /// What the cells write to standard output and standard error.
     pub out: File,
     pub err: File,
-    /// A byte comes when a cell has ended.
-    pub done: File,
+    /// A line comes for each panic, and an empty one when a cell has ended.
+    pub events: File,
     /// What the cells read from standard input.
     pub input: File,
     /// What evcxr says to the cells' process: commands, which are not for the filter, and answers to input requests.
@@ -62,8 +92,7 @@ pub fn run(mut ends: Ends) -> ! {
         // SAFETY: the descriptor is open.
         unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
     }
-    let answers = ends.answers.try_clone();
-    let ended = answers.and_then(|answers| {
+    let ended = ends.answers.try_clone().and_then(|answers| {
         let mut filter = Filter::new(answers);
         filter.quiet = ends.quiet;
         pump(&mut ends, &mut filter)
@@ -71,185 +100,153 @@ pub fn run(mut ends: Ends) -> ! {
     std::process::exit(i32::from(ended.is_err()))
 }
 
-fn pump(ends: &mut Ends, filter: &mut Filter<File>) -> std::io::Result<()> {
-    let mut buffer = vec![0; 64 << 10];
+fn pump(ends: &mut Ends, filter: &mut Filter<File>) -> io::Result<()> {
     let watch = |file: &File| libc::pollfd {
         fd: file.as_raw_fd(),
         events: libc::POLLIN,
         revents: 0,
     };
-    let mut ready = [watch(&ends.out), watch(&ends.err), watch(&ends.done)];
+    let mut pipes = [watch(&ends.out), watch(&ends.err), watch(&ends.events)];
+    let mut buffer = vec![0; PIPE];
     loop {
         let wait = filter.wait().map_or(-1, |wait| wait.as_millis() as i32 + 1);
         // SAFETY: the array is as long as it says.
-        if unsafe { libc::poll(ready.as_mut_ptr(), ready.len() as libc::nfds_t, wait) } < 0 {
+        if unsafe { libc::poll(pipes.as_mut_ptr(), pipes.len() as libc::nfds_t, wait) } < 0 {
             continue;
         }
-        // The end is looked at before the last read, so that nothing written before it can come after it.
-        let mut done = 0;
-        if ready[2].revents != 0 {
-            done = ends.done.read(&mut buffer[..1])?;
+        // They are read before the text, so that nothing written before a cell's end can come after it.
+        let mut events = None;
+        if pipes[2].revents != 0 {
+            let length = ends.events.read(&mut buffer)?;
+            events = Some(buffer[..length].to_vec());
         }
-        let ended = ready[2].revents != 0 && done == 0;
-        let rounds = if ready[2].revents == 0 { 1 } else { 4 };
+        let rounds = if events.is_some() { 4 } else { 1 };
         for _ in 0..rounds {
-            let out = ends.out.read(&mut buffer).unwrap_or(0);
-            let mut read_err = || {
-                let mut bytes = vec![0; 64 << 10];
-                let length = ends.err.read(&mut bytes).unwrap_or(0);
-                bytes.truncate(length);
-                bytes
-            };
-            // What failed wrote its text before its marker: read after the marker is seen, the text is there.
-            let err = read_err();
-            let mut requests = filter.stdout(&buffer[..out], &err)?;
-            while let Some(rest) = requests {
+            let length = ends.out.read(&mut buffer).unwrap_or(0);
+            let asked = filter.stdout(&buffer[..length])?;
+            let length = ends.err.read(&mut buffer).unwrap_or(0);
+            filter.stderr(&buffer[..length])?;
+            for _ in 0..asked {
                 answer_input(&mut ends.commands, &mut ends.input)?;
-                requests = filter.stdout(&rest, b"")?;
-            }
-            if out == 0 && err.is_empty() {
-                break;
             }
         }
-        for pipe in &mut ready[..2] {
+        for pipe in &mut pipes[..2] {
             // A cell closed the stream: there is no more to wait for.
             if pipe.revents & (libc::POLLIN | libc::POLLHUP) == libc::POLLHUP {
                 pipe.fd = -1;
             }
         }
-        if ended {
-            return filter.end();
+        match events {
+            Some(events) if events.is_empty() => return filter.end(),
+            Some(events) => filter.events(&events)?,
+            None => {}
         }
-        if done > 0 {
-            filter.complete()?;
+        if filter.wait().is_some_and(|wait| wait.is_zero()) {
+            filter.flush()?;
         }
-        filter.tick()?;
     }
 }
 
 /// Passes one line of evcxr's on to the cell that asked for it.
-fn answer_input(commands: &mut File, input: &mut File) -> std::io::Result<()> {
+fn answer_input(commands: &mut File, input: &mut File) -> io::Result<()> {
     let mut line = Vec::new();
-    let mut byte = [0];
-    while commands.read(&mut byte)? == 1 {
+    while !line.ends_with(b"\n") {
+        let mut byte = [0];
+        commands.read_exact(&mut byte)?;
         line.push(byte[0]);
-        if byte[0] == b'\n' {
-            break;
-        }
     }
     input.write_all(&line)
-}
-
-/// One thing shown through evcxr's display markers.
-struct Shown {
-    mime: String,
-    bytes: Vec<u8>,
 }
 
 /// The filter itself, without pipes.
 struct Filter<W> {
     answers: W,
-    /// The line of standard output that has not ended yet.
-    line: Vec<u8>,
-    err_line: Vec<u8>,
-    shown: Option<Shown>,
+    quiet: bool,
+    /// What of the two streams can't be passed on yet: a line that may be a marker's, a character that is not whole.
+    out: Vec<u8>,
+    err: Vec<u8>,
+    /// The MIME type and the text of what is being shown by evcxr's markers.
+    shown: Option<(String, Vec<u8>)>,
     /// Gathered text, and which stream it belongs to.
     text: String,
     text_is_err: bool,
     since: Option<Instant>,
     /// The end of this cell's standard error.
     tail: String,
-    panic: Option<String>,
-    texts_left: usize,
-    displays_left: usize,
+    panics: Vec<String>,
+    /// The marker that says how the cell has failed.
+    failed: Option<&'static [u8]>,
+    /// How much the cell has written and displayed.
+    written: usize,
+    displayed: usize,
     refilled: Instant,
-    cut: bool,
-    quiet: bool,
 }
 
 impl<W: Write> Filter<W> {
     fn new(answers: W) -> Self {
         Self {
             answers,
-            line: Vec::new(),
-            err_line: Vec::new(),
+            quiet: false,
+            out: Vec::new(),
+            err: Vec::new(),
             shown: None,
             text: String::new(),
             text_is_err: false,
             since: None,
             tail: String::new(),
-            panic: None,
-            texts_left: TEXT_LIMIT,
-            displays_left: DISPLAYS_LIMIT,
+            panics: Vec::new(),
+            failed: None,
+            written: 0,
+            displayed: 0,
             refilled: Instant::now(),
-            cut: false,
-            quiet: false,
         }
     }
 
-    /// Takes what came from both streams at about the same time. Where a line asks for input, returns what comes after
-    /// that line: the caller answers first.
-    fn stdout(&mut self, mut out: &[u8], err: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
-        let mut err = Some(err);
-        while let Some(end) = out.iter().position(|byte| *byte == b'\n') {
-            self.line.extend_from_slice(&out[..end]);
-            out = &out[end + 1..];
-            let line = std::mem::take(&mut self.line);
-            if (line.ends_with(ERROR_OCCURRED) || line.ends_with(PANIC_OCCURRED))
-                && let Some(err) = err.take()
-            {
-                self.stderr(err)?;
-            }
-            if self.line_ended(line)? {
-                self.stderr(err.take().unwrap_or_default())?;
-                return Ok(Some(out.to_vec()));
+    /// Takes what came from standard output. Returns how many of its lines ask for input.
+    fn stdout(&mut self, mut bytes: &[u8]) -> io::Result<usize> {
+        let mut asked = 0;
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            self.out.extend_from_slice(&bytes[..end]);
+            bytes = &bytes[end + 1..];
+            let line = std::mem::take(&mut self.out);
+            if self.shown.is_some() && !line.ends_with(PANIC_OCCURRED) {
+                self.content(&line)?;
+            } else {
+                asked += usize::from(self.line(line)?);
             }
         }
-        self.line.extend_from_slice(out);
-        self.begun_line()?;
-        self.stderr(err.take().unwrap_or_default())?;
-        Ok(None)
+        self.out.extend_from_slice(bytes);
+        if self.shown.is_none() {
+            // The part of an unfinished line that can't belong to a marker.
+            let rest = self.out.split_off(marker_begins(&self.out));
+            let text = std::mem::replace(&mut self.out, rest);
+            let unfinished = self.push_whole(&text, false)?;
+            self.out.splice(0..0, unfinished);
+        }
+        // A figure's line is long; one without an end must not fill the memory.
+        self.out.truncate(DISPLAY_LIMIT);
+        Ok(asked)
     }
 
     /// A whole line of standard output. Returns whether it asks for input.
-    fn line_ended(&mut self, mut line: Vec<u8>) -> std::io::Result<bool> {
-        if let Some(shown) = &mut self.shown {
-            if line == END_CONTENT {
-                return self.send_shown().map(|()| false);
-            }
-            if !line.ends_with(PANIC_OCCURRED) {
-                if shown.bytes.len() < DISPLAY_LIMIT {
-                    if !shown.bytes.is_empty() {
-                        shown.bytes.push(b'\n');
-                    }
-                    shown.bytes.append(&mut line);
-                }
-                return Ok(false);
-            }
-            self.shown = None;
-        }
+    fn line(&mut self, mut line: Vec<u8>) -> io::Result<bool> {
+        self.shown = None;
         if let Some(at) = find(&line, MESSAGE) {
             self.push(&line[..at], false)?;
-            self.send_message(&line[at + MESSAGE.len()..])?;
-        } else if let Some(before) = line.strip_suffix(ERROR_OCCURRED) {
-            self.push(before, false)?;
-            let message = self.take_error();
-            self.send(&json!({"failed": "error", "text": message}))?;
-            self.control(ERROR_OCCURRED)?;
-        } else if let Some(before) = line.strip_suffix(PANIC_OCCURRED) {
-            self.push(before, false)?;
-            let message = self.panic.take();
-            self.send(&json!({"failed": "panic", "text": message}))?;
-            self.control(PANIC_OCCURRED)?;
+            self.message(&line[at + MESSAGE.len()..])?;
+        } else if let Some(marker) = [ERROR_OCCURRED, PANIC_OCCURRED]
+            .into_iter()
+            .find(|marker| line.ends_with(marker))
+        {
+            self.push(&line[..line.len() - marker.len()], false)?;
+            self.failed = Some(marker);
         } else if let Some(at) = find(&line, BEGIN_CONTENT) {
             self.push(&line[..at], false)?;
-            let mime = String::from_utf8_lossy(&line[at + BEGIN_CONTENT.len()..]).into_owned();
-            self.shown = Some(Shown {
-                mime,
-                bytes: Vec::new(),
-            });
+            let mime = String::from_utf8_lossy(&line[at + BEGIN_CONTENT.len()..]);
+            self.shown = Some((mime.into_owned(), Vec::new()));
         } else if let Some(name) = line.strip_prefix(CHANGED_TYPE) {
-            self.send(&json!({"retyped": String::from_utf8_lossy(name)}))?;
+            let name = String::from_utf8_lossy(name).into_owned();
+            self.send(&Piece::Retyped(name))?;
             self.control(&line)?;
         } else if let Some(at) = find(&line, INPUT) {
             self.push(&line[..at], false)?;
@@ -262,98 +259,107 @@ impl<W: Write> Filter<W> {
         Ok(false)
     }
 
-    /// Sends the part of an unfinished line that can't belong to a marker.
-    fn begun_line(&mut self) -> std::io::Result<()> {
-        if self.shown.is_some() {
-            // A figure's line is long; one without an end must not fill the memory.
-            self.line.truncate(DISPLAY_LIMIT);
-            return Ok(());
+    /// A line of what is being shown by evcxr's markers.
+    fn content(&mut self, line: &[u8]) -> io::Result<()> {
+        if line == END_CONTENT
+            && let Some((mime, text)) = self.shown.take()
+        {
+            if self.affords(text.len())? {
+                let text = String::from_utf8_lossy(text.strip_suffix(b"\n").unwrap_or(&text));
+                self.send(&Piece::Content(mime, text.into_owned()))?;
+            }
+        } else if let Some((_, text)) = &mut self.shown
+            && text.len() < DISPLAY_LIMIT
+        {
+            text.extend_from_slice(line);
+            text.push(b'\n');
         }
-        let held = self.line.len() - marker_begins(&self.line);
-        let mut rest = self.line.split_off(self.line.len() - held);
-        rest.truncate(DISPLAY_LIMIT);
-        let text = std::mem::replace(&mut self.line, rest);
-        let whole = whole_characters(&text);
-        self.push(&text[..whole], false)?;
-        self.line.splice(0..0, text[whole..].iter().copied());
         Ok(())
     }
 
-    fn stderr(&mut self, mut bytes: &[u8]) -> std::io::Result<()> {
-        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
-            self.err_line.extend_from_slice(&bytes[..=end]);
-            bytes = &bytes[end + 1..];
-            let line = std::mem::take(&mut self.err_line);
-            if let Some(at) = find(&line, PANIC) {
-                self.push(&line[..at], true)?;
-                // An earlier panic that did not end the cell: its thread was not the cell's, or it was caught.
-                self.report_panic()?;
-                let text = String::from_utf8_lossy(&line[at + PANIC.len()..]).into_owned();
-                self.panic = Some(text);
+    fn message(&mut self, json: &[u8]) -> io::Result<()> {
+        match serde_json::from_slice(json) {
+            Ok(message) if self.affords(json.len())? => self.send(&Piece::Message(message)),
+            Ok(_) => Ok(()),
+            Err(_) => self.push(&[json, b"\n"].concat(), false),
+        }
+    }
+
+    fn stderr(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut text = std::mem::take(&mut self.err);
+        text.extend_from_slice(bytes);
+        self.err = self.push_whole(&text, true)?;
+        Ok(())
+    }
+
+    /// Takes panics and ends of cells.
+    fn events(&mut self, events: &[u8]) -> io::Result<()> {
+        for line in String::from_utf8_lossy(events).lines() {
+            if line.is_empty() {
+                self.complete()?;
             } else {
-                self.push(&line, true)?;
+                self.panics.push(panic_message(line));
             }
         }
-        self.err_line.extend_from_slice(bytes);
-        if !self.err_line.contains(&MARK) {
-            let line = std::mem::take(&mut self.err_line);
-            let whole = whole_characters(&line);
-            self.push(&line[..whole], true)?;
-            self.err_line.extend_from_slice(&line[whole..]);
-        }
-        self.err_line.truncate(DISPLAY_LIMIT);
         Ok(())
     }
 
-    /// The cell has ended: everything goes out, and the counts begin again.
-    fn complete(&mut self) -> std::io::Result<()> {
-        self.shown = None;
-        for is_err in [false, true] {
-            let rest = std::mem::take(if is_err {
-                &mut self.err_line
-            } else {
-                &mut self.line
-            });
-            self.push(&rest, is_err)?;
+    /// A cell has ended: everything goes out, and the counts begin again.
+    fn complete(&mut self) -> io::Result<()> {
+        let failed = self.failed.take();
+        let failure = match failed {
+            Some(PANIC_OCCURRED) => Some(Piece::Failed(
+                "panic".into(),
+                self.panics.pop().unwrap_or_default(),
+            )),
+            Some(_) => Some(Piece::Failed("error".into(), self.take_error())),
+            None => None,
+        };
+        self.end()?;
+        if let (Some(marker), Some(failure)) = (failed, failure) {
+            self.send(&failure)?;
+            self.control(marker)?;
         }
-        self.report_panic()?;
-        self.control(COMPLETE.as_bytes())?;
+        self.control(COMPLETE)?;
         self.tail.clear();
-        self.texts_left = TEXT_LIMIT;
-        self.displays_left = DISPLAYS_LIMIT;
-        self.cut = false;
+        self.written = 0;
+        self.displayed = 0;
         self.quiet = false;
         Ok(())
     }
 
-    /// The cells' process has ended.
-    fn end(&mut self) -> std::io::Result<()> {
-        for is_err in [false, true] {
-            let rest = std::mem::take(if is_err {
-                &mut self.err_line
-            } else {
-                &mut self.line
-            });
-            self.push(&rest, is_err)?;
+    /// What has waited for more goes out.
+    fn end(&mut self) -> io::Result<()> {
+        self.shown = None;
+        let (out, err) = (std::mem::take(&mut self.out), std::mem::take(&mut self.err));
+        self.push(&out, false)?;
+        self.push(&err, true)?;
+        // They did not end the cell: their threads were not the cell's, or they were caught.
+        for panic in std::mem::take(&mut self.panics) {
+            self.push(format!("panic: {panic}\n").as_bytes(), true)?;
         }
-        self.report_panic()?;
         self.flush()
     }
 
-    /// How long to wait before `tick`.
+    /// How long gathered text may still wait. That of a cell which has failed waits for the cell's end.
     fn wait(&self) -> Option<Duration> {
-        Some((self.since? + GATHER).saturating_duration_since(Instant::now()))
+        let since = self.since.filter(|_| self.failed.is_none())?;
+        Some((since + GATHER).saturating_duration_since(Instant::now()))
     }
 
-    fn tick(&mut self) -> std::io::Result<()> {
-        match self.wait() {
-            Some(wait) if wait.is_zero() => self.flush(),
-            _ => Ok(()),
-        }
+    /// Gathers text, and returns the bytes of a last character that is not whole yet.
+    fn push_whole(&mut self, bytes: &[u8], is_err: bool) -> io::Result<Vec<u8>> {
+        let last = bytes.utf8_chunks().last();
+        let rest = last.map_or(&[][..], |chunk| chunk.invalid());
+        let is_whole =
+            str::from_utf8(rest).map_or_else(|error| error.error_len().is_some(), |_| true);
+        let rest = if is_whole { &[] } else { rest };
+        self.push(&bytes[..bytes.len() - rest.len()], is_err)?;
+        Ok(rest.to_vec())
     }
 
     /// Gathers text.
-    fn push(&mut self, bytes: &[u8], is_err: bool) -> std::io::Result<()> {
+    fn push(&mut self, bytes: &[u8], is_err: bool) -> io::Result<()> {
         if is_err {
             self.tail.push_str(&String::from_utf8_lossy(bytes));
             if self.tail.len() > 2 * TAIL {
@@ -361,139 +367,111 @@ impl<W: Write> Filter<W> {
                 self.tail.drain(..cut);
             }
         }
-        if bytes.is_empty() || self.cut {
+        let left = TEXT_LIMIT - self.written;
+        if bytes.is_empty() || left == 0 {
             return Ok(());
         }
-        if self.text_is_err != is_err {
-            self.flush()?;
-            self.text_is_err = is_err;
-        }
-        let shown = &bytes[..bytes.len().min(self.texts_left)];
-        self.text.push_str(&String::from_utf8_lossy(shown));
-        self.texts_left -= shown.len();
-        self.since.get_or_insert_with(Instant::now);
-        if self.texts_left == 0 {
-            self.flush()?;
-            self.text_is_err = true;
+        let shown = &bytes[..bytes.len().min(left)];
+        self.written += shown.len();
+        self.gather(&String::from_utf8_lossy(shown), is_err)?;
+        if self.written == TEXT_LIMIT {
             let megabytes = TEXT_LIMIT >> 20;
-            self.text = language(
+            let notice = language(
                 format!("\n[The output of this cell is cut here, after {megabytes} MB.]\n"),
                 format!("\n[Вывод ячейки обрезан здесь, после {megabytes} МБ.]\n"),
             );
-            self.cut = true;
-            self.flush()?;
-        } else if self.text.len() > 256 << 10 {
+            self.gather(&notice, true)?;
             self.flush()?;
         }
         Ok(())
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    fn gather(&mut self, text: &str, is_err: bool) -> io::Result<()> {
+        if self.text_is_err != is_err || self.text.len() > GATHERED {
+            self.flush()?;
+        }
+        self.text_is_err = is_err;
+        self.text.push_str(text);
+        self.since.get_or_insert_with(Instant::now);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         self.since = None;
-        if self.text.is_empty() {
-            return Ok(());
-        }
         let text = std::mem::take(&mut self.text);
-        let stream = if self.text_is_err { "err" } else { "out" };
-        self.write_line(&json!({ stream: text }).to_string())
-    }
-
-    fn report_panic(&mut self) -> std::io::Result<()> {
-        match self.panic.take() {
-            Some(panic) => self.send(&json!({"panic": panic})),
-            None => Ok(()),
-        }
-    }
-
-    fn send_shown(&mut self) -> std::io::Result<()> {
-        let Some(shown) = self.shown.take() else {
-            return Ok(());
-        };
-        if self.affords(shown.bytes.len()) {
-            let text = String::from_utf8_lossy(&shown.bytes);
-            return self.send(&json!({"content": shown.mime, "text": text}));
-        }
-        Ok(())
-    }
-
-    fn send_message(&mut self, json: &[u8]) -> std::io::Result<()> {
-        match serde_json::from_slice::<Value>(json) {
-            Ok(message) if message.is_object() => {
-                if self.affords(json.len()) {
-                    self.send(&json!({"message": message}))?;
-                }
-                Ok(())
-            }
-            _ => self.push(&[json, b"\n"].concat(), false),
+        match text.is_empty() {
+            true => Ok(()),
+            false if self.text_is_err => self.write(&Piece::Err(text)),
+            false => self.write(&Piece::Out(text)),
         }
     }
 
     /// Whether this cell may display so much more.
-    fn affords(&mut self, length: usize) -> bool {
+    fn affords(&mut self, length: usize) -> io::Result<bool> {
         let seconds = self.refilled.elapsed().as_secs() as usize;
         if seconds > 0 {
             self.refilled = Instant::now();
-            let more = seconds.saturating_mul(DISPLAYS_A_SECOND);
-            self.displays_left = self.displays_left.saturating_add(more).min(DISPLAYS_LIMIT);
+            self.displayed = self
+                .displayed
+                .saturating_sub(seconds.saturating_mul(DISPLAYS_A_SECOND));
         }
-        let affords = length <= self.displays_left && length < DISPLAY_LIMIT;
+        let affords = length < DISPLAY_LIMIT && self.displayed + length <= DISPLAYS_LIMIT;
         if affords {
-            self.displays_left -= length;
+            self.displayed += length;
         } else {
             let megabytes = length >> 20;
             let notice = language(
                 format!("[A displayed value of {megabytes} MB is not shown: too large.]\n"),
                 format!("[Значение в {megabytes} МБ не показано: слишком велико.]\n"),
             );
-            let _ = self.push(notice.as_bytes(), true);
+            self.push(notice.as_bytes(), true)?;
         }
-        affords
+        Ok(affords)
     }
 
     /// Takes the text of a failed `?`, which evcxr's code wrote as the last line of standard error, out of what is yet to
     /// be shown. libtorch puts its C++ frames behind the line that helps.
     fn take_error(&mut self) -> String {
-        let lines: Vec<&str> = self.tail.lines().collect();
-        let is_frame = |line: &&str| {
+        let is_frame = |line: &str| {
             let line = line.trim_start();
             line.is_empty()
                 || line.starts_with("frame #")
                 || line.starts_with("Exception raised from ")
         };
-        let last = lines.iter().rposition(|line| !is_frame(line)).unwrap_or(0);
-        let message = lines.get(last).unwrap_or(&"").trim().to_owned();
-        let behind: usize = lines[last.min(lines.len())..]
-            .iter()
-            .map(|line| line.len() + 1)
-            .sum();
+        let mut behind = 0;
+        let mut message = "";
+        for line in self.tail.split_inclusive('\n').rev() {
+            behind += line.len();
+            if !is_frame(line) {
+                message = line.trim();
+                break;
+            }
+        }
         if self.text_is_err {
             let keep = self.text.len().saturating_sub(behind);
-            let keep = self.text.floor_char_boundary(keep);
-            self.text.truncate(keep);
+            self.text.truncate(self.text.floor_char_boundary(keep));
         }
-        self.tail.clear();
-        message
+        message.to_owned()
     }
 
-    fn send(&mut self, message: &Value) -> std::io::Result<()> {
+    fn send(&mut self, piece: &Piece) -> io::Result<()> {
         self.flush()?;
-        self.write_line(&message.to_string())
+        self.write(piece)
     }
 
-    fn write_line(&mut self, json: &str) -> std::io::Result<()> {
+    fn write(&mut self, piece: &Piece) -> io::Result<()> {
         if self.quiet {
             return Ok(());
         }
         // evcxr looks for this in the middle of lines too.
+        let json = serde_json::to_string(piece)?;
         let json = json.replace("EVCXR_BEGIN_CONTENT", "EVCXR\\u005fBEGIN_CONTENT");
-        let mut line = vec![MARK];
-        line.extend_from_slice(json.as_bytes());
-        line.push(b'\n');
-        self.answers.write_all(&line)
+        let line = format!("{}{json}\n", char::from(MARK));
+        self.answers.write_all(line.as_bytes())
     }
 
     /// Passes a line of evcxr's own on.
-    fn control(&mut self, line: &[u8]) -> std::io::Result<()> {
+    fn control(&mut self, line: &[u8]) -> io::Result<()> {
         self.flush()?;
         let line = String::from_utf8_lossy(line);
         self.answers.write_all(format!("{line}\n").as_bytes())
@@ -514,38 +492,23 @@ fn marker_begins(line: &[u8]) -> usize {
             .iter()
             .any(|mark| rest.starts_with(mark) || mark.starts_with(rest))
     };
-    (0..line.len())
-        .filter(|at| matches!(line[*at], b'E' | MARK))
-        .find(begins)
-        .unwrap_or(line.len())
-}
-
-/// The length without a character that is not whole yet.
-fn whole_characters(bytes: &[u8]) -> usize {
-    for (behind, byte) in (1..=3).zip(bytes.iter().rev()) {
-        let length = match byte {
-            0x80..0xc0 => continue,
-            0xc2..0xe0 => 2,
-            0xe0..0xf0 => 3,
-            0xf0..0xf5 => 4,
-            _ => 1,
-        };
-        return bytes.len() - if length > behind { behind } else { 0 };
-    }
-    bytes.len()
+    (0..line.len()).find(begins).unwrap_or(line.len())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What the kernel would read after these pieces, and the cell's end.
-    fn filtered(pieces: &[(&[u8], &[u8])]) -> Vec<String> {
+    const DONE: &str = "EVCXR_EXECUTION_COMPLETE";
+
+    /// What the kernel would read after these pieces, these panics and the cell's end.
+    fn filtered(pieces: &[(&[u8], &[u8])], panics: &str) -> Vec<String> {
         let mut filter = Filter::new(Vec::new());
         for (out, err) in pieces {
-            assert!(filter.stdout(out, err).unwrap().is_none());
+            assert_eq!(filter.stdout(out).unwrap(), 0);
+            filter.stderr(err).unwrap();
         }
-        filter.complete().unwrap();
+        filter.events(format!("{panics}\n").as_bytes()).unwrap();
         let text = String::from_utf8(filter.answers).unwrap();
         text.lines()
             .map(|line| line.trim_start_matches('\u{1e}').to_owned())
@@ -554,10 +517,10 @@ mod tests {
 
     #[test]
     fn text_passes_with_and_without_newlines() {
-        assert_eq!(filtered(&[(b"a\nb", b"")]), [r#"{"out":"a\nb"}"#, COMPLETE]);
+        assert_eq!(filtered(&[(b"a\nb", b"")], ""), [r#"{"out":"a\nb"}"#, DONE]);
         assert_eq!(
-            filtered(&[(b"\xff\xd0", b""), (b"\xbf", b"")]),
-            [r#"{"out":"�п"}"#, COMPLETE]
+            filtered(&[(b"\xff\xd0", b""), (b"\xbf", b"")], ""),
+            [r#"{"out":"�п"}"#, DONE]
         );
     }
 
@@ -565,12 +528,15 @@ mod tests {
     fn markers_are_found_in_pieces_and_behind_text() {
         let expected = [
             r#"{"out":"so E"}"#,
-            r#"{"failed":"error","text":"too bad"}"#,
+            r#"{"failed":["error","too bad"]}"#,
             "EVCXR_ERROR_OCCURRED",
-            COMPLETE,
+            DONE,
         ];
         assert_eq!(
-            filtered(&[(b"so EEVCXR_ERR", b"too bad\n"), (b"OR_OCCURRED\n", b"")]),
+            filtered(
+                &[(b"so EEVCXR_ERR", b"too bad\n"), (b"OR_OCCURRED\n", b"")],
+                ""
+            ),
             expected
         );
     }
@@ -578,53 +544,64 @@ mod tests {
     #[test]
     fn the_error_is_the_last_line_without_frames() {
         let err = "warning\nInternal torch error: shapes\nException raised from view (most recent call first):\nframe #0: f\n\n\n";
-        let lines = filtered(&[(b"EVCXR_ERROR_OCCURRED\n", err.as_bytes())]);
+        let lines = filtered(&[(b"EVCXR_ERROR_OCCURRED\n", err.as_bytes())], "");
         assert_eq!(lines[0], r#"{"err":"warning\n"}"#);
         assert_eq!(
             lines[1],
-            r#"{"failed":"error","text":"Internal torch error: shapes"}"#
+            r#"{"failed":["error","Internal torch error: shapes"]}"#
         );
     }
 
     #[test]
     fn a_panic_fails_the_cell_only_with_its_notification() {
-        let lines = filtered(&[
-            (b"", "\u{1e}panic no\u{1f}src/lib.rs:1:2\n".as_bytes()),
-            (b"EVCXR_PANIC_NOTIFICATION\n", b""),
-        ]);
+        let panics = "one\u{1f}src/lib.rs:1:2\nno\u{1f}src/lib.rs:3:4\n";
+        let expected = [
+            r#"{"err":"panic: one\n"}"#,
+            r#"{"failed":["panic","no"]}"#,
+            "EVCXR_PANIC_NOTIFICATION",
+            DONE,
+        ];
         assert_eq!(
-            lines[0],
-            "{\"failed\":\"panic\",\"text\":\"no\\u001fsrc/lib.rs:1:2\\n\"}"
+            filtered(&[(b"EVCXR_PANIC_NOTIFICATION\n", b"")], panics),
+            expected
         );
-        let lines = filtered(&[(b"", "\u{1e}panic no\u{1f}src/lib.rs:1:2\n".as_bytes())]);
-        assert_eq!(lines[0], "{\"panic\":\"no\\u001fsrc/lib.rs:1:2\\n\"}");
+        assert_eq!(
+            filtered(&[], panics),
+            [r#"{"err":"panic: one\npanic: no\n"}"#, DONE]
+        );
     }
 
     #[test]
     fn content_and_messages_pass_whole() {
-        let lines = filtered(&[(
-            b"xEVCXR_BEGIN_CONTENT text/plain\n1\n2\nEVCXR_END_CONTENT\n",
-            b"",
-        )]);
+        let lines = filtered(
+            &[(
+                b"xEVCXR_BEGIN_CONTENT text/plain\n1\n2\nEVCXR_END_CONTENT\n",
+                b"",
+            )],
+            "",
+        );
         assert_eq!(
             lines,
             [
                 r#"{"out":"x"}"#,
-                r#"{"content":"text/plain","text":"1\n2"}"#,
-                COMPLETE
+                r#"{"content":["text/plain","1\n2"]}"#,
+                DONE
             ]
         );
-        let lines = filtered(&[(
-            b"y\x1esvertka {\"type\":\"display\"}\n\x1esvertka no\n",
-            b"",
-        )]);
+        let lines = filtered(
+            &[(
+                b"y\x1esvertka {\"type\":\"display\"}\n\x1esvertka no\n",
+                b"",
+            )],
+            "",
+        );
         assert_eq!(
             lines,
             [
                 r#"{"out":"y"}"#,
                 r#"{"message":{"type":"display"}}"#,
                 r#"{"out":"no\n"}"#,
-                COMPLETE
+                DONE
             ]
         );
     }
@@ -632,7 +609,7 @@ mod tests {
     #[test]
     fn a_flood_is_cut() {
         let megabyte = vec![b'x'; 1 << 20];
-        let lines = filtered(&vec![(&megabyte[..], &b""[..]); 20]);
+        let lines = filtered(&vec![(&megabyte[..], &b""[..]); 20], "");
         let length: usize = lines.iter().map(String::len).sum();
         assert!(length < TEXT_LIMIT + 10_000, "{length}");
         assert!(lines[lines.len() - 2].contains("cut"));
@@ -640,7 +617,7 @@ mod tests {
 
     #[test]
     fn what_evcxr_would_take_for_content_is_hidden_from_it() {
-        let lines = filtered(&[(b"", b"EVCXR_BEGIN_CONTENT text/plain\n")]);
+        let lines = filtered(&[(b"", b"EVCXR_BEGIN_CONTENT text/plain\n")], "");
         assert!(!lines[0].contains("EVCXR_BEGIN_CONTENT "), "{}", lines[0]);
     }
 }

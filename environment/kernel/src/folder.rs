@@ -3,7 +3,6 @@
 //! One evcxr build folder can't serve two kernels. A copy costs a fraction of a second, since what cargo never rewrites is
 //! linked. A lock file beside each copy tells whether its kernel still lives.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::process::CommandExt;
@@ -11,15 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
+use walkdir::WalkDir;
 
-use crate::cargo;
+use crate::toolchain::rustc;
 
 const STAMP: &str = "svertka-stamp";
-/// The environment in which a folder was warmed, as far as it matters to cargo.
-const ENVIRONMENT: &str = "svertka-environment";
-/// Whether cargo's build scripts look at them or not.
-const ALWAYS_KEPT: [&str; 4] = ["CARGO_HOME", "RUSTUP_HOME", cargo::RUSTC, cargo::HOME];
 
 /// Where the build folders are.
 pub struct Folders {
@@ -47,9 +43,9 @@ impl Folders {
         self.root.join("warm")
     }
 
-    /// The library that `cell_side.rs` was compiled into.
-    pub fn cell_side(&self) -> PathBuf {
-        self.root.join("libsvertka_cell_side.so")
+    /// The library that `cell_hooks.rs` was compiled into.
+    pub fn cell_hooks(&self) -> PathBuf {
+        self.root.join("libsvertka_cell_hooks.so")
     }
 
     /// Whoever holds it is alone at warming, copying and cleaning.
@@ -59,53 +55,50 @@ impl Folders {
         Ok(file)
     }
 
-    /// Makes ready for warming, or returns `None` where nothing has changed since it was last done.
-    pub fn begin_warming(&self) -> Result<Option<Stamp>> {
-        let lock = self.lock()?;
+    /// Has the folder built by `build`, unless nothing has changed since that was last done.
+    pub fn warm_up(&self, build: impl FnOnce() -> Result<()>) -> Result<()> {
+        let _lock = self.lock()?;
         if self.is_warm()? {
-            return Ok(None);
+            return Ok(());
         }
         let warm = self.warm();
-        let text = self.fingerprint()?;
-        let path = warm.join(STAMP);
+        let stamp = warm.join(STAMP);
+        let fingerprint = self.fingerprint()?;
         // What another compiler made serves no more.
-        if fs::read_to_string(&path).is_ok_and(|found| found.lines().nth(1) != text.lines().nth(1))
-        {
+        let compiler = |text: &str| text.lines().nth(1).map(str::to_owned);
+        if fs::read_to_string(&stamp).is_ok_and(|old| compiler(&old) != compiler(&fingerprint)) {
             fs::remove_dir_all(&warm)?;
         }
         fs::create_dir_all(&warm)?;
-        let _ = fs::remove_file(&path);
-        let source = self.root.join("cell_side.rs");
-        fs::write(&source, include_str!("cell_side.rs"))?;
+        let _ = fs::remove_file(&stamp);
+        self.compile_cell_hooks()?;
+        build()?;
+        fs::write(&stamp, fingerprint).with_context(|| format!("can't write {}", stamp.display()))
+    }
+
+    fn compile_cell_hooks(&self) -> Result<()> {
+        let source = self.root.join("cell_hooks.rs");
+        fs::write(&source, include_str!("cell_hooks.rs"))?;
         let compiled = Command::new(rustc()?)
-            .args([
-                "--edition=2024",
-                "--crate-type=cdylib",
-                "--crate-name=svertka_cell_side",
-            ])
+            .args(["--edition=2024", "--crate-type=cdylib"])
             .args(["-Copt-level=2", "-Cprefer-dynamic", "-Crpath", "-o"])
-            .arg(self.cell_side())
+            .arg(self.cell_hooks())
             .arg(&source)
             .output()
             .context("can't run rustc")?;
-        if !compiled.status.success() {
-            bail!(
-                "rustc failed on {}: {}",
-                source.display(),
-                String::from_utf8_lossy(&compiled.stderr)
-            );
-        }
-        Ok(Some(Stamp {
-            path,
-            text,
-            _lock: lock,
-        }))
+        let said = String::from_utf8_lossy(&compiled.stderr);
+        ensure!(
+            compiled.status.success(),
+            "rustc failed on {}: {said}",
+            source.display()
+        );
+        Ok(())
     }
 
     /// Whether a folder is warmed that fits today's sources, Rust and kernel.
     pub fn is_warm(&self) -> Result<bool> {
         let found = fs::read_to_string(self.warm().join(STAMP));
-        Ok(self.cell_side().exists() && {
+        Ok(self.cell_hooks().exists() && {
             let text = self.fingerprint()?;
             found.is_ok_and(|found| found == text)
         })
@@ -120,7 +113,7 @@ impl Folders {
             self.project.join(".cargo/config.toml"),
             std::env::current_exe()?,
         ];
-        list(&self.project.join("src"), &mut files)?;
+        files.extend(files_in(&self.project.join("src")));
         files.sort();
         for file in files {
             let about =
@@ -138,52 +131,6 @@ impl Folders {
         let mut hasher = DefaultHasher::new();
         compiler.stdout.hash(&mut hasher);
         Ok(format!("{files:016x}\n{:016x}\n", hasher.finish()))
-    }
-
-    /// Sets the variables that cargo's build scripts look at as they were when the folder was warmed: what was set in another
-    /// terminal would have libtorch's glue compiled again at every start.
-    ///
-    /// # Safety
-    /// No other thread may run.
-    pub unsafe fn recall_environment(&self) {
-        let text = fs::read_to_string(self.warm().join(ENVIRONMENT)).unwrap_or_default();
-        let kept: BTreeMap<String, Option<String>> =
-            serde_json::from_str(&text).unwrap_or_default();
-        for (name, value) in kept {
-            // SAFETY: as the caller promises.
-            match value {
-                Some(rustc)
-                    if name == cargo::RUSTC
-                        && (std::env::var_os(&name).is_some() || !Path::new(&rustc).is_file()) => {}
-                Some(value) => unsafe { std::env::set_var(name, value) },
-                None => unsafe { std::env::remove_var(name) },
-            }
-        }
-    }
-
-    /// Writes down what `recall_environment` sets.
-    pub fn keep_environment(&self) -> Result<()> {
-        let mut outputs = Vec::new();
-        list(&self.warm().join("target"), &mut outputs)?;
-        outputs.retain(|file| file.ends_with("output"));
-        let mut names: BTreeSet<String> = ALWAYS_KEPT.map(str::to_owned).into();
-        for output in outputs {
-            let text = fs::read(output)?;
-            let text = String::from_utf8_lossy(&text);
-            names.extend(text.lines().filter_map(|line| {
-                let (_, name) = line.split_once("rerun-if-env-changed=")?;
-                Some(name.to_owned())
-            }));
-        }
-        let kept: BTreeMap<_, _> = names
-            .into_iter()
-            .map(|name| (name.clone(), std::env::var(name).ok()))
-            .collect();
-        fs::write(
-            self.warm().join(ENVIRONMENT),
-            serde_json::to_string_pretty(&kept)?,
-        )?;
-        Ok(())
     }
 
     /// Where this process has its copy of the warmed folder.
@@ -229,36 +176,8 @@ impl Folders {
     }
 }
 
-/// The rustc to work with: the one that the folder was warmed with, else rustup's, else the first on the PATH.
-pub fn rustc() -> Result<PathBuf> {
-    if let Some(rustc) = std::env::var_os(cargo::RUSTC) {
-        return Ok(rustc.into());
-    }
-    let asked = Command::new("rustup").args(["which", "rustc"]).output();
-    match asked {
-        Ok(answer) if answer.status.success() => {
-            Ok(String::from_utf8_lossy(&answer.stdout).trim().into())
-        }
-        _ => cargo::real("rustc"),
-    }
-}
-
 fn lock_of(folder: &Path) -> PathBuf {
     folder.with_extension("lock")
-}
-
-/// Says that a folder is warm.
-pub struct Stamp {
-    path: PathBuf,
-    text: String,
-    _lock: File,
-}
-
-impl Stamp {
-    pub fn write(self) -> Result<()> {
-        fs::write(&self.path, &self.text)
-            .with_context(|| format!("can't write {}", self.path.display()))
-    }
 }
 
 /// A kernel's own build folder.
@@ -306,43 +225,33 @@ fn remove(folder: &Path) {
     }
 }
 
-fn list(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| format!("can't read {}", folder.display()))? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            list(&entry.path(), files)?;
-        } else {
-            files.push(entry.path());
-        }
-    }
-    Ok(())
+/// The files in a folder and in those below it.
+pub fn files_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = WalkDir::new(folder).into_iter().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_file())
+        .map(walkdir::DirEntry::into_path)
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    for entry in fs::read_dir(from)? {
+    // Only the cells' own crate is built incrementally.
+    let entries = WalkDir::new(from)
+        .into_iter()
+        .filter_entry(|entry| entry.file_name() != "incremental");
+    for entry in entries {
         let entry = entry?;
-        let (source, target) = (entry.path(), to.join(entry.file_name()));
-        if entry.file_type()?.is_dir() {
-            // Only the cells' own crate is built incrementally.
-            if entry.file_name() != "incremental" {
-                fs::create_dir_all(&target)?;
-                copy_folder(&source, &target)?;
-            }
-            continue;
+        let (source, target) = (entry.path(), to.join(entry.path().strip_prefix(from)?));
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(&target)?;
+        } else if entry.file_type().is_file()
+            && !(never_rewritten(source) && fs::hard_link(source, &target).is_ok())
+        {
+            fs::copy(source, &target)?;
+            // Cargo compares times.
+            let modified = entry.metadata()?.modified()?;
+            let copy = File::options().append(true).open(&target)?;
+            copy.set_modified(modified)?;
         }
-        if entry.file_type()?.is_symlink() {
-            continue;
-        }
-        if never_rewritten(&source) && fs::hard_link(&source, &target).is_ok() {
-            continue;
-        }
-        fs::copy(&source, &target)?;
-        // Cargo compares times.
-        let modified = entry.metadata()?.modified()?;
-        File::options()
-            .append(true)
-            .open(&target)?
-            .set_modified(modified)?;
     }
     Ok(())
 }

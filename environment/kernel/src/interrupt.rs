@@ -1,13 +1,11 @@
 //! What an interrupt does, which depends on what the cell is doing.
 
-use std::collections::HashMap;
 use std::process::Child;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::engine::lock;
-use crate::report::say;
+use crate::language::language;
+use crate::sync::lock;
 
 /// A second interrupt within this time ends the process that runs the cells.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -17,66 +15,73 @@ const TOO_SOON: Duration = Duration::from_millis(300);
 /// Interrupts the cell that runs.
 pub struct Interrupter {
     process: Arc<Mutex<Child>>,
+    cell: Mutex<Cell>,
+}
+
+#[derive(Default)]
+struct Cell {
+    runs: bool,
     /// The crate has said that it answers SIGINT itself.
-    pub interruptible: AtomicBool,
-    running: AtomicBool,
-    stopped: AtomicBool,
-    last: Mutex<Option<Instant>>,
+    interruptible: bool,
+    /// Its compilation was stopped.
+    stopped: bool,
+    /// When the learner was warned.
+    warned: Option<Instant>,
 }
 
 impl Interrupter {
     pub fn new(process: Arc<Mutex<Child>>) -> Self {
         Self {
             process,
-            interruptible: AtomicBool::new(false),
-            running: AtomicBool::new(false),
-            stopped: AtomicBool::new(false),
-            last: Mutex::new(None),
+            cell: Mutex::default(),
         }
     }
 
     /// A cell begins.
     pub fn begin(&self) {
-        self.stopped.store(false, Ordering::Release);
-        self.interruptible.store(false, Ordering::Release);
-        *lock(&self.last) = None;
-        self.running.store(true, Ordering::Release);
+        *lock(&self.cell) = Cell {
+            runs: true,
+            ..Cell::default()
+        };
     }
 
     /// A cell has ended. Returns whether its compilation was stopped.
     pub fn end(&self) -> bool {
-        self.running.store(false, Ordering::Release);
-        self.stopped.load(Ordering::Acquire)
+        std::mem::take(&mut *lock(&self.cell)).stopped
+    }
+
+    /// Notes whether the cell answers SIGINT itself.
+    pub fn set_interruptible(&self, value: bool) {
+        lock(&self.cell).interruptible = value;
     }
 
     /// Interrupts. Returns what there is to tell the learner.
     pub fn interrupt(&self) -> Option<&'static str> {
-        if !self.running.load(Ordering::Acquire) {
+        let mut cell = lock(&self.cell);
+        if !cell.runs {
             return None;
         }
-        let cells = lock(&self.process).id();
-        if self.interruptible.load(Ordering::Acquire) {
-            signal(cells, libc::SIGINT);
+        if cell.interruptible {
+            signal(lock(&self.process).id(), libc::SIGINT);
             return None;
         }
-        let compilers = descendants(std::process::id(), cells);
+        let compilers = self.compilers();
         if !compilers.is_empty() {
-            self.stopped.store(true, Ordering::Release);
-            compilers
-                .into_iter()
-                .for_each(|process| signal(process, libc::SIGTERM));
+            cell.stopped = true;
+            for process in compilers {
+                signal(process, libc::SIGTERM);
+            }
             return None;
         }
-        let mut last = lock(&self.last);
-        match last.map(|last| last.elapsed()) {
+        match cell.warned.map(|warned| warned.elapsed()) {
             Some(since) if since < TOO_SOON => return None,
             Some(since) if since < AGAIN => {
                 self.kill();
                 return None;
             }
-            _ => *last = Some(Instant::now()),
+            _ => cell.warned = Some(Instant::now()),
         }
-        Some(say(
+        Some(language(
             "This cell can't be interrupted softly. Interrupt once more within 5 seconds to end it: the variables will be lost.\n",
             "Эту ячейку нельзя прервать мягко. Прервите ещё раз в течение 5 секунд, чтобы завершить её: переменные будут потеряны.\n",
         ))
@@ -84,16 +89,40 @@ impl Interrupter {
 
     /// Ends everything that the kernel has started.
     pub fn kill_all(&self) {
-        let cells = lock(&self.process).id();
         self.kill();
-        descendants(std::process::id(), cells)
-            .into_iter()
-            .for_each(|process| signal(process, libc::SIGKILL));
+        for process in self.compilers() {
+            signal(process, libc::SIGKILL);
+        }
     }
 
     /// Ends the process that runs the cells, whatever it does.
     pub fn kill(&self) {
         let _ = lock(&self.process).kill();
+    }
+
+    /// The processes below this one, without the cells' and those below it.
+    fn compilers(&self) -> Vec<u32> {
+        let cells = lock(&self.process).id();
+        let processes: Vec<(u32, u32)> = std::fs::read_dir("/proc")
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|entry| {
+                let process = entry.file_name().to_str()?.parse().ok()?;
+                Some((process, parent(process)?))
+            })
+            .collect();
+        let mut found = vec![std::process::id()];
+        let mut next = 0;
+        while next < found.len() {
+            let above = found[next];
+            let below = processes
+                .iter()
+                .filter(|(process, parent)| *parent == above && *process != cells);
+            found.extend(below.map(|(process, _)| process));
+            next += 1;
+        }
+        found.split_off(1)
     }
 }
 
@@ -102,39 +131,11 @@ fn signal(process: u32, signal: i32) {
     unsafe { libc::kill(process as libc::pid_t, signal) };
 }
 
-/// The processes below `root`, without those below `except`.
-fn descendants(root: u32, except: u32) -> Vec<u32> {
-    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(process) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
-        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else {
-            continue;
-        };
-        // The name in brackets may hold anything; state and parent follow it.
-        let Some((_, rest)) = stat.rsplit_once(')') else {
-            continue;
-        };
-        let mut words = rest.split_whitespace();
-        let (state, parent) = (
-            words.next(),
-            words.next().and_then(|parent| parent.parse().ok()),
-        );
-        if let (Some(parent), Some("R" | "S" | "D" | "T")) = (parent, state) {
-            children.entry(parent).or_default().push(process);
-        }
-    }
-    let mut found = vec![root];
-    let mut next = 0;
-    while next < found.len() {
-        let below = children.remove(&found[next]).unwrap_or_default();
-        found.extend(below.into_iter().filter(|process| *process != except));
-        next += 1;
-    }
-    found.split_off(1)
+/// The parent of a process that has not ended.
+fn parent(process: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name in brackets may hold anything; state and parent follow it.
+    let mut words = stat.rsplit_once(')')?.1.split_whitespace();
+    let lives = matches!(words.next()?, "R" | "S" | "D" | "T");
+    words.next()?.parse().ok().filter(|_| lives)
 }

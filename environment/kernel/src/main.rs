@@ -5,27 +5,28 @@ mod building;
 mod cargo;
 mod cells;
 mod engine;
+mod environment;
 mod filter;
 mod folder;
 mod interrupt;
+mod language;
 mod report;
 mod server;
+mod sync;
 mod syntax;
+mod toolchain;
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use jupyter_protocol::{JupyterMessageContent as Content, Media, MediaType, Stdio};
 
-use engine::{Engine, Event, Sink, Stream, lock};
+use engine::{Engine, Sink};
 use folder::Folders;
+use sync::lock;
 
-/// In a build folder: the programs that stand in for others.
-const PROGRAMS: &str = "bin";
-/// In a build folder: what rust-analyzer takes for the standard library's sources where there are none.
-const NO_RUST_SRC: &str = "no-rust-src";
 /// Between two lines that tell how far set-up is.
 const PAUSE: Duration = Duration::from_secs(4);
 const USAGE: &str = "usage: svertka-kernel CONNECTION_FILE | --warm | --run CODE";
@@ -59,39 +60,41 @@ fn main() -> ExitCode {
 /// Builds the folder that every kernel copies, unless it is built already.
 fn warm() -> Result<()> {
     let folders = Folders::find()?;
-    prepare(&folders.warm(), &folders)?;
-    let Some(stamp) = folders.begin_warming()? else {
-        return Ok(());
-    };
-    println!("The crate (about 3 minutes, once)");
-    furnish(&folders.warm())?;
-    let mut engine = Engine::start(&folders.warm(), printer())?;
-    engine.preload(&folders.project)?;
-    drop(engine);
-    folders.keep_environment()?;
-    stamp.write()
+    let warm = folders.warm();
+    // SAFETY: no thread has been started yet.
+    unsafe { environment::prepare(&warm, &folders)? };
+    folders.warm_up(|| {
+        println!("The crate (about 3 minutes, once)");
+        environment::furnish(&warm)?;
+        Engine::start(&warm, printer())?.preload(&folders.project)?;
+        environment::keep(&warm)
+    })
+}
+
+/// The build folders, and the environment for this process's copy of the warmed one.
+fn find_folders() -> Result<Folders> {
+    let folders = Folders::find()?;
+    // SAFETY: no thread has been started yet.
+    unsafe {
+        environment::recall(&folders.warm());
+        environment::prepare(&folders.own(), &folders)?;
+    }
+    Ok(folders)
 }
 
 /// Evaluates one cell in a copy of the warmed folder, as a program would run it.
 fn run(code: &str) -> Result<()> {
-    let folders = Folders::find()?;
-    // SAFETY: no thread has been started yet.
-    unsafe { folders.recall_environment() };
-    prepare(&folders.own(), &folders)?;
+    let folders = find_folders()?;
     let copy = folders.copy()?;
-    furnish(copy.path())?;
+    environment::furnish(copy.path())?;
     let mut engine = Engine::start(copy.path(), printer())?;
     engine.add_crate(&folders.project)?;
     let outcome = engine.execute(code, 1, &|_, _| String::new());
-    if let Some(text) = outcome
-        .content
-        .get("text/plain")
-        .and_then(|text| text.as_str())
-    {
-        println!("{text}");
+    if let Some(text) = outcome.content.get("text/plain") {
+        println!("{}", text.as_str().unwrap_or_default());
     }
     match outcome.failure {
-        Some(failure) => bail!("{}", failure.one_line()),
+        Some(failure) => bail!("{}: {}", failure.ename, failure.evalue),
         None => Ok(()),
     }
 }
@@ -101,72 +104,28 @@ fn serve(connection_file: &str) -> Result<()> {
         .with_context(|| format!("can't read {connection_file}"))?;
     let connection = serde_json::from_str(&text)
         .with_context(|| format!("{connection_file} is no connection file"))?;
-    let folders = Folders::find()?;
-    // SAFETY: no thread has been started yet.
-    unsafe { folders.recall_environment() };
-    prepare(&folders.own(), &folders)?;
-    server::serve(connection, folders)
-}
-
-/// Sets what evcxr, cargo and the process that runs the cells find in their environment, for a build folder that need not be
-/// there yet.
-fn prepare(folder: &Path, folders: &Folders) -> Result<()> {
-    let rustc = folder::rustc()?;
-    let home = match std::env::var_os(cargo::HOME) {
-        Some(home) => home.into(),
-        None => cargo::usual_home()?,
-    };
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::env::join_paths(
-        std::iter::once(folder.join(PROGRAMS)).chain(std::env::split_paths(&path)),
-    )?;
-    // SAFETY: `warm`, `run` and `serve` call this before they start any thread.
-    unsafe {
-        std::env::set_var("EVCXR_TMPDIR", folder);
-        // Preludes of the user's for the stock kernel would slow the start and could break it.
-        std::env::set_var("EVCXR_CONFIG_DIR", folder);
-        std::env::set_var(cells::CELL_SIDE, folders.cell_side());
-        std::env::set_var(cells::WORKING_FOLDER, std::env::current_dir()?);
-        std::env::set_var("PATH", path);
-        if !report::has_rust_src(&rustc) {
-            // Else rust-analyzer would have rustup add it, unasked and unsaid.
-            std::env::set_var("RUST_SRC_PATH", folder.join(NO_RUST_SRC));
-        }
-        if let Some(toolchain) = report::toolchain(&rustc) {
-            // rust-analyzer asks rustup's own programs, which go by the folder and by what is the default today.
-            std::env::set_var("RUSTUP_TOOLCHAIN", toolchain);
-        }
-        std::env::set_var(cargo::RUSTC, rustc);
-        std::env::set_var(cargo::HOME, home);
-        // An interrupt reaches the cells' process as a message, never as a stray signal to the group.
-        libc::signal(libc::SIGINT, libc::SIG_IGN);
-    }
-    Ok(())
-}
-
-/// Puts into a build folder what `prepare` has named.
-fn furnish(folder: &Path) -> Result<()> {
-    let write = || -> Result<()> {
-        std::fs::write(folder.join(cells::TRIAL), "")?;
-        std::fs::create_dir_all(folder.join(NO_RUST_SRC).join("core"))?;
-        cargo::install(&folder.join(PROGRAMS))
-    };
-    write().with_context(|| format!("can't write in {}", folder.display()))
+    server::serve(connection, find_folders()?)
 }
 
 /// Shows on a terminal what comes, of what cargo compiles a line every few seconds.
 fn printer() -> Sink {
     let said = Mutex::new(None::<Instant>);
-    Arc::new(move |event| match event {
-        Event::Text(Stream::Out, text) => print!("{text}"),
-        Event::Text(Stream::Err, text) => eprint!("{text}"),
-        Event::Building { text, .. } => {
-            let mut said = lock(&said);
-            if said.is_none_or(|said| said.elapsed() > PAUSE) {
-                println!("  {text}");
-                *said = Some(Instant::now());
-            }
+    let progress = move |data: Media| {
+        let mut said = lock(&said);
+        if let [MediaType::Plain(text)] = &data.content[..]
+            && said.is_none_or(|said| said.elapsed() > PAUSE)
+        {
+            println!("  {text}");
+            *said = Some(Instant::now());
         }
-        Event::Message(_) | Event::Content(_) => {}
+    };
+    Arc::new(move |shown| match shown {
+        Content::StreamContent(stream) => match stream.name {
+            Stdio::Stdout => print!("{}", stream.text),
+            Stdio::Stderr => eprint!("{}", stream.text),
+        },
+        Content::DisplayData(shown) => progress(shown.data),
+        Content::UpdateDisplayData(shown) => progress(shown.data),
+        _ => {}
     })
 }

@@ -1,171 +1,108 @@
 //! How a failed cell reads.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
-use std::process::Command;
 
-use evcxr::{CompilationError, Theme};
+use evcxr::CompilationError;
+use jupyter_protocol::ReplyError;
 
-use crate::cargo;
+use crate::language::language;
 use crate::syntax::{self, Fault};
+use crate::toolchain;
 
 const RED: &str = "\u{1b}[31m";
 const PLAIN: &str = "\u{1b}[0m";
 
-/// Chooses between the two languages, as the crate does: by the first of these variables that is set and not empty.
-pub fn language<T>(english: T, russian: T) -> T {
-    let names = ["SVERTKA_LANG", "LC_ALL", "LC_MESSAGES", "LANG"];
-    let set = names
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    if set.is_some_and(|language| language.to_lowercase().starts_with("ru")) {
-        russian
-    } else {
-        english
-    }
-}
-
-pub fn say(english: &'static str, russian: &'static str) -> &'static str {
-    language(english, russian)
-}
-
-/// Whether the standard library's sources are there, without which rust-analyzer finds hardly a type.
-pub fn has_rust_src(rustc: &Path) -> bool {
-    let asked = Command::new(rustc).args(["--print", "sysroot"]).output();
-    asked.is_ok_and(|answer| {
-        let sysroot = String::from_utf8_lossy(&answer.stdout);
-        Path::new(sysroot.trim())
-            .join("lib/rustlib/src/rust/library/std/src/lib.rs")
-            .is_file()
-    })
-}
-
 /// Why a cell failed, as Jupyter wants it.
-#[derive(Debug)]
-pub struct Failure {
-    pub name: String,
-    pub value: String,
-    pub traceback: Vec<String>,
+pub fn failure(name: &str, value: &str) -> ReplyError {
+    let value = value.trim();
+    ReplyError {
+        ename: name.to_owned(),
+        evalue: value.to_owned(),
+        traceback: vec![format!("{RED}{name}{PLAIN}: {value}")],
+    }
 }
 
-impl Failure {
-    pub fn new(name: &str, value: &str) -> Self {
-        let value = value.trim();
-        Self {
-            name: name.into(),
-            value: value.into(),
-            traceback: vec![format!("{RED}{name}{PLAIN}: {value}")],
-        }
+/// What evcxr or cargo has to say, which may be several lines: the first ones are the reason.
+pub fn failure_of_tool(text: &str) -> ReplyError {
+    ReplyError {
+        evalue: one_line(text),
+        ..failure("error", text)
     }
+}
 
-    /// What evcxr or cargo has to say, which may be several lines: the first ones are the reason.
-    pub fn of_tool(text: &str) -> Self {
-        Self {
-            value: one_line(text),
-            ..Self::new("error", text)
-        }
-    }
+/// evcxr has panicked.
+pub fn failure_of_kernel() -> ReplyError {
+    failure(
+        "error",
+        language(
+            "The kernel itself failed at this cell; its log says more.",
+            "На этой ячейке сбой в самом ядре; подробности в его журнале.",
+        ),
+    )
+}
 
-    /// The compilers were stopped by an interrupt.
-    pub fn interrupted() -> Self {
-        Self::new(
-            "interrupted",
-            say(
-                "Stopped while the cell was being compiled: nothing of it ran.",
-                "Остановлено во время компиляции: ничего из ячейки не выполнено.",
+/// The compilers were stopped by an interrupt.
+pub fn interrupted() -> ReplyError {
+    failure(
+        "interrupted",
+        language(
+            "Stopped while the cell was being compiled: nothing of it ran.",
+            "Остановлено во время компиляции: ничего из ячейки не выполнено.",
+        ),
+    )
+}
+
+/// A variable's type can't be found for want of the standard library's sources.
+pub fn no_rust_src(rustc: &Path) -> ReplyError {
+    let command = toolchain::install_rust_src(rustc);
+    failure(
+        "rust-src",
+        &language(
+            format!(
+                "The sources of Rust's standard library are missing (rust-src), and without them the types of variables \
+                 can't be found. Install them and restart the kernel: {command}"
             ),
-        )
-    }
-
-    /// A variable's type can't be found for want of the standard library's sources.
-    pub fn no_rust_src(rustc: &Path) -> Self {
-        let command = install_rust_src(rustc);
-        Self::new(
-            "rust-src",
-            &language(
-                format!(
-                    "The sources of Rust's standard library are missing (rust-src), and without them the types of variables \
-                     can't be found. Install them and restart the kernel: {command}"
-                ),
-                format!(
-                    "Нет исходников стандартной библиотеки Rust (rust-src), а без них не найти типов переменных. \
-                     Установите их и перезапустите ядро: {command}"
-                ),
+            format!(
+                "Нет исходников стандартной библиотеки Rust (rust-src), а без них не найти типов переменных. \
+                 Установите их и перезапустите ядро: {command}"
             ),
-        )
-    }
-
-    /// The process that runs the cells has ended.
-    pub fn ended(status: &str) -> Self {
-        let status = status.lines().last().unwrap_or_default();
-        let status = status
-            .split_once("with status: ")
-            .map_or(status, |(_, status)| status);
-        let said = say(
-            "The process that ran the cell has ended and the variables are lost; the next cell runs in a new one.",
-            "Процесс, выполнявший ячейку, завершился, переменные потеряны; следующая ячейка выполнится в новом.",
-        );
-        Self::new("crash", &format!("{said} ({status})"))
-    }
-
-    pub fn one_line(&self) -> String {
-        format!("{}: {}", self.name, self.value.replace('\n', " "))
-    }
+        ),
+    )
 }
 
-/// The folder of a rustc's toolchain, where rustup has put it.
-pub fn toolchain(rustc: &Path) -> Option<&Path> {
-    rustc.ancestors().find(|folder| {
-        folder
-            .parent()
-            .is_some_and(|above| above.ends_with("toolchains"))
-    })
+/// The process that runs the cells has ended.
+pub fn process_ended(status: &str) -> ReplyError {
+    let status = status.lines().last().unwrap_or_default();
+    let status = status
+        .split_once("with status: ")
+        .map_or(status, |(_, status)| status);
+    let said = language(
+        "The process that ran the cell has ended and the variables are lost; the next cell runs in a new one.",
+        "Процесс, выполнявший ячейку, завершился, переменные потеряны; следующая ячейка выполнится в новом.",
+    );
+    failure("crash", &format!("{said} ({status})"))
 }
 
-/// The command that brings the standard library's sources for this rustc.
-fn install_rust_src(rustc: &Path) -> String {
-    let name = toolchain(rustc).and_then(|toolchain| toolchain.file_name()?.to_str());
-    if let Some(name) = name {
-        return format!("rustup component add rust-src --toolchain {name}");
-    }
-    let managers = [
-        ("apt-get", "sudo apt-get install rust-src"),
-        ("dnf", "sudo dnf install rust-src"),
-        ("pacman", "sudo pacman -S rust-src"),
-        ("zypper", "sudo zypper install rust-src"),
-    ];
-    managers
-        .iter()
-        .find(|(manager, _)| cargo::real(manager).is_ok())
-        .map_or("https://rustup.rs", |(_, command)| command)
-        .to_owned()
-}
-
-/// The line that helps of what a panic said: `message`, U+001F, place, with newlines escaped.
+/// The line that helps of what a panic said: its message, U+001F, its place.
 pub fn panic_message(text: &str) -> String {
-    let (message, place) = text
-        .trim_end()
-        .split_once('\u{1f}')
-        .unwrap_or((text.trim_end(), ""));
-    // An error shown by `{:?}` inside the message was escaped twice.
+    let (message, place) = text.split_once('\u{1f}').unwrap_or((text, ""));
+    // An error that was unwrapped is shown by `{:?}`.
     let message = message
-        .replace("\\\\n", "\n")
-        .replace("\\n", "\n")
+        .trim_start_matches("called `Result::unwrap()` on an `Err` value: Torch(\"")
+        .replace("\\n", " ")
         .replace("\\\"", "\"")
         .replace("\\'", "'");
-    let message = message
-        .split("\nException raised from ")
-        .next()
-        .unwrap_or_default();
-    let message = message.replace("\\\\", "\\");
-    let message = message
-        .strip_prefix("called `Result::unwrap()` on an `Err` value: Torch(\"")
-        .unwrap_or(&message);
-    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words: Vec<&str> = message.split_whitespace().collect();
+    let message = words.join(" ");
+    let (message, _) = message
+        .split_once(" Exception raised from ")
+        .unwrap_or((&message, ""));
     // A place in the code that evcxr generated says nothing to a learner.
     let ours = place.is_empty() || place.starts_with("src/lib.rs") || place.contains("/registry/");
     if ours {
-        message
+        message.to_owned()
     } else {
         format!("{message} ({place})")
     }
@@ -187,9 +124,9 @@ pub fn compile_errors(
     errors: &[CompilationError],
     code: &str,
     gone: &BTreeMap<String, Gone>,
-) -> Failure {
+) -> ReplyError {
     if let Some(fault) = syntax::fault(code) {
-        return unbalanced(code, fault);
+        return unbalanced(code, &fault);
     }
     let mut traceback = Vec::new();
     for error in errors {
@@ -200,55 +137,53 @@ pub fn compile_errors(
         }
     }
     let first = errors.first();
-    let name = first
-        .and_then(|error| error.code())
-        .unwrap_or("compile error");
-    let value = first.map_or(String::new(), |error| {
-        let primary = error.primary_spanned_message();
-        let place = primary
-            .and_then(|message| message.span)
-            .map_or(String::new(), |span| {
-                format!(" ({}:{})", span.start_line, span.start_column)
-            });
-        let mut message = why_gone(error, gone).unwrap_or_else(|| one_line(&error.message()));
-        if let Some(label) = primary.map(|message| one_line(&message.label))
-            && !message.contains('`')
-            && !label.is_empty()
-        {
-            message += &format!(": {label}");
-        }
-        message + &place
-    });
-    Failure {
-        name: name.into(),
-        value,
+    let name = first.and_then(|error| error.code());
+    ReplyError {
+        ename: name.unwrap_or("compile error").into(),
+        evalue: first.map_or(String::new(), |error| in_one_line(error, gone)),
         traceback,
     }
 }
 
+/// The error, what rustc writes below the place, and the place.
+fn in_one_line(error: &CompilationError, gone: &BTreeMap<String, Gone>) -> String {
+    let mut text = why_gone(error, gone).unwrap_or_else(|| one_line(&error.message()));
+    if let Some(primary) = error.primary_spanned_message() {
+        let label = one_line(&primary.label);
+        if !text.contains('`') && !label.is_empty() {
+            text += &format!(": {label}");
+        }
+    }
+    text + &place(error)
+}
+
+fn place(error: &CompilationError) -> String {
+    let primary = error.primary_spanned_message();
+    let span = primary.and_then(|message| message.span);
+    span.map_or(String::new(), |span| {
+        format!(" ({}:{})", span.start_line, span.start_column)
+    })
+}
+
 /// Brackets and strings without an end: rustc would point at what evcxr puts around the cell.
-fn unbalanced(code: &str, fault: Fault) -> Failure {
-    let (Fault::Open(at) | Fault::Stray(at)) = fault;
-    let what = match (&fault, &code[at..]) {
-        (Fault::Open(_), rest) if rest.starts_with('"') => "unterminated string".to_owned(),
-        (Fault::Open(_), rest) if rest.starts_with('/') => "unterminated comment".to_owned(),
-        (Fault::Open(_), rest) => format!("unclosed delimiter: `{}`", &rest[..1]),
-        (Fault::Stray(_), rest) => format!("unexpected closing delimiter: `{}`", &rest[..1]),
+fn unbalanced(code: &str, fault: &Fault) -> ReplyError {
+    let (Fault::Open(at) | Fault::Stray(at)) = *fault;
+    let what = match (fault, &code[at..=at]) {
+        (Fault::Stray(_), bracket) => format!("unexpected closing delimiter: `{bracket}`"),
+        (Fault::Open(_), bracket @ ("(" | "[" | "{")) => format!("unclosed delimiter: `{bracket}`"),
+        (Fault::Open(_), "/") => "unterminated comment".to_owned(),
+        (Fault::Open(_), _) => "unterminated string".to_owned(),
     };
-    let (row, line) = (
-        code[..at].matches('\n').count() + 1,
-        code[..at].rfind('\n').map_or(0, |end| end + 1),
-    );
-    let column = code[line..at].chars().count() + 1;
-    let text = code[line..].lines().next().unwrap_or_default();
+    let before: Vec<&str> = code[..at].split('\n').collect();
+    let row = before.len();
+    let column = before[row - 1].chars().count() + 1;
     let value = format!("{what} ({row}:{column})");
-    let drawn = format!(
-        "{RED}error{PLAIN}: {value}\n{row:4} │ {text}\n     │ {RED}{:>column$}{PLAIN}",
-        '^'
-    );
-    Failure {
-        name: "compile error".into(),
-        value,
+    let mut drawn = format!("{RED}error{PLAIN}: {value}");
+    drawn += &line_of_code(code, row);
+    drawn += &pointer(code, row, column..column + 1, "^");
+    ReplyError {
+        ename: "compile error".into(),
+        evalue: value,
         traceback: vec![drawn],
     }
 }
@@ -288,140 +223,54 @@ fn one_line(text: &str) -> String {
     joined.strip_prefix("error: ").unwrap_or(&joined).to_owned()
 }
 
-/// The error drawn into the cell's text.
+/// The error, and below it the lines of the cell that it points at.
 fn draw(error: &CompilationError, code: &str) -> String {
-    let plain = || {
-        let message = error.message();
-        let message = message.strip_prefix("error: ").unwrap_or(&message);
-        let mut text = format!("{RED}error{PLAIN}: {message}");
-        if let Some(message) = error.primary_spanned_message() {
-            if let Some(span) = message.span {
-                text += &format!(" ({}:{})", span.start_line, span.start_column);
-            }
-            text += &message
-                .lines
-                .iter()
-                .map(|line| format!("\n    {line}"))
-                .collect::<String>();
-        }
-        text
-    };
-    // evcxr draws only ASCII: every other character is replaced by one that the cell does not have, and put back.
-    let Some(stand_in) = ('!'..='~')
-        .rev()
-        .find(|character| !code.contains(*character) && !character.is_alphanumeric())
-    else {
-        return plain();
-    };
-    let ascii: String = code
-        .chars()
-        .map(|character| {
-            if character.is_ascii() {
-                character
-            } else {
-                stand_in
-            }
-        })
+    let message = error.message();
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    let number = error
+        .code()
+        .map_or(String::new(), |code| format!("[{code}]"));
+    let mut drawn = format!("{RED}error{number}{PLAIN}: {message}{}", place(error));
+    let pointed = error.spanned_messages().iter().chain(error.help_spanned());
+    let mut pointed: Vec<_> = pointed
+        .filter_map(|message| Some((message.span?, message)))
         .collect();
-    let has_place = error
-        .spanned_messages()
-        .iter()
-        .any(|message| message.span.is_some() && !message.label.is_empty());
-    let Some(report) = error
-        .build_report("cell".into(), ascii.clone(), Theme::Light)
-        .filter(|_| has_place)
-    else {
-        return plain();
-    };
-    let mut drawn = Vec::new();
-    if report.write(ariadne_source(&ascii), &mut drawn).is_err() {
-        return plain();
-    }
-    let mut drawn = fewer_colours(String::from_utf8_lossy(&drawn).trim_end());
-    if let Some(span) = error
-        .primary_spanned_message()
-        .and_then(|message| message.span)
-    {
-        drawn = drawn.replacen(
-            "cell:1:1",
-            &format!("{}:{}", span.start_line, span.start_column),
-            1,
-        );
-    }
-    if code.is_ascii() {
-        drawn
-    } else {
-        put_back(&drawn, code, stand_in)
-    }
-}
-
-fn ariadne_source(text: &str) -> (String, ariadne::Source) {
-    ("cell".to_owned(), ariadne::Source::from(text.to_owned()))
-}
-
-/// Puts the characters back for which `stand_in` stands, in the lines that show the cell's.
-fn put_back(drawn: &str, code: &str, stand_in: char) -> String {
-    let line_back = |line: &str| {
-        let bare = without_colours(line);
-        let number = bare
-            .split('│')
-            .next()
-            .and_then(|number| number.trim().parse::<usize>().ok());
-        let original = number.and_then(|number| code.lines().nth(number.checked_sub(1)?));
-        let Some(original) = original else {
-            return line.to_owned();
+    pointed.sort_by_key(|(span, _)| span.start_line);
+    let mut row = 0;
+    for (span, message) in pointed {
+        if span.start_line != row {
+            row = span.start_line;
+            drawn += &line_of_code(code, row);
+        }
+        let end = if span.end_line == row {
+            span.end_column
+        } else {
+            usize::MAX
         };
-        let mut others = original.chars().filter(|character| !character.is_ascii());
-        line.chars()
-            .map(|character| {
-                if character == stand_in {
-                    others.next().unwrap_or(character)
-                } else {
-                    character
-                }
-            })
-            .collect()
-    };
-    drawn.lines().map(line_back).collect::<Vec<_>>().join("\n")
+        let mark = if message.is_primary { "^" } else { "-" };
+        drawn += &pointer(code, row, span.start_column..end, mark);
+        drawn += &format!(" {}", message.label);
+    }
+    if let Some("E0384" | "E0596") = error.code() {
+        drawn += "\nA variable becomes mutable so: `let mut x = x;`";
+    }
+    drawn
 }
 
-/// The same colours without the codes that change nothing: ariadne colours every character by itself.
-fn fewer_colours(text: &str) -> String {
-    let mut fewer = String::with_capacity(text.len());
-    let (mut wanted, mut current) = (PLAIN, PLAIN);
-    let mut rest = text;
-    while let Some(character) = rest.chars().next() {
-        let code = rest
-            .strip_prefix("\u{1b}[")
-            .and_then(|code| code.find('m'))
-            .map(|end| &rest[..end + 3]);
-        if let Some(code) = code {
-            wanted = code;
-            rest = &rest[code.len()..];
-            continue;
-        }
-        if wanted != current {
-            fewer += wanted;
-            current = wanted;
-        }
-        fewer.push(character);
-        rest = &rest[character.len_utf8()..];
-    }
-    if current != PLAIN {
-        fewer += PLAIN;
-    }
-    fewer
+/// A line of the cell, counted from 1, with its number.
+fn line_of_code(code: &str, row: usize) -> String {
+    let line = code.lines().nth(row - 1).unwrap_or_default();
+    format!("\n{row:4} │ {line}")
 }
 
-fn without_colours(text: &str) -> String {
-    let mut inside = false;
-    let keep = |character: &char| {
-        let begins = *character == '\u{1b}';
-        let keep = !inside && !begins;
-        inside = begins || (inside && !character.is_ascii_alphabetic());
-        keep
-    };
-    text.chars().filter(keep).collect()
+/// A line below that line with marks under these columns, counted from 1: one at least, and none behind the line's end.
+fn pointer(code: &str, row: usize, columns: Range<usize>, mark: &str) -> String {
+    let line = code.lines().nth(row - 1).unwrap_or_default();
+    let space = |character| if character == '\t' { '\t' } else { ' ' };
+    let indent: String = line.chars().take(columns.start - 1).map(space).collect();
+    let end = columns.end.min(line.chars().count() + 1);
+    let marks = mark.repeat(end.saturating_sub(columns.start).max(1));
+    format!("\n     │ {indent}{RED}{marks}{PLAIN}")
 }
 
 #[cfg(test)]
@@ -432,10 +281,10 @@ mod tests {
     fn a_panic_is_one_line() {
         assert_eq!(panic_message("no\u{1f}src/lib.rs:3:4\n"), "no");
         assert_eq!(
-            panic_message("a\\nb\u{1f}/home/x/my.rs:3:4"),
+            panic_message("a b\u{1f}/home/x/my.rs:3:4"),
             "a b (/home/x/my.rs:3:4)"
         );
-        let torch = "called `Result::unwrap()` on an `Err` value: Torch(\\\"shape \\'[3]\\' is invalid\\\\nException raised from x\\\\nframe #0";
+        let torch = "called `Result::unwrap()` on an `Err` value: Torch(\"shape \\'[3]\\' is invalid\\nException raised from x\\nframe #0";
         assert_eq!(panic_message(torch), "shape '[3]' is invalid");
     }
 
@@ -444,35 +293,34 @@ mod tests {
         let said = "error: no matching package named `hexx` found\nlocation searched: crates.io index\n\nmore";
         let line = "no matching package named `hexx` found location searched: crates.io index";
         assert_eq!(one_line(said), line);
-        assert_eq!(Failure::of_tool(said).value, line);
-        assert!(Failure::of_tool(said).traceback[0].ends_with("more"));
+        assert_eq!(failure_of_tool(said).evalue, line);
+        assert!(failure_of_tool(said).traceback[0].ends_with("more"));
     }
 
     #[test]
     fn the_end_of_the_process_is_one_line() {
-        let failure = Failure::ended("Subprocess terminated with status: signal: 11 (SIGSEGV)");
+        let failure = process_ended("Subprocess terminated with status: signal: 11 (SIGSEGV)");
         assert!(
-            failure.value.ends_with("(signal: 11 (SIGSEGV))"),
+            failure.evalue.ends_with("(signal: 11 (SIGSEGV))"),
             "{}",
-            failure.value
+            failure.evalue
         );
     }
 
     #[test]
-    fn colours_stay() {
-        assert_eq!(
-            fewer_colours("\u{1b}[2ma\u{1b}[0m\u{1b}[2mb\u{1b}[0mc"),
-            "\u{1b}[2mab\u{1b}[0mc"
-        );
-        assert_eq!(fewer_colours("a\u{1b}[2mb"), "a\u{1b}[2mb\u{1b}[0m");
+    fn a_pointer_stands_below_what_it_points_at() {
+        let code = "\tlet я = \"мы\";";
+        assert_eq!(line_of_code(code, 1), "\n   1 │ \tlet я = \"мы\";");
+        let marks = format!("\n     │ \t        {RED}----{PLAIN}");
+        assert_eq!(pointer(code, 1, 10..14, "-"), marks);
+        assert!(pointer(code, 1, 10..99, "^").contains("^^^^^\u{1b}"));
+        assert!(pointer(code, 1, 3..3, "^").ends_with(&format!("\t {RED}^{PLAIN}")));
     }
 
     #[test]
-    fn characters_are_put_back_in_their_lines() {
-        let drawn = "   \u{1b}[2m2 │\u{1b}[0m let ~ = \"~~\";\n │ ~";
-        assert_eq!(
-            put_back(drawn, "a\nlet я = \"мы\";", '~'),
-            "   \u{1b}[2m2 │\u{1b}[0m let я = \"мы\";\n │ ~"
-        );
+    fn an_open_bracket_is_drawn() {
+        let failure = unbalanced("1;\nf(\"я\", [2", &Fault::Open(11));
+        assert_eq!(failure.evalue, "unclosed delimiter: `[` (2:8)");
+        assert!(failure.traceback[0].contains("\n   2 │ f(\"я\", [2\n     │        "));
     }
 }

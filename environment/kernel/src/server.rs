@@ -1,35 +1,48 @@
 //! The kernel's side of Jupyter's protocol.
 
-use std::collections::VecDeque;
-use std::process::Stdio;
+use std::collections::{HashMap, VecDeque};
+use std::process::{Command, Stdio};
 use std::sync::mpsc as blocking;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
-use jupyter_protocol::{ConnectionInfo, Header, JupyterMessage, UnknownMessage};
-use jupyter_zmq_client::{
-    Connection, KernelIoPubXPubConnection, RawMessage, RouterRecvConnection, RouterSendConnection,
-    SubscriptionEvent, create_kernel_control_connection, create_kernel_heartbeat_connection,
-    create_kernel_iopub_xpub_connection, create_kernel_shell_connection,
-    create_kernel_stdin_connection,
+use anyhow::{Context, Result, bail};
+use jupyter_protocol::{
+    CodeMirrorMode, CommClose, CommInfoReply, CompleteReply, CompleteRequest, ConnectionInfo,
+    ErrorOutput, ExecuteInput, ExecuteReply, ExecuteRequest, ExecuteResult, ExecutionCount,
+    HistoryReply, InputRequest, InspectReply, InspectRequest, InterruptReply, IoPubWelcome,
+    JupyterMessage, JupyterMessageContent as Content, KernelInfoReply, LanguageInfo, Media,
+    MediaType, ReplyError, ReplyStatus, ShutdownReply, Status, StreamContent, Transient,
 };
-use serde_json::{Map, Value, json};
+use jupyter_zmq_client::{
+    Connection, KernelControlConnection, KernelIoPubXPubConnection, KernelShellConnection,
+    KernelStdinConnection, SubscriptionEvent, create_kernel_control_connection,
+    create_kernel_heartbeat_connection, create_kernel_iopub_xpub_connection,
+    create_kernel_shell_connection, create_kernel_stdin_connection,
+};
+use serde_json::{Map, json};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
-use zeromq::SocketRecv;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use zeromq::{SocketRecv, SocketSend};
 
 use crate::building;
-use crate::engine::{Engine, Event, Outcome, Stream, lock};
+use crate::engine::{Engine, Outcome, display_text, media};
+use crate::environment;
 use crate::folder::{Copy, Folders};
 use crate::interrupt::Interrupter;
-use crate::report::{Failure, say};
-use crate::syntax::{Completeness, bytes_before, characters_before, completeness};
+use crate::language::language;
+use crate::report;
+use crate::sync::lock;
+use crate::syntax::{bytes_before, characters_before, is_complete};
 
 /// The version of the display protocol between the crate and this kernel.
 const DISPLAY_PROTOCOL: &str = "1";
 /// A client that takes nothing for so long is not waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What a client sent together with a cell may be on its way through the sockets for so long.
+const ON_ITS_WAY: Duration = Duration::from_millis(20);
 /// rust-analyzer goes deep on long cells.
 const STACK: usize = 256 << 20;
 
@@ -40,19 +53,13 @@ pub fn serve(connection: ConnectionInfo, folders: Folders) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let interrupter = Arc::new(OnceLock::new());
-    let folder = Arc::new(Mutex::new(None));
-    let served = runtime.block_on(talk(
-        connection,
-        folders,
-        interrupter.clone(),
-        folder.clone(),
-    ));
+    let running = Arc::new(Running::default());
+    let served = runtime.block_on(talk(connection, folders, running.clone()));
     // Whatever runs ends with the kernel, and its folder goes.
-    if let Some(interrupter) = interrupter.get() {
+    if let Some(interrupter) = running.interrupter.get() {
         interrupter.kill_all();
     }
-    drop(lock(&folder).take());
+    drop(lock(&running.folder).take());
     match served {
         // Not by way of `main`: evcxr may still be waiting in its thread.
         Ok(()) => std::process::exit(0),
@@ -60,102 +67,70 @@ pub fn serve(connection: ConnectionInfo, folders: Folders) -> Result<()> {
     }
 }
 
-async fn talk(
-    connection: ConnectionInfo,
-    folders: Folders,
-    interrupter: Arc<OnceLock<Arc<Interrupter>>>,
-    folder: Arc<Mutex<Option<Copy>>>,
-) -> Result<()> {
+/// What must end with the kernel, once it is there.
+#[derive(Default)]
+struct Running {
+    interrupter: OnceLock<Arc<Interrupter>>,
+    folder: Mutex<Option<Copy>>,
+}
+
+async fn talk(info: ConnectionInfo, folders: Folders, running: Arc<Running>) -> Result<()> {
     let session = format!("svertka-{}", std::process::id());
     let bound = "can't listen on the connection file's ports";
-    let iopub = create_kernel_iopub_xpub_connection(&connection, &session)
-        .await
-        .context(bound)?;
-    let (shell_send, shell) = create_kernel_shell_connection(&connection, &session)
-        .await
-        .context(bound)?
-        .split();
-    let (control_send, control) = create_kernel_control_connection(&connection, &session)
-        .await
-        .context(bound)?
-        .split();
-    let (stdin_send, stdin) = create_kernel_stdin_connection(&connection, &session)
-        .await
-        .context(bound)?
-        .split();
-    let mut heartbeat = create_kernel_heartbeat_connection(&connection)
-        .await
-        .context(bound)?;
+    let iopub = create_kernel_iopub_xpub_connection(&info, &session);
+    let iopub = iopub.await.context(bound)?;
+    let shell = create_kernel_shell_connection(&info, &session);
+    let shell = shell.await.context(bound)?;
+    let control = create_kernel_control_connection(&info, &session);
+    let control = control.await.context(bound)?;
+    let stdin = create_kernel_stdin_connection(&info, &session);
+    let stdin = stdin.await.context(bound)?;
+    let heartbeat = create_kernel_heartbeat_connection(&info);
+    let mut heartbeat = heartbeat.await.context(bound)?;
 
     let (publish, published) = unbounded_channel();
     let (asks, asked) = unbounded_channel();
     let (jobs, work) = blocking::channel();
     let (ready, is_ready) = oneshot::channel();
-    let current = Arc::new(Mutex::new(None));
-    let input = Arc::new(Mutex::new(None));
-
-    tokio::spawn(async move { while heartbeat.single_heartbeat().await.is_ok() {} });
-    tokio::spawn(publish_all(iopub, published));
-    tokio::spawn(ask_all(stdin_send, asked, input.clone()));
-    tokio::spawn(read_input(stdin, input.clone()));
+    let answer = Answer::default();
     let publisher = Publisher {
         to: publish,
-        current: current.clone(),
-        building: Arc::default(),
+        current: Arc::default(),
     };
-    publisher.status("starting", None);
+    publisher.publish(Status::starting(), None);
     let worker = Worker {
         folders,
-        folder,
+        running: running.clone(),
         publisher: publisher.clone(),
-        asks,
-        interrupter: interrupter.clone(),
+        ready: Some(ready),
     };
     std::thread::Builder::new()
         .stack_size(STACK)
-        .spawn(move || worker.work(&work, ready))?;
-
-    let (requests, requested) = unbounded_channel();
-    tokio::spawn(read_all(shell, requests));
-    let (orders, mut ordered) = unbounded_channel();
-    tokio::spawn(read_all(control, orders));
+        .spawn(move || worker.work(work))?;
+    tokio::spawn(async move { while heartbeat.single_heartbeat().await.is_ok() {} });
+    tokio::spawn(publish_all(iopub, published));
+    tokio::spawn(ask_all(stdin, asked, answer.clone()));
     let mut shell = Shell {
-        send: shell_send,
-        requested,
+        channel: shell,
         waiting: VecDeque::new(),
         publisher: publisher.clone(),
         jobs,
+        asks,
         count: 0,
-        history: Vec::new(),
     };
     tokio::spawn(async move {
         // What comes earlier waits: a kernel that answers is a kernel whose first cell is quick.
         let _ = is_ready.await;
         shell.serve().await;
     });
-
-    let mut control = Control {
-        send: control_send,
-        publisher,
-        interrupter,
-        input,
-    };
-    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    let mut orphaned = std::pin::pin!(orphaned());
-    loop {
-        tokio::select! {
-            order = ordered.recv() => {
-                let order = order.context("the control channel is closed")?;
-                if control.obey(order).await {
-                    break;
-                }
-            }
-            _ = terminated.recv() => break,
-            () = &mut orphaned => break,
-        }
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        () = obey(control, publisher, running, answer) => {}
+        _ = terminated.recv() => {}
+        () = orphaned() => {}
     }
     // The sockets write what they were given by themselves.
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    sleep(Duration::from_millis(100)).await;
     Ok(())
 }
 
@@ -167,76 +142,32 @@ async fn orphaned() {
     }
     let parent = std::os::unix::process::parent_id();
     while std::os::unix::process::parent_id() == parent {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        sleep(Duration::from_secs(1)).await;
     }
 }
 
-/// A message from a client.
-struct Request {
-    /// Its identities and header; what it says is in `content`.
-    envelope: JupyterMessage,
-    content: Value,
-}
-
-impl Request {
-    fn kind(&self) -> &str {
-        &self.envelope.header.msg_type
-    }
-
-    fn text(&self, name: &str) -> String {
-        self.content[name].as_str().unwrap_or_default().to_owned()
-    }
-
-    fn flag(&self, name: &str, default: bool) -> bool {
-        self.content[name].as_bool().unwrap_or(default)
-    }
-
-    fn number(&self, name: &str) -> usize {
-        self.content[name].as_u64().unwrap_or_default() as usize
-    }
-}
-
-fn message(kind: &str, content: Value, parent: Option<&JupyterMessage>) -> JupyterMessage {
-    let content = UnknownMessage {
-        msg_type: kind.to_owned(),
-        content,
-    };
-    let mut message = JupyterMessage::new(content, parent);
-    message.header.username = "kernel".to_owned();
-    message
-}
-
-/// Reads a channel. What is no message of Jupyter's, or has a wrong signature, is left aside.
-async fn read_all(mut channel: RouterRecvConnection, requests: UnboundedSender<Request>) {
+/// The next message. What is none of Jupyter's, or has a wrong signature, is left aside.
+async fn read<S: SocketRecv>(channel: &mut Connection<S>) -> JupyterMessage {
     loop {
-        match read(&mut channel).await {
-            Ok(request) => {
-                if requests.send(request).is_err() {
-                    return;
-                }
-            }
+        match channel.read().await {
+            Ok(message) => return message,
             Err(error) => {
                 eprintln!("svertka-kernel: a message was ignored: {error}");
                 // Should the socket itself have failed, this must not spin.
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                sleep(Duration::from_millis(1)).await;
             }
         }
     }
 }
 
-async fn read(channel: &mut RouterRecvConnection) -> Result<Request> {
-    let raw = RawMessage::from_multipart(channel.socket.recv().await?, &channel.mac)?;
-    let part = |at: usize| {
-        raw.jparts
-            .get(at)
-            .ok_or_else(|| anyhow!("a part is missing"))
-    };
-    let header: Header = serde_json::from_slice(part(0)?)?;
-    let content: Value = serde_json::from_slice(part(3)?)?;
-    let mut envelope =
-        message("envelope", Value::Null, None).with_zmq_identities(raw.zmq_identities);
-    envelope.header = header;
-    Ok(Request { envelope, content })
+async fn reply<S: SocketSend>(
+    channel: &mut Connection<S>,
+    to: &JupyterMessage,
+    content: impl Into<Content>,
+) {
+    if let Err(error) = channel.send(JupyterMessage::new(content, Some(to))).await {
+        eprintln!("svertka-kernel: no reply to {}: {error}", to.message_type());
+    }
 }
 
 async fn publish_all(
@@ -247,7 +178,7 @@ async fn publish_all(
         let message = tokio::select! {
             biased;
             event = iopub.recv_subscription() => match event {
-                Ok(SubscriptionEvent::Subscribe(topic)) => message("iopub_welcome", json!({"subscription": topic}), None),
+                Ok(SubscriptionEvent::Subscribe(topic)) => IoPubWelcome::new(topic).into(),
                 _ => continue,
             },
             message = messages.recv() => match message {
@@ -255,7 +186,7 @@ async fn publish_all(
                 None => return,
             },
         };
-        if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, iopub.send(message)).await {
+        if let Ok(Err(error)) = timeout(PATIENCE, iopub.send(message)).await {
             eprintln!("svertka-kernel: a message was not published: {error}");
         }
     }
@@ -267,76 +198,21 @@ struct Publisher {
     to: UnboundedSender<JupyterMessage>,
     /// The request whose cell runs or ran last: output belongs to it.
     current: Arc<Mutex<Option<JupyterMessage>>>,
-    /// The name of the display that tells what cargo compiles.
-    building: Arc<Mutex<Option<String>>>,
 }
 
 impl Publisher {
-    fn publish(&self, kind: &str, content: Value, parent: Option<&JupyterMessage>) {
-        let mut message = message(kind, content, parent);
-        // The topic, which nobody filters by.
-        message.zmq_identities = vec![kind.to_owned().into_bytes().into()];
-        let _ = self.to.send(message);
+    fn publish(&self, content: impl Into<Content>, parent: Option<&JupyterMessage>) {
+        let _ = self.to.send(JupyterMessage::new(content, parent));
     }
 
-    fn status(&self, state: &str, parent: Option<&JupyterMessage>) {
-        self.publish("status", json!({"execution_state": state}), parent);
-    }
-
-    fn publish_event(&self, event: Event) {
-        let parent = lock(&self.current);
-        let parent = parent.as_ref();
-        match event {
-            Event::Text(stream, text) => {
-                let name = if matches!(stream, Stream::Out) {
-                    "stdout"
-                } else {
-                    "stderr"
-                };
-                self.publish("stream", json!({"name": name, "text": text}), parent);
-            }
-            Event::Content(data) => self.publish(
-                "display_data",
-                json!({"data": data, "metadata": {}, "transient": {}}),
-                parent,
-            ),
-            Event::Building { id, text } => {
-                let mut shown = lock(&self.building);
-                let kind = if shown.as_ref() == Some(&id) {
-                    "update_display_data"
-                } else {
-                    "display_data"
-                };
-                let data = json!({"text/plain": text});
-                let content =
-                    json!({"data": data, "metadata": {}, "transient": {"display_id": id}});
-                self.publish(kind, content, parent);
-                *shown = Some(id);
-            }
-            Event::Message(message) => {
-                let kind = match message["type"].as_str() {
-                    Some("display") => "display_data",
-                    Some("update") => "update_display_data",
-                    _ => return,
-                };
-                if message["data"].is_object() && message["id"].is_string() {
-                    let transient = json!({"display_id": message["id"]});
-                    self.publish(
-                        kind,
-                        json!({"data": message["data"], "metadata": {}, "transient": transient}),
-                        parent,
-                    );
-                }
-            }
-        }
+    fn show(&self, content: impl Into<Content>) {
+        self.publish(content, lock(&self.current).as_ref());
     }
 }
 
 /// A cell asks for a line.
 struct Ask {
-    prompt: String,
-    password: bool,
-    parent: JupyterMessage,
+    request: JupyterMessage,
     answer: blocking::Sender<String>,
 }
 
@@ -344,122 +220,76 @@ struct Ask {
 type Answer = Arc<Mutex<Option<blocking::Sender<String>>>>;
 
 async fn ask_all(
-    mut channel: RouterSendConnection,
+    mut stdin: KernelStdinConnection,
     mut asked: UnboundedReceiver<Ask>,
     answer: Answer,
 ) {
-    while let Some(ask) = asked.recv().await {
-        *lock(&answer) = Some(ask.answer);
-        let content = json!({"prompt": ask.prompt, "password": ask.password});
-        if channel
-            .send(message("input_request", content, Some(&ask.parent)))
-            .await
-            .is_err()
-        {
-            // Whoever sent the cell has gone: an empty line is the answer.
-            *lock(&answer) = None;
+    loop {
+        tokio::select! {
+            ask = asked.recv() => {
+                let Some(ask) = ask else { return };
+                *lock(&answer) = Some(ask.answer);
+                if stdin.send(ask.request).await.is_err() {
+                    // Whoever sent the cell has gone: an empty line is the answer.
+                    *lock(&answer) = None;
+                }
+            }
+            message = read(&mut stdin) => {
+                if let Content::InputReply(reply) = message.content
+                    && let Some(answer) = lock(&answer).take()
+                {
+                    let _ = answer.send(reply.value);
+                }
+            }
         }
     }
 }
 
-async fn read_input(channel: RouterRecvConnection, answer: Answer) {
-    let (replies, mut replied) = unbounded_channel();
-    tokio::spawn(read_all(channel, replies));
-    while let Some(reply) = replied.recv().await {
-        if reply.kind() == "input_reply"
-            && let Some(answer) = lock(&answer).take()
-        {
-            let _ = answer.send(reply.text("value"));
-        }
-    }
-}
-
-/// Work for evcxr's thread.
-enum Job {
-    Execute(Box<Cell>),
-    Complete {
-        code: String,
-        at: usize,
-        reply: oneshot::Sender<Option<evcxr::Completions>>,
-    },
-    Inspect {
-        code: String,
-        at: usize,
-        reply: oneshot::Sender<Option<(String, String)>>,
-    },
-}
-
-struct Cell {
-    code: String,
-    /// Its number, as Jupyter shows it.
-    number: usize,
-    parent: JupyterMessage,
-    allow_stdin: bool,
-    reply: oneshot::Sender<Outcome>,
-}
+/// Work for evcxr's thread, which gets to know why evcxr is not there.
+type Job = Box<dyn FnOnce(Result<&mut Engine, &anyhow::Error>) + Send>;
 
 /// evcxr's thread.
 struct Worker {
     folders: Folders,
-    /// This kernel's own, once it is there.
-    folder: Arc<Mutex<Option<Copy>>>,
+    running: Arc<Running>,
     publisher: Publisher,
-    asks: UnboundedSender<Ask>,
-    interrupter: Arc<OnceLock<Arc<Interrupter>>>,
+    /// Tells that requests can be answered.
+    ready: Option<oneshot::Sender<()>>,
 }
 
 impl Worker {
-    fn work(self, jobs: &blocking::Receiver<Job>, ready: oneshot::Sender<()>) {
-        let mut ready = Some(ready);
-        let mut engine = self.start(&mut ready);
+    fn work(mut self, jobs: blocking::Receiver<Job>) {
+        // A kernel that says why it can't work helps more than one that dies.
+        let mut engine = self.start();
         if let Err(error) = &engine {
             eprintln!("svertka-kernel: {error:#}");
         }
-        let _ = ready.take().map(|ready| ready.send(()));
+        self.ready();
         for job in jobs {
-            match (&mut engine, job) {
-                (Ok(engine), Job::Execute(cell)) => {
-                    let input = |prompt: &str, password| {
-                        self.ask(prompt, password, &cell.parent, cell.allow_stdin)
-                    };
-                    let _ = cell
-                        .reply
-                        .send(engine.execute(&cell.code, cell.number, &input));
-                }
-                // A kernel that says why it can't work helps more than one that dies.
-                (Err(error), Job::Execute(cell)) => {
-                    let failure = Some(Failure::new("kernel", &format!("{error:#}")));
-                    let _ = cell.reply.send(Outcome {
-                        failure,
-                        ..Outcome::default()
-                    });
-                }
-                (Ok(engine), Job::Complete { code, at, reply }) => {
-                    drop(reply.send(engine.complete(&code, at)))
-                }
-                (Ok(engine), Job::Inspect { code, at, reply }) => {
-                    drop(reply.send(engine.inspect(&code, at)))
-                }
-                (Err(_), _) => {}
-            }
+            job(engine.as_mut().map_err(|error| &*error));
+        }
+    }
+
+    fn ready(&mut self) {
+        if let Some(ready) = self.ready.take() {
+            let _ = ready.send(());
         }
     }
 
     /// Starts evcxr in a copy of the warmed folder, which is warmed anew first where it no longer fits.
-    fn start(&self, ready: &mut Option<oneshot::Sender<()>>) -> Result<Engine> {
+    fn start(&mut self) -> Result<Engine> {
         if !self.folders.is_warm()? {
             // This takes minutes, which Jupyter would not wait for: the first cell does, and tells.
-            let _ = ready.take().map(|ready| ready.send(()));
+            self.ready();
             self.warm()?;
         }
         let copy = self.folders.copy()?;
-        crate::furnish(copy.path())?;
+        environment::furnish(copy.path())?;
         let path = copy.path().to_owned();
-        *lock(&self.folder) = Some(copy);
+        *lock(&self.running.folder) = Some(copy);
         let publisher = self.publisher.clone();
-        let mut engine =
-            Engine::start(&path, Arc::new(move |event| publisher.publish_event(event)))?;
-        let _ = self.interrupter.set(engine.interrupter());
+        let mut engine = Engine::start(&path, Arc::new(move |shown| publisher.show(shown)))?;
+        let _ = self.running.interrupter.set(engine.interrupter());
         if let Err(error) = engine.preload(&self.folders.project) {
             eprintln!("svertka-kernel: the crate is not preloaded: {error:#}");
         }
@@ -468,28 +298,25 @@ impl Worker {
 
     /// Has the folder warmed by a process of its own, and tells the cell that waits how far it is.
     fn warm(&self) -> Result<()> {
-        let mut command = std::process::Command::new(std::env::current_exe()?);
-        command
+        let child = Command::new(std::env::current_exe()?)
             .arg("--warm")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let child = command.spawn()?;
-        let why = say(
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let why = language(
             "Rust or svertka has changed since set-up: the crate is compiled anew, about 3 minutes, once.",
             "Rust или svertka изменились после установки: крейт компилируется заново, около 3 минут, один раз.",
         );
         let (end, ended) = crossbeam_channel::bounded(0);
         let output = std::thread::scope(|scope| {
             scope.spawn(move || {
-                building::watch(&self.folders.warm(), &ended, &|text| {
-                    let text = format!("{why} {text}");
+                building::watch(&self.folders.warm(), &ended, |text, again| {
                     let waits = lock(&self.publisher.current).is_some();
                     if waits {
-                        self.publisher.publish_event(Event::Building {
-                            id: "svertka-warming".into(),
-                            text,
-                        });
+                        let text = format!("{why} {text}");
+                        self.publisher
+                            .show(display_text("svertka-warming", &text, again));
                     }
                     waits
                 });
@@ -503,60 +330,29 @@ impl Worker {
         }
         Ok(())
     }
-
-    /// Asks the client for a line; the cell waits.
-    fn ask(
-        &self,
-        prompt: &str,
-        password: bool,
-        parent: &JupyterMessage,
-        allow_stdin: bool,
-    ) -> String {
-        if !allow_stdin {
-            let text = say(
-                "This client can't be asked for input: the cell reads an empty line.\n",
-                "Этот клиент не умеет спрашивать: ячейка читает пустую строку.\n",
-            );
-            self.publisher
-                .publish_event(Event::Text(Stream::Err, text.to_owned()));
-            return String::new();
-        }
-        let (answer, answered) = blocking::channel();
-        let ask = Ask {
-            prompt: prompt.to_owned(),
-            password,
-            parent: parent.clone(),
-            answer,
-        };
-        let _ = self.asks.send(ask);
-        let line = answered.recv().unwrap_or_default();
-        line.replace(['\n', '\r'], " ")
-    }
 }
 
 /// The shell channel: one request after the other.
 struct Shell {
-    send: RouterSendConnection,
-    requested: UnboundedReceiver<Request>,
+    channel: KernelShellConnection,
     /// Requests that were read while looking for cells to abort.
-    waiting: VecDeque<Request>,
+    waiting: VecDeque<JupyterMessage>,
     publisher: Publisher,
     jobs: blocking::Sender<Job>,
+    asks: UnboundedSender<Ask>,
     count: usize,
-    history: Vec<String>,
 }
 
 impl Shell {
     async fn serve(&mut self) {
         loop {
             let request = match self.waiting.pop_front() {
-                Some(request) => Some(request),
-                None => self.requested.recv().await,
+                Some(request) => request,
+                None => read(&mut self.channel).await,
             };
-            let Some(request) = request else { return };
-            self.publisher.status("busy", Some(&request.envelope));
+            self.publisher.publish(Status::busy(), Some(&request));
             let abort = self.answer(&request).await;
-            self.publisher.status("idle", Some(&request.envelope));
+            self.publisher.publish(Status::idle(), Some(&request));
             if abort {
                 self.abort().await;
             }
@@ -564,293 +360,255 @@ impl Shell {
     }
 
     /// Answers one request. Returns whether the cells that wait are to be aborted.
-    async fn answer(&mut self, request: &Request) -> bool {
-        match request.kind() {
-            "execute_request" => return self.execute(request).await,
-            "kernel_info_request" => self.reply(request, kernel_info()).await,
-            "complete_request" => {
-                let content = self.complete(request).await;
-                self.reply(request, content).await;
-            }
-            "inspect_request" => {
-                let content = self.inspect(request).await;
-                self.reply(request, content).await;
-            }
-            "is_complete_request" => {
-                let content = match completeness(&request.text("code")) {
-                    Completeness::Complete => json!({"status": "complete"}),
-                    Completeness::Incomplete => json!({"status": "incomplete", "indent": "    "}),
-                    Completeness::Invalid => json!({"status": "invalid"}),
+    async fn answer(&mut self, request: &JupyterMessage) -> bool {
+        let content: Content = match &request.content {
+            Content::ExecuteRequest(cell) => return self.execute(request, cell).await,
+            Content::KernelInfoRequest(_) => kernel_info().into(),
+            Content::CompleteRequest(at) => self.complete(at).await.into(),
+            Content::InspectRequest(at) => self.inspect(at).await.into(),
+            Content::IsCompleteRequest(code) => is_complete(&code.code).into(),
+            // Nothing is kept from session to session; within one, consoles remember by themselves.
+            Content::HistoryRequest(_) => HistoryReply::default().into(),
+            Content::CommInfoRequest(_) => CommInfoReply::default().into(),
+            Content::CommOpen(opened) => {
+                let close = CommClose {
+                    comm_id: opened.comm_id.clone(),
+                    data: Map::new(),
                 };
-                self.reply(request, content).await;
+                self.publisher.publish(close, Some(request));
+                return false;
             }
-            "history_request" => {
-                self.reply(
-                    request,
-                    json!({"status": "ok", "history": self.remember(request)}),
-                )
-                .await
-            }
-            "comm_info_request" => {
-                self.reply(request, json!({"status": "ok", "comms": {}}))
-                    .await
-            }
-            "comm_open" => {
-                let content = json!({"comm_id": request.content["comm_id"], "data": {}});
-                self.publisher
-                    .publish("comm_close", content, Some(&request.envelope));
-            }
-            "connect_request" => self.reply(request, json!({"status": "ok"})).await,
-            _ => {}
-        }
-        false
-    }
-
-    async fn reply(&mut self, request: &Request, content: Value) {
-        reply(&mut self.send, request, content).await;
-    }
-
-    async fn execute(&mut self, request: &Request) -> bool {
-        let code = request.text("code");
-        let silent = request.flag("silent", false);
-        if !silent && request.flag("store_history", true) {
-            self.count += 1;
-            self.history.push(code.clone());
-        }
-        let parent = &request.envelope;
-        *lock(&self.publisher.current) = Some(parent.clone());
-        if !silent {
-            self.publisher.publish(
-                "execute_input",
-                json!({"code": code, "execution_count": self.count}),
-                Some(parent),
-            );
-        }
-        let (reply, outcome) = oneshot::channel();
-        let allow_stdin = request.flag("allow_stdin", true);
-        let _ = self.jobs.send(Job::Execute(Box::new(Cell {
-            code,
-            number: self.count,
-            parent: parent.clone(),
-            allow_stdin,
-            reply,
-        })));
-        let outcome = outcome.await.unwrap_or_default();
-        if let Some(failure) = outcome.failure {
-            let abort = request.flag("stop_on_error", true);
-            if abort {
-                // What the client sent together with this cell may still be on its way through the sockets. What it
-                // sends once it knows of the failure runs.
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                while let Ok(request) = self.requested.try_recv() {
-                    self.waiting.push_back(request);
-                }
-            }
-            let error = json!({"ename": failure.name, "evalue": failure.value, "traceback": failure.traceback});
-            self.publisher.publish("error", error.clone(), Some(parent));
-            let mut content = error;
-            content["status"] = "error".into();
-            content["execution_count"] = self.count.into();
-            self.reply(request, content).await;
-            return abort;
-        }
-        if !outcome.content.is_empty() && !silent {
-            let content =
-                json!({"execution_count": self.count, "data": outcome.content, "metadata": {}});
-            self.publisher
-                .publish("execute_result", content, Some(parent));
-        }
-        let unknown = |(name, _): (&String, &Value)| {
-            (
-                name.clone(),
-                json!({"status": "error", "ename": "unsupported", "evalue": "", "traceback": []}),
-            )
+            _ => return false,
         };
-        let expressions = request.content["user_expressions"].as_object();
-        let expressions: Map<String, Value> =
-            expressions.into_iter().flatten().map(unknown).collect();
-        let count = self.count;
-        let content = json!({"status": "ok", "execution_count": count, "payload": [], "user_expressions": expressions});
-        self.reply(request, content).await;
+        reply(&mut self.channel, request, content).await;
         false
+    }
+
+    /// Has evcxr's thread do something. Returns what comes of it, or why evcxr is not there.
+    async fn engine<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Engine) -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let (done, result) = oneshot::channel();
+        let job: Job = Box::new(move |engine| {
+            let result = engine.map(work).map_err(|error| format!("{error:#}"));
+            let _ = done.send(result);
+        });
+        let _ = self.jobs.send(job);
+        result
+            .await
+            .unwrap_or_else(|_| Err("evcxr's thread has ended".to_owned()))
+    }
+
+    async fn execute(&mut self, request: &JupyterMessage, cell: &ExecuteRequest) -> bool {
+        if !cell.silent && cell.store_history {
+            self.count += 1;
+        }
+        let (number, execution_count) = (self.count, ExecutionCount::new(self.count));
+        *lock(&self.publisher.current) = Some(request.clone());
+        if !cell.silent {
+            let input = ExecuteInput {
+                code: cell.code.clone(),
+                execution_count,
+            };
+            self.publisher.publish(input, Some(request));
+        }
+        let ask = self.asking(request, cell.allow_stdin);
+        let code = cell.code.clone();
+        let outcome = self.engine(move |engine| engine.execute(&code, number, &ask));
+        let outcome = outcome.await.unwrap_or_else(|error| Outcome {
+            failure: Some(report::failure("kernel", &error)),
+            ..Outcome::default()
+        });
+        if let Some(failure) = outcome.failure {
+            return self.fail(request, failure, cell.stop_on_error).await;
+        }
+        if !outcome.content.is_empty() && !cell.silent {
+            let result = ExecuteResult {
+                // Jupyter's schema allows no null here.
+                transient: Some(Transient::default()),
+                ..ExecuteResult::new(execution_count, media(outcome.content))
+            };
+            self.publisher.publish(result, Some(request));
+        }
+        let content = ExecuteReply {
+            execution_count,
+            user_expressions: Some(HashMap::new()),
+            ..ExecuteReply::default()
+        };
+        reply(&mut self.channel, request, content).await;
+        false
+    }
+
+    /// What asks the client for a line while the cell waits: the prompt, whether a password is asked for.
+    fn asking(
+        &self,
+        request: &JupyterMessage,
+        allow_stdin: bool,
+    ) -> impl Fn(&str, bool) -> String + Send + 'static {
+        let (publisher, asks, request) =
+            (self.publisher.clone(), self.asks.clone(), request.clone());
+        move |prompt, password| {
+            if !allow_stdin {
+                publisher.show(StreamContent::stderr(language(
+                    "This client can't be asked for input: the cell reads an empty line.\n",
+                    "Этот клиент не умеет спрашивать: ячейка читает пустую строку.\n",
+                )));
+                return String::new();
+            }
+            let prompt = prompt.to_owned();
+            let (answer, answered) = blocking::channel();
+            let _ = asks.send(Ask {
+                request: InputRequest { prompt, password }.as_child_of(&request),
+                answer,
+            });
+            let line = answered.recv().unwrap_or_default();
+            line.replace(['\n', '\r'], " ")
+        }
+    }
+
+    async fn fail(&mut self, request: &JupyterMessage, failure: ReplyError, abort: bool) -> bool {
+        if abort {
+            // What the client sends once it knows of the failure runs.
+            let end = Instant::now() + ON_ITS_WAY;
+            while let Ok(request) = timeout_at(end, read(&mut self.channel)).await {
+                self.waiting.push_back(request);
+            }
+        }
+        let shown = ErrorOutput {
+            ename: failure.ename.clone(),
+            evalue: failure.evalue.clone(),
+            traceback: failure.traceback.clone(),
+        };
+        self.publisher.publish(shown, Some(request));
+        let content = ExecuteReply {
+            status: ReplyStatus::Error,
+            execution_count: ExecutionCount::new(self.count),
+            error: Some(Box::new(failure)),
+            ..ExecuteReply::default()
+        };
+        reply(&mut self.channel, request, content).await;
+        abort
     }
 
     /// Tells the cells that were sent before an error that they will not run.
     async fn abort(&mut self) {
         for request in std::mem::take(&mut self.waiting) {
-            if request.kind() == "execute_request" {
-                self.publisher.status("busy", Some(&request.envelope));
-                self.reply(
-                    &request,
-                    json!({"status": "aborted", "execution_count": self.count}),
-                )
-                .await;
-                self.publisher.status("idle", Some(&request.envelope));
-            } else {
+            if !matches!(request.content, Content::ExecuteRequest(_)) {
                 self.waiting.push_back(request);
+                continue;
             }
+            self.publisher.publish(Status::busy(), Some(&request));
+            let content = ExecuteReply {
+                status: ReplyStatus::Aborted,
+                execution_count: ExecutionCount::new(self.count),
+                ..ExecuteReply::default()
+            };
+            reply(&mut self.channel, &request, content).await;
+            self.publisher.publish(Status::idle(), Some(&request));
         }
     }
 
-    async fn complete(&mut self, request: &Request) -> Value {
-        let (code, cursor) = (request.text("code"), request.number("cursor_pos"));
-        let (reply, found) = oneshot::channel();
-        let _ = self.jobs.send(Job::Complete {
-            at: bytes_before(&code, cursor),
-            code: code.clone(),
-            reply,
-        });
-        let mut content = json!({"status": "ok", "matches": [], "metadata": {}, "cursor_start": cursor, "cursor_end": cursor});
-        if let Ok(Some(found)) = found.await {
-            let start = characters_before(&code, found.start_offset);
-            let end = characters_before(&code, found.end_offset);
-            let mut matches: Vec<String> = Vec::new();
-            let mut types = Vec::new();
-            for completion in found.completions {
-                if !matches.contains(&completion.code) {
-                    types.push(json!({"text": completion.code, "type": completion.kind, "start": start, "end": end}));
-                    matches.push(completion.code);
-                }
+    async fn complete(&mut self, request: &CompleteRequest) -> CompleteReply {
+        let code = request.code.clone();
+        let at = bytes_before(&code, request.cursor_pos);
+        let found = self.engine(move |engine| engine.complete(&code, at)).await;
+        let mut reply = CompleteReply {
+            cursor_start: request.cursor_pos,
+            cursor_end: request.cursor_pos,
+            ..CompleteReply::default()
+        };
+        let Ok(Some(found)) = found else {
+            return reply;
+        };
+        reply.cursor_start = characters_before(&request.code, found.start_offset);
+        reply.cursor_end = characters_before(&request.code, found.end_offset);
+        let mut types = Vec::new();
+        for completion in found.completions {
+            if !reply.matches.contains(&completion.code) {
+                types.push(json!({"text": completion.code, "type": completion.kind, "start": reply.cursor_start, "end": reply.cursor_end}));
+                reply.matches.push(completion.code);
             }
-            content["matches"] = matches.into();
-            content["cursor_start"] = start.into();
-            content["cursor_end"] = end.into();
-            content["metadata"]["_jupyter_types_experimental"] = types.into();
         }
-        content
+        let name = "_jupyter_types_experimental".to_owned();
+        reply.metadata.insert(name, types.into());
+        reply
     }
 
-    async fn inspect(&mut self, request: &Request) -> Value {
-        let code = request.text("code");
-        let at = bytes_before(&code, request.number("cursor_pos"));
+    async fn inspect(&mut self, request: &InspectRequest) -> InspectReply {
+        let code = request.code.clone();
+        let at = bytes_before(&code, request.cursor_pos);
         // The name that the cursor touches, to its end.
         let more =
             code[at..].find(|character: char| !character.is_alphanumeric() && character != '_');
         let at = more.map_or(code.len(), |more| at + more);
-        let (reply, found) = oneshot::channel();
-        let _ = self.jobs.send(Job::Inspect { code, at, reply });
-        match found.await {
-            Ok(Some((text, html))) => {
-                json!({"status": "ok", "found": true, "data": {"text/plain": text, "text/html": html}, "metadata": {}})
-            }
-            _ => json!({"status": "ok", "found": false, "data": {}, "metadata": {}}),
+        match self.engine(move |engine| engine.inspect(&code, at)).await {
+            Ok(Some((text, html))) => InspectReply {
+                found: true,
+                data: Media::new(vec![MediaType::Plain(text), MediaType::Html(html)]),
+                ..InspectReply::default()
+            },
+            _ => InspectReply::default(),
         }
     }
-
-    /// This session's cells that a history request asks for.
-    fn remember(&self, request: &Request) -> Vec<Value> {
-        let cells = self.history.iter().enumerate();
-        let pattern = request.text("pattern");
-        let wanted: Vec<(usize, &String)> = match request.content["hist_access_type"].as_str() {
-            Some("range") => {
-                let stop = request.content["stop"]
-                    .as_u64()
-                    .map_or(usize::MAX, |stop| stop as usize);
-                let start = request.number("start").max(1);
-                cells
-                    .filter(|(at, _)| (start..stop).contains(&(at + 1)))
-                    .collect()
-            }
-            Some("search") => {
-                let parts: Vec<&str> = pattern
-                    .split(['*', '?'])
-                    .filter(|part| !part.is_empty())
-                    .collect();
-                cells
-                    .filter(|(_, code)| parts.iter().all(|part| code.contains(part)))
-                    .collect()
-            }
-            _ => cells.collect(),
-        };
-        let most = request.content["n"]
-            .as_u64()
-            .map_or(usize::MAX, |most| most as usize);
-        let output = request.flag("output", false);
-        let entry = |(at, code): &(usize, &String)| {
-            let cell = if output {
-                json!([code, Value::Null])
-            } else {
-                json!(code)
-            };
-            json!([1, at + 1, cell])
-        };
-        wanted[wanted.len().saturating_sub(most)..]
-            .iter()
-            .map(entry)
-            .collect()
-    }
 }
 
-/// The control channel: what can't wait for a cell to end.
-struct Control {
-    send: RouterSendConnection,
+/// The control channel: what can't wait for a cell to end. Comes back when the kernel is to end.
+async fn obey(
+    mut control: KernelControlConnection,
     publisher: Publisher,
-    interrupter: Arc<OnceLock<Arc<Interrupter>>>,
-    input: Answer,
-}
-
-impl Control {
-    /// Returns whether the kernel is to end.
-    async fn obey(&mut self, order: Request) -> bool {
-        self.publisher.status("busy", Some(&order.envelope));
-        let mut end = false;
-        match order.kind() {
-            "interrupt_request" => {
+    running: Arc<Running>,
+    answer: Answer,
+) {
+    loop {
+        let order = read(&mut control).await;
+        publisher.publish(Status::busy(), Some(&order));
+        match &order.content {
+            Content::InterruptRequest(_) => {
                 // A cell that waits for a line gets an empty one.
-                let waited = lock(&self.input).take().is_some();
-                let told = self
-                    .interrupter
-                    .get()
-                    .filter(|_| !waited)
-                    .and_then(|interrupter| interrupter.interrupt());
-                if let Some(text) = told {
-                    self.publisher
-                        .publish_event(Event::Text(Stream::Err, text.to_owned()));
+                if lock(&answer).take().is_none()
+                    && let Some(interrupter) = running.interrupter.get()
+                    && let Some(text) = interrupter.interrupt()
+                {
+                    publisher.show(StreamContent::stderr(text));
                 }
-                reply(&mut self.send, &order, json!({"status": "ok"})).await;
+                reply(&mut control, &order, InterruptReply::default()).await;
             }
-            "shutdown_request" => {
-                let content = json!({"status": "ok", "restart": order.flag("restart", false)});
-                self.publisher
-                    .publish("shutdown_reply", content.clone(), Some(&order.envelope));
-                reply(&mut self.send, &order, content).await;
-                end = true;
+            Content::ShutdownRequest(request) => {
+                let content = ShutdownReply {
+                    restart: request.restart,
+                    ..ShutdownReply::default()
+                };
+                publisher.publish(content.clone(), Some(&order));
+                reply(&mut control, &order, content).await;
+                publisher.publish(Status::idle(), Some(&order));
+                return;
             }
-            "kernel_info_request" => reply(&mut self.send, &order, kernel_info()).await,
+            Content::KernelInfoRequest(_) => reply(&mut control, &order, kernel_info()).await,
             _ => {}
         }
-        self.publisher.status("idle", Some(&order.envelope));
-        end
+        publisher.publish(Status::idle(), Some(&order));
     }
 }
 
-async fn reply(send: &mut Connection<zeromq::RouterSendHalf>, request: &Request, content: Value) {
-    let kind = request.kind().replace("_request", "_reply");
-    if let Err(error) = send
-        .send(message(&kind, content, Some(&request.envelope)))
-        .await
-    {
-        eprintln!("svertka-kernel: no reply to {}: {error}", request.kind());
-    }
-}
-
-fn kernel_info() -> Value {
-    json!({
-        "status": "ok",
-        "protocol_version": "5.4",
-        "implementation": "svertka-kernel",
-        "implementation_version": env!("CARGO_PKG_VERSION"),
-        "language_info": {
-            "name": "rust",
-            "version": "2024",
-            "mimetype": "text/rust",
-            "file_extension": ".rs",
-            "pygments_lexer": "rust",
-            "codemirror_mode": "rust",
+fn kernel_info() -> KernelInfoReply {
+    KernelInfoReply {
+        status: ReplyStatus::Ok,
+        protocol_version: "5.4".to_owned(),
+        implementation: "svertka-kernel".to_owned(),
+        implementation_version: env!("CARGO_PKG_VERSION").to_owned(),
+        language_info: LanguageInfo {
+            name: "rust".to_owned(),
+            version: "2024".to_owned(),
+            mimetype: Some("text/rust".to_owned()),
+            file_extension: Some(".rs".to_owned()),
+            pygments_lexer: Some("rust".to_owned()),
+            codemirror_mode: Some(CodeMirrorMode::Simple("rust".to_owned())),
+            nbconvert_exporter: None,
         },
-        "banner": "svertka: Rust in Jupyter, over evcxr",
-        "debugger": false,
-        "help_links": [],
-        "supported_features": [],
-    })
+        banner: "svertka: Rust in Jupyter, over evcxr".to_owned(),
+        help_links: Vec::new(),
+        debugger: false,
+        error: None,
+    }
 }

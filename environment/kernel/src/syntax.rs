@@ -1,13 +1,10 @@
-//! Whether a cell's brackets and strings are whole, for errors and for consoles that must know what Enter means; and Jupyter's
-//! way to count characters.
+//! What the kernel must know of a cell's code before rustc sees it, by rustc's own lexer; and Jupyter's way to count
+//! characters.
 
-/// Whether code can be run as it is.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Completeness {
-    Complete,
-    Incomplete,
-    Invalid,
-}
+use std::ops::Range;
+
+use jupyter_protocol::IsCompleteReply;
+use ra_ap_rustc_lexer::{FrontmatterAllowed, LiteralKind, TokenKind, tokenize};
 
 /// What is wrong with a cell's brackets, strings and comments, and at which byte.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,50 +15,19 @@ pub enum Fault {
     Stray(usize),
 }
 
-pub fn completeness(code: &str) -> Completeness {
-    let ends = code.trim_end();
-    match fault(code) {
-        Some(Fault::Stray(_)) => Completeness::Invalid,
-        None if !ends.ends_with('=') && !ends.ends_with('.') => Completeness::Complete,
-        _ => Completeness::Incomplete,
-    }
-}
-
 /// The first bracket, string or comment that is wrong.
 pub fn fault(code: &str) -> Option<Fault> {
-    let mut open: Vec<(usize, char)> = Vec::new();
-    let mut rest = code.char_indices().peekable();
-    while let Some((at, character)) = rest.next() {
-        let next = rest.peek().map(|(_, next)| *next);
-        match character {
-            '(' => open.push((at, ')')),
-            '[' => open.push((at, ']')),
-            '{' => open.push((at, '}')),
-            ')' | ']' | '}' if open.pop().is_none_or(|(_, close)| close != character) => {
-                return Some(Fault::Stray(at));
-            }
-            '/' if next == Some('/') => while rest.next_if(|(_, next)| *next != '\n').is_some() {},
-            '/' if next == Some('*') => match code[at + 2..].find("*/") {
-                Some(end) => skip_to(&mut rest, at + 2 + end + 2),
-                None => return Some(Fault::Open(at)),
-            },
-            '"' => match string_end(code, at) {
-                Some(end) => skip_to(&mut rest, end),
-                None => return Some(Fault::Open(at)),
-            },
-            '\'' => {
-                // A character or a lifetime.
-                let mut inside = code[at + 1..].char_indices();
-                let end = match inside.next() {
-                    Some((_, '\\')) => code[at + 3..].find('\'').map(|end| at + 3 + end + 1),
-                    Some((_, one)) if code[at + 1 + one.len_utf8()..].starts_with('\'') => {
-                        Some(at + 2 + one.len_utf8())
-                    }
-                    _ => None,
-                };
-                if let Some(end) = end {
-                    skip_to(&mut rest, end);
-                }
+    let mut open = Vec::new();
+    for (kind, place) in tokens(code) {
+        if is_unterminated(kind) {
+            return Some(Fault::Open(place.start));
+        }
+        match &code[place.clone()] {
+            "(" => open.push((place.start, ")")),
+            "[" => open.push((place.start, "]")),
+            "{" => open.push((place.start, "}")),
+            text @ (")" | "]" | "}") if open.pop().is_none_or(|(_, close)| close != text) => {
+                return Some(Fault::Stray(place.start));
             }
             _ => {}
         }
@@ -69,98 +35,100 @@ pub fn fault(code: &str) -> Option<Fault> {
     open.pop().map(|(at, _)| Fault::Open(at))
 }
 
+/// What Enter means in a console: to run the code or to go on writing it.
+pub fn is_complete(code: &str) -> IsCompleteReply {
+    match fault(code) {
+        Some(Fault::Stray(_)) => IsCompleteReply::invalid(),
+        None if !code.trim_end().ends_with(['=', '.']) => IsCompleteReply::complete(),
+        _ => IsCompleteReply::incomplete("    ".to_owned()),
+    }
+}
+
 /// The types that code defines: their names, and their definitions as they are written but for spaces.
 pub fn types(code: &str) -> Vec<(String, String)> {
+    let words: Vec<&str> = words(code).collect();
     let mut found = Vec::new();
-    let mut words = Vec::new();
-    for (at, _) in code.match_indices(|character: char| !is_of_name(character)) {
-        let begin = code[..at]
-            .rfind(|character: char| !is_of_name(character))
-            .map_or(0, |before| {
-                before + code[before..].chars().next().map_or(1, char::len_utf8)
-            });
-        if begin < at {
-            words.push((begin, &code[begin..at]));
-        }
-    }
-    for pair in words.windows(2) {
-        let [(begin, keyword), (_, name)] = pair else {
-            continue;
-        };
-        if matches!(*keyword, "struct" | "enum" | "union") {
-            let definition: String = code[*begin..definition_end(code, *begin)]
-                .split_whitespace()
-                .collect();
-            found.push(((*name).to_owned(), definition));
+    for (at, pair) in words.windows(2).enumerate() {
+        if let ["struct" | "enum" | "union", name] = pair
+            && name.starts_with(|first: char| first.is_alphabetic() || first == '_')
+        {
+            let end = at + definition_length(&words[at..]);
+            found.push(((*name).to_owned(), words[at..end].join(" ")));
         }
     }
     found
 }
 
-/// Whether one of these names stands in a text.
-pub fn has_word(text: &str, names: &[&str]) -> bool {
-    text.split(|character| !is_of_name(character))
-        .any(|word| names.contains(&word))
+/// How many words a definition has: it ends at its semicolon, or with its braces.
+fn definition_length(words: &[&str]) -> usize {
+    let mut depth = 0;
+    let last = words.iter().position(|word| {
+        match *word {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" => depth -= 1,
+            _ => {}
+        }
+        depth == 0 && matches!(*word, ";" | "}")
+    });
+    last.map_or(words.len(), |last| last + 1)
+}
+
+/// Whether one of these names stands in code.
+pub fn has_word(code: &str, names: &[&str]) -> bool {
+    words(code).any(|word| names.contains(&word))
 }
 
 /// Whether a `let` of a cell defines a variable, also as a part of a pattern.
 pub fn defines(code: &str, variable: &str) -> bool {
-    let patterns = code
-        .split("let ")
-        .skip(1)
-        .filter_map(|rest| rest.split(['=', ';']).next());
-    patterns
-        .into_iter()
-        .any(|pattern| has_word(pattern, &[variable]))
-}
-
-fn is_of_name(character: char) -> bool {
-    character.is_alphanumeric() || character == '_'
-}
-
-/// Where a definition ends: at its semicolon, or with its braces.
-fn definition_end(code: &str, begin: usize) -> usize {
-    let mut depth = 0;
-    for (at, character) in code[begin..].char_indices() {
-        match character {
-            '(' | '[' | '{' => depth += 1,
-            ')' | ']' | '}' => depth -= 1,
+    let mut in_pattern = false;
+    words(code).any(|word| {
+        match word {
+            "let" => in_pattern = true,
+            "=" | ";" => in_pattern = false,
             _ => {}
         }
-        if depth == 0 && matches!(character, ';' | '}') {
-            return begin + at + 1;
-        }
-    }
-    code.len()
+        in_pattern && word == variable
+    })
 }
 
-fn skip_to(rest: &mut std::iter::Peekable<std::str::CharIndices>, to: usize) {
-    while rest.next_if(|(at, _)| *at < to).is_some() {}
+/// The tokens' texts, without spaces and comments.
+fn words(code: &str) -> impl Iterator<Item = &str> {
+    let says_something = |kind: &TokenKind| {
+        !matches!(
+            kind,
+            TokenKind::Whitespace | TokenKind::LineComment { .. } | TokenKind::BlockComment { .. }
+        )
+    };
+    tokens(code)
+        .filter(move |(kind, _)| says_something(kind))
+        .map(|(_, place)| &code[place])
 }
 
-/// Where the string ends whose quote is at `at`, raw (`r#"…"#`) or not.
-fn string_end(code: &str, at: usize) -> Option<usize> {
-    let hashes = code[..at]
-        .bytes()
-        .rev()
-        .take_while(|byte| *byte == b'#')
-        .count();
-    if code[..at - hashes].ends_with('r') {
-        let end = format!("\"{}", "#".repeat(hashes));
-        return code[at + 1..]
-            .find(&end)
-            .map(|found| at + 1 + found + end.len());
+fn tokens(code: &str) -> impl Iterator<Item = (TokenKind, Range<usize>)> {
+    tokenize(code, FrontmatterAllowed::No).scan(0, |at, token| {
+        let begin = *at;
+        *at += token.len as usize;
+        Some((token.kind, begin..*at))
+    })
+}
+
+fn is_unterminated(kind: TokenKind) -> bool {
+    use LiteralKind::{Byte, ByteStr, CStr, Char, RawByteStr, RawCStr, RawStr, Str};
+    match kind {
+        TokenKind::BlockComment { terminated, .. } => !terminated,
+        TokenKind::Literal { kind, .. } => match kind {
+            Char { terminated }
+            | Byte { terminated }
+            | Str { terminated }
+            | ByteStr { terminated }
+            | CStr { terminated } => !terminated,
+            RawStr { n_hashes } | RawByteStr { n_hashes } | RawCStr { n_hashes } => {
+                n_hashes.is_none()
+            }
+            _ => false,
+        },
+        _ => false,
     }
-    let mut escaped = false;
-    for (offset, character) in code[at + 1..].char_indices() {
-        match character {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '"' => return Some(at + 1 + offset + 1),
-            _ => {}
-        }
-    }
-    None
 }
 
 /// Jupyter counts characters, evcxr bytes.
@@ -176,6 +144,8 @@ pub fn characters_before(code: &str, bytes: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use jupyter_protocol::IsCompleteReplyStatus::{Complete, Incomplete, Invalid};
+
     use super::*;
 
     #[test]
@@ -193,13 +163,13 @@ mod tests {
             "\"\\\"(\"",
             "'я'",
         ] {
-            assert_eq!(completeness(code), Completeness::Complete, "{code}");
+            assert_eq!(is_complete(code).status, Complete, "{code}");
         }
         for code in ["fn f() {", "let x =", "f(\"a", "/* x", "r#\"(\"", "x."] {
-            assert_eq!(completeness(code), Completeness::Incomplete, "{code}");
+            assert_eq!(is_complete(code).status, Incomplete, "{code}");
         }
         for code in ["}", "(]"] {
-            assert_eq!(completeness(code), Completeness::Invalid, "{code}");
+            assert_eq!(is_complete(code).status, Invalid, "{code}");
         }
     }
 
@@ -218,10 +188,11 @@ mod tests {
         let found = types(code);
         let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["P", "Way", "Q"]);
-        assert_eq!(found[0].1, "structP(i32);");
-        assert_eq!(found[1].1, "enumWay{Up{by:[u8;2]},Down}");
-        assert_eq!(types("struct  P( i32 ) ;")[0], found[0]);
-        assert!(types("// nothing\nconstruct(1)").is_empty());
+        assert_eq!(found[0].1, "struct P ( i32 ) ;");
+        assert_eq!(found[1].1, "enum Way { Up { by : [ u8 ; 2 ] } , Down }");
+        assert_eq!(types("struct  P( i32 ) ; // one")[0], found[0]);
+        assert!(types("// struct Nothing;\nconstruct(1)").is_empty());
+        assert!(has_word(&types("struct R(pub P);")[0].1, &["P"]));
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Compiled by `svertka-kernel --warm` into a library of its own that shares the standard library with the cells: their
 //! panics and their buffered output can be reached only from there.
 
+use std::fs::File;
 use std::io::Write;
+use std::mem::ManuallyDrop;
+use std::os::fd::{FromRawFd, RawFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Thread;
@@ -10,15 +13,18 @@ use std::time::Duration;
 static RUNNING: AtomicBool = AtomicBool::new(false);
 static FLUSHER: OnceLock<Thread> = OnceLock::new();
 
-/// Called once: a panic's message goes to standard error as one marked line, and a thread shows text without a newline.
+/// Called once: a panic's message and its place go to `panics` as one line, and a thread shows text without a newline.
 #[unsafe(no_mangle)]
-pub extern "C" fn svertka_cells_begin() {
-    std::panic::set_hook(Box::new(|info| {
+pub extern "C" fn svertka_cells_begin(panics: RawFd) {
+    // SAFETY: the caller keeps it open for good, and here it is never closed.
+    let panics = ManuallyDrop::new(unsafe { File::from_raw_fd(panics) });
+    std::panic::set_hook(Box::new(move |info| {
         let message = info.payload_as_str().unwrap_or("a value that is no text");
-        let message: String = message.chars().take(4000).collect();
+        // So short a line is written in one piece.
+        let message = message[..message.floor_char_boundary(3000)].replace('\n', " ");
         let place = info.location().map_or(String::new(), ToString::to_string);
-        let line = format!("\u{1e}panic {}\u{1f}{place}\n", message.escape_debug());
-        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        let line = format!("{message}\u{1f}{place}\n");
+        let _ = (&*panics).write_all(line.as_bytes());
     }));
     let flusher = std::thread::Builder::new().name("svertka-flush".into()).spawn(|| {
         loop {

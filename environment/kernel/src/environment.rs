@@ -1,0 +1,108 @@
+//! What evcxr, cargo and the process that runs the cells find in their environment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::cargo;
+use crate::cells;
+use crate::folder::{Folders, files_in};
+use crate::toolchain::{self, RUSTC};
+
+/// In a build folder: the programs that stand in for others.
+const PROGRAMS: &str = "bin";
+/// In a build folder: what rust-analyzer takes for the standard library's sources where there are none.
+const NO_RUST_SRC: &str = "no-rust-src";
+/// In a build folder: the environment in which it was warmed, as far as it matters to cargo.
+const ENVIRONMENT: &str = "svertka-environment";
+/// Whether cargo's build scripts look at them or not.
+const ALWAYS_KEPT: [&str; 4] = ["CARGO_HOME", "RUSTUP_HOME", RUSTC, cargo::HOME];
+
+/// Sets the environment for a build folder that need not be there yet.
+///
+/// # Safety
+/// No other thread may run.
+pub unsafe fn prepare(folder: &Path, folders: &Folders) -> Result<()> {
+    let rustc = toolchain::rustc()?;
+    let home = match env::var_os(cargo::HOME) {
+        Some(home) => home.into(),
+        None => cargo::usual_home()?,
+    };
+    let path = env::var_os("PATH").unwrap_or_default();
+    let programs = std::iter::once(folder.join(PROGRAMS));
+    let path = env::join_paths(programs.chain(env::split_paths(&path)))?;
+    // SAFETY: as the caller promises.
+    unsafe {
+        env::set_var("EVCXR_TMPDIR", folder);
+        // Preludes of the user's for the stock kernel would slow the start and could break it.
+        env::set_var("EVCXR_CONFIG_DIR", folder);
+        env::set_var(cells::CELL_HOOKS, folders.cell_hooks());
+        env::set_var(cells::WORKING_FOLDER, env::current_dir()?);
+        env::set_var("PATH", path);
+        if !toolchain::has_rust_src(&rustc) {
+            // Else rust-analyzer would have rustup add it, unasked and unsaid.
+            env::set_var("RUST_SRC_PATH", folder.join(NO_RUST_SRC));
+        }
+        if let Some(toolchain) = toolchain::toolchain(&rustc) {
+            // rust-analyzer asks rustup's own programs, which go by the folder and by what is the default today.
+            env::set_var("RUSTUP_TOOLCHAIN", toolchain);
+        }
+        env::set_var(RUSTC, rustc);
+        env::set_var(cargo::HOME, home);
+        // An interrupt reaches the cells' process as a message, never as a stray signal to the group.
+        libc::signal(libc::SIGINT, libc::SIG_IGN);
+    }
+    Ok(())
+}
+
+/// Puts into a build folder what `prepare` has named.
+pub fn furnish(folder: &Path) -> Result<()> {
+    let write = || -> Result<()> {
+        fs::write(folder.join(cells::TRIAL), "")?;
+        fs::create_dir_all(folder.join(NO_RUST_SRC).join("core"))?;
+        cargo::install(&folder.join(PROGRAMS))
+    };
+    write().with_context(|| format!("can't write in {}", folder.display()))
+}
+
+/// Writes down in a warmed folder what `recall` sets.
+pub fn keep(warm: &Path) -> Result<()> {
+    let mut names: BTreeSet<String> = ALWAYS_KEPT.map(str::to_owned).into();
+    for output in files_in(&warm.join("target")).filter(|file| file.ends_with("output")) {
+        let text = fs::read(output)?;
+        let text = String::from_utf8_lossy(&text);
+        let told = text
+            .lines()
+            .filter_map(|line| line.split_once("rerun-if-env-changed="));
+        names.extend(told.map(|(_, name)| name.to_owned()));
+    }
+    let kept: BTreeMap<_, _> = names
+        .into_iter()
+        .map(|name| (name.clone(), env::var(name).ok()))
+        .collect();
+    fs::write(warm.join(ENVIRONMENT), serde_json::to_string_pretty(&kept)?)?;
+    Ok(())
+}
+
+/// Sets the variables that cargo's build scripts look at as they were when the folder was warmed: what was set in another
+/// terminal would have libtorch's glue compiled again at every start.
+///
+/// # Safety
+/// No other thread may run.
+pub unsafe fn recall(warm: &Path) {
+    let text = fs::read_to_string(warm.join(ENVIRONMENT)).unwrap_or_default();
+    let kept: BTreeMap<String, Option<String>> = serde_json::from_str(&text).unwrap_or_default();
+    for (name, value) in kept {
+        // SAFETY: as the caller promises.
+        match value {
+            Some(rustc)
+                if name == RUSTC
+                    && (env::var_os(RUSTC).is_some() || !Path::new(&rustc).is_file()) => {}
+            Some(value) => unsafe { env::set_var(name, value) },
+            None => unsafe { env::remove_var(name) },
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The Rust that the kernel works with.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+/// Names the rustc that the kernel works with. The cargo beside it is the real one.
+pub const RUSTC: &str = "SVERTKA_RUSTC";
+
+/// The rustc to work with: the one that the folder was warmed with, else rustup's, else the first on the PATH.
+pub fn rustc() -> Result<PathBuf> {
+    if let Some(rustc) = std::env::var_os(RUSTC) {
+        return Ok(rustc.into());
+    }
+    let asked = Command::new("rustup").args(["which", "rustc"]).output();
+    match asked {
+        Ok(answer) if answer.status.success() => {
+            Ok(String::from_utf8_lossy(&answer.stdout).trim().into())
+        }
+        _ => real("rustc"),
+    }
+}
+
+/// The program of this name that would run if this one did not stand before it.
+pub fn real(name: &str) -> Result<PathBuf> {
+    let me = std::env::current_exe()?;
+    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file() && program.canonicalize().is_ok_and(|real| real != me))
+        .with_context(|| format!("no {name} on the PATH"))
+}
+
+/// The folder of a rustc's toolchain, where rustup has put it.
+pub fn toolchain(rustc: &Path) -> Option<&Path> {
+    rustc.ancestors().find(|folder| {
+        folder
+            .parent()
+            .is_some_and(|above| above.ends_with("toolchains"))
+    })
+}
+
+/// Whether the standard library's sources are there, without which rust-analyzer finds hardly a type.
+pub fn has_rust_src(rustc: &Path) -> bool {
+    let asked = Command::new(rustc).args(["--print", "sysroot"]).output();
+    asked.is_ok_and(|answer| {
+        let sysroot = String::from_utf8_lossy(&answer.stdout);
+        Path::new(sysroot.trim())
+            .join("lib/rustlib/src/rust/library/std/src/lib.rs")
+            .is_file()
+    })
+}
+
+/// The command that brings the standard library's sources for this rustc.
+pub fn install_rust_src(rustc: &Path) -> String {
+    let name = toolchain(rustc).and_then(|toolchain| toolchain.file_name()?.to_str());
+    if let Some(name) = name {
+        return format!("rustup component add rust-src --toolchain {name}");
+    }
+    let managers = [
+        ("apt-get", "sudo apt-get install rust-src"),
+        ("dnf", "sudo dnf install rust-src"),
+        ("pacman", "sudo pacman -S rust-src"),
+        ("zypper", "sudo zypper install rust-src"),
+    ];
+    managers
+        .iter()
+        .find(|(manager, _)| real(manager).is_ok())
+        .map_or("https://rustup.rs", |(_, command)| command)
+        .to_owned()
+}
