@@ -41,6 +41,7 @@ const SETTINGS: [&str; 6] = [
     "net",
     "http",
 ];
+
 /// Makes `cargo` and `rustup` in a folder lead here.
 pub fn install(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
@@ -240,13 +241,7 @@ fn is_foreign(variable: &str) -> bool {
 
 /// Where [`HOME`] leads unless a warmed folder says otherwise: the same for all of a user's checkouts, wherever they are moved.
 pub fn usual_home() -> Result<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = match cache.filter(|cache| cache.is_absolute()) {
-        Some(cache) => cache,
-        None => std::env::home_dir()
-            .context("there is no home folder: HOME is not set")?
-            .join(".cache"),
-    };
+    let cache = dirs::cache_dir().context("there is no home folder: HOME is not set")?;
     Ok(cache.join("svertka/cargo-home"))
 }
 

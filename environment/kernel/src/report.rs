@@ -150,7 +150,7 @@ fn in_one_line(error: &CompilationError, gone: &BTreeMap<String, Gone>) -> Strin
     let mut text = why_gone(error, gone).unwrap_or_else(|| one_line(&error.message()));
     if let Some(primary) = error.primary_spanned_message() {
         let label = one_line(&primary.label);
-        if !text.contains('`') && !label.is_empty() {
+        if !text.contains('`') && !label.is_empty() && label != text {
             text += &format!(": {label}");
         }
     }
@@ -249,7 +249,9 @@ fn draw(error: &CompilationError, code: &str) -> String {
         };
         let mark = if message.is_primary { "^" } else { "-" };
         drawn += &pointer(code, row, span.start_column..end, mark);
-        drawn += &format!(" {}", message.label);
+        if !message.label.is_empty() {
+            drawn += &format!(" {}", message.label);
+        }
     }
     if let Some("E0384" | "E0596") = error.code() {
         drawn += "\nA variable becomes mutable so: `let mut x = x;`";
