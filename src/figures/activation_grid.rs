@@ -147,7 +147,7 @@ fn first_pictures(outputs: &[LayerOutput]) -> Result<Vec<usize>> {
 pub(crate) fn picture(outputs: &[LayerOutput], name: &str) -> Result<usize> {
     let Some(position) = outputs.iter().position(|layer| layer.name == name) else {
         let names: Vec<&str> = outputs.iter().map(|layer| layer.name.as_str()).collect();
-        return Err(error(texts::figure_no_such_layer(name, names.join(", "))));
+        return Err(error(texts::no_such_layer(name, names.join(", "))));
     };
     if !is_picture(&outputs[position]) {
         return Err(no_picture(outputs, position));
@@ -605,7 +605,7 @@ mod tests {
         assert_eq!(said, texts::figure_layer_without_picture(place, pictures));
         let said = refused(activation_grid_of(&model, ["conv2d_7"], &images, [0], 0));
         let all = format!("{pictures}, flatten, dense");
-        assert_eq!(said, texts::figure_no_such_layer("conv2d_7", all));
+        assert_eq!(said, texts::no_such_layer("conv2d_7", all));
     }
 
     #[test]

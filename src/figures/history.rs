@@ -65,7 +65,7 @@ impl Fit {
     /// Draws loss and accuracy while the training runs: the chart grows with every epoch. It needs svertka's kernel;
     /// elsewhere the history that `fit` returns draws the same chart at the end.
     pub fn plot(self) -> Self {
-        let epochs = self.planned_epochs();
+        let epochs = self.planned_epochs().max(0) as usize;
         self.callback(LivePlot {
             epochs,
             seen: Vec::new(),
@@ -112,7 +112,7 @@ impl Curves {
         };
         Self {
             name: name.into(),
-            first_epoch: epochs.first().map_or(1, |epoch| epoch.number),
+            first_epoch: epochs.first().map_or(1, |epoch| epoch.number as usize),
             loss: epochs.iter().map(|epoch| epoch.loss).collect(),
             accuracy: epochs.iter().map(|epoch| epoch.accuracy).collect(),
             validation_loss: validation(|score| score.loss),

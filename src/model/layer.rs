@@ -14,15 +14,15 @@ use crate::session::{error, memory, texts};
 /// the system for all of it at once.
 const MAX_NUMBERS: i64 = 1 << 31;
 
-/// What a training keeps for each weight, in bytes: nine numbers. Its value, its gradient in its own tensor and in the flat
-/// one, Adam's two moments and what a step works out, and the value and the moments before the epoch.
+/// Bytes that training needs for each weight, nine numbers: the weight; its gradient, in its own tensor and in the flat one;
+/// Adam's two moments; a step's divisor; and weight and moments as they were before the epoch.
 const TRAINING_BYTES: u64 = 9 * 4;
 
 /// The function that a layer applies to each of its outputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
-    /// None: `x` as it is.
+    /// The identity: `x`.
     #[default]
     Linear,
     /// `max(0, x)`.
@@ -36,7 +36,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// What a table adds to a layer: nothing for the usual activations.
+    /// How [`Operation::short`] names it: not at all where it is a usual one.
     fn suffix(self) -> String {
         match self {
             Self::Relu | Self::Softmax => String::new(),
@@ -45,10 +45,61 @@ impl Activation {
     }
 }
 
+/// Where a convolution's or a pooling's windows stand, as Keras's `padding`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Padding {
+    /// Only where they fit into the image whole: an output is `(input − window) / stride + 1` long, rounded down.
+    #[default]
+    Valid,
+    /// Also over the edges: an output is `input / stride` long, rounded up; with stride 1 it is as long as the input. Beyond
+    /// the edges a convolution sees zeros and a pooling nothing. An odd number of rows or columns beyond the edges has the
+    /// additional one at the bottom or the right.
+    Same,
+}
+
+/// A size in rows and columns: a whole number for both, such as `3`, or a pair (height, width), such as `(5, 3)`. The numbers
+/// may be of any integer type.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a size: write a whole number, such as 3, or a pair (height, width), such as (5, 3)",
+    label = "neither a whole number nor a pair of them"
+)]
+pub trait Size {
+    /// Height and width.
+    fn pair(self) -> [i64; 2];
+}
+
+impl<H: TryInto<i64>, W: TryInto<i64>> Size for (H, W) {
+    fn pair(self) -> [i64; 2] {
+        // What doesn't fit into an i64 fits into no image either.
+        let h = self.0.try_into().unwrap_or(i64::MAX);
+        [h, self.1.try_into().unwrap_or(i64::MAX)]
+    }
+}
+
+macro_rules! one_number_is_a_size {
+    ($($integer:ty)*) => {$(
+        impl Size for $integer {
+            fn pair(self) -> [i64; 2] {
+                (self, self).pair()
+            }
+        }
+    )*};
+}
+
+// A literal whose type nothing else decides is an i32.
+one_number_is_a_size!(i8 i16 i32 i64 isize u8 u16 u32 u64 usize);
+
 /// One layer of a [`Sequential`](crate::Sequential) model, made by [`conv2d`], [`max_pooling2d`], [`flatten`],
 /// [`dense`] or [`dropout`]. It holds no weights: the model does, once the shape of its input is known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Layer(pub(crate) LayerKind);
+#[serde(transparent)]
+pub struct Layer {
+    pub(crate) kind: LayerKind,
+    /// A setting that this kind of layer doesn't have: an error of the model's, where one can be returned.
+    #[serde(skip)]
+    misplaced: Option<&'static str>,
+}
 
 /// Every kind of layer. Files name them in this way too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,8 +113,40 @@ pub(crate) enum LayerKind {
 }
 
 impl Layer {
+    fn new(kind: LayerKind) -> Self {
+        Self {
+            kind,
+            misplaced: None,
+        }
+    }
+
+    /// Where the windows of a [`conv2d`] or a [`max_pooling2d`] stand. Defaults to [`Padding::Valid`].
+    ///
+    /// Another layer has no windows: the model says so as soon as it knows its input.
+    pub fn padding(mut self, padding: Padding) -> Self {
+        match &mut self.kind {
+            LayerKind::Conv2d(Conv2d { padding: own, .. })
+            | LayerKind::MaxPooling2d(MaxPooling2d { padding: own, .. }) => *own = padding,
+            _ => self.misplaced = Some("padding"),
+        }
+        self
+    }
+
+    /// How many pixels apart the windows of a [`conv2d`] or a [`max_pooling2d`] stand, at least 1: a number or a pair (down,
+    /// across). Defaults to 1 for a convolution; a pooling is given its own when it is made.
+    ///
+    /// Another layer has no windows: the model says so as soon as it knows its input.
+    pub fn strides(mut self, strides: impl Size) -> Self {
+        match &mut self.kind {
+            LayerKind::Conv2d(Conv2d { strides: own, .. })
+            | LayerKind::MaxPooling2d(MaxPooling2d { strides: own, .. }) => *own = strides.pair(),
+            _ => self.misplaced = Some("strides"),
+        }
+        self
+    }
+
     pub(crate) fn operation(&self) -> &dyn Operation {
-        match &self.0 {
+        match &self.kind {
             LayerKind::Conv2d(conv2d) => conv2d,
             LayerKind::MaxPooling2d(max_pooling2d) => max_pooling2d,
             LayerKind::Flatten(flatten) => flatten,
@@ -87,7 +170,7 @@ pub(crate) trait Operation {
     /// The call that makes the layer.
     fn call(&self) -> String;
 
-    /// The layer in a table of networks, without what is usual; none if it goes without saying.
+    /// The layer in a table of networks, without what is usual: `conv 64 5×3 same /2`. None for a layer that is always there.
     fn short(&self) -> Option<String>;
 
     /// What the network applies to the output of [`forward`](Self::forward).
@@ -96,7 +179,8 @@ pub(crate) trait Operation {
     }
 
     /// Names and shapes of the weights for an input of this shape, which [`output_shape`](Self::output_shape) has checked.
-    /// What has one axis begins as zero, everything else as Glorot uniform with its outputs and inputs first.
+    /// A shape of one axis is a bias and starts at zero; any other starts Glorot uniform, and begins with the numbers of
+    /// outputs and inputs.
     fn weights(&self, _input: &[i64]) -> Vec<(&'static str, Vec<i64>)> {
         Vec::new()
     }
@@ -104,8 +188,8 @@ pub(crate) trait Operation {
     /// The shape that comes out; or why this layer can't have such an input. `at` is for the message.
     fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>>;
 
-    /// Which memory layout of its input it can take.
-    fn layout(&self) -> Layout {
+    /// Which memory layout an input of this shape should have.
+    fn layout(&self, _input: &[i64]) -> Layout {
         Layout::Plain
     }
 
@@ -118,7 +202,7 @@ pub(crate) trait Operation {
     fn forward(&self, x: &Tensor, weights: &[Tensor], pass: Pass) -> tch::Result<Tensor>;
 }
 
-/// How images may lie in memory.
+/// The memory layout of images.
 pub(crate) enum Layout {
     /// libtorch's own only.
     Plain,
@@ -137,26 +221,169 @@ pub(crate) enum Pass {
     Inference,
 }
 
+/// A window that slides over rows and columns.
+struct Window {
+    size: [i64; 2],
+    strides: [i64; 2],
+    padding: Padding,
+}
+
+/// A window's positions along rows or columns.
+#[derive(Clone, Copy)]
+struct Axis {
+    /// How many positions there are; less than 1 if the window doesn't fit.
+    output: i64,
+    /// How many rows or columns are added at the beginning, and at the end. The end has as many, or one more.
+    before: i64,
+    after: i64,
+}
+
+impl Window {
+    /// The positions in an image of these rows and columns, as Keras has them.
+    fn axes(&self, image: [i64; 2]) -> [Axis; 2] {
+        [0, 1].map(|axis| {
+            let (input, size, stride) = (image[axis], self.size[axis], self.strides[axis]);
+            if self.padding == Padding::Valid {
+                return Axis {
+                    output: (input - size).div_euclid(stride) + 1,
+                    before: 0,
+                    after: 0,
+                };
+            }
+            let output = (input - 1) / stride + 1;
+            let padded = ((output - 1) * stride).saturating_add(size).max(input);
+            Axis {
+                output,
+                before: (padded - input) / 2,
+                after: (padded - input + 1) / 2,
+            }
+        })
+    }
+
+    /// The `[channels, rows, columns]` that windows at every position give. `too_large` makes the message for a window that
+    /// doesn't fit, from window and input.
+    fn output_shape(
+        &self,
+        at: &LayerRef,
+        input: &[i64],
+        too_large: impl Fn(String, String) -> String,
+    ) -> Result<Vec<i64>> {
+        positive(at, texts::what_window_height, self.size[0])?;
+        positive(at, texts::what_window_width, self.size[1])?;
+        for stride in self.strides {
+            positive(at, texts::what_stride, stride)?;
+        }
+        let [channels, h, w] = *input else {
+            return Err(not_an_image(at, input));
+        };
+        let axes = self.axes([h, w]);
+        let [rows, columns] = axes.map(|axis| axis.output);
+        let [more_rows, more_columns] = axes.map(|axis| axis.before.saturating_add(axis.after));
+        let padded = [
+            channels,
+            h.saturating_add(more_rows),
+            w.saturating_add(more_columns),
+        ];
+        let fits = rows > 0 && columns > 0 && product(&padded) <= MAX_NUMBERS;
+        let within = self.size[0] <= h && self.size[1] <= w;
+        let channels_last = looks_channels_last(input);
+        // Padded, a window fits into an image with its channels last too.
+        if fits && (within || at.position > 1 || !channels_last) {
+            return Ok(vec![channels, rows, columns]);
+        }
+        let shape = format_shape(input);
+        Err(error(if channels_last {
+            texts::channels_last(at, shape, format_shape(&[w, channels, h]))
+        } else {
+            too_large(by(self.size), shape)
+        }))
+    }
+
+    /// oneDNN's layout, unless the image must be padded by hand.
+    fn layout(&self, input: &[i64]) -> Layout {
+        let alike = |axis: Axis| axis.before == axis.after;
+        match *input {
+            [_, h, w] if self.axes([h, w]).into_iter().all(alike) => Layout::OneDnn,
+            _ => Layout::Plain,
+        }
+    }
+
+    /// How much libtorch shall pad at both ends of rows and columns; and the images, to whose ends `value` was added where
+    /// they need more than their beginnings, which libtorch can't do by itself.
+    fn pad(&self, images: &Tensor, value: f64) -> tch::Result<([i64; 2], Tensor)> {
+        let (_, _, h, w) = images.size4()?;
+        let axes = self.axes([h, w]);
+        let images = match axes.map(|axis| axis.after - axis.before) {
+            [0, 0] => images.shallow_clone(),
+            [down, across] => images.f_pad([0, across, 0, down], "constant", value)?,
+        };
+        Ok((axes.map(|axis| axis.before), images))
+    }
+
+    /// What is unusual about it, in short: ` 5×3 same /2`.
+    fn short(&self, usual_size: [i64; 2], usual_strides: [i64; 2]) -> String {
+        let mut text = String::new();
+        if self.size != usual_size {
+            text += &format!(" {}", by(self.size));
+        }
+        if self.padding == Padding::Same {
+            text += " same";
+        }
+        match self.strides {
+            strides if strides == usual_strides => (),
+            [h, w] if h == w => text += &format!(" /{h}"),
+            strides => text += &format!(" /{}", by(strides)),
+        }
+        text
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Conv2d {
     pub filters: i64,
-    pub kernel: (i64, i64),
+    pub kernel: [i64; 2],
     pub activation: Activation,
+    // The first files had neither of these.
+    #[serde(default = "one_pixel")]
+    pub strides: [i64; 2],
+    #[serde(default)]
+    pub padding: Padding,
 }
 
-/// A convolution: `filters` windows of `kernel` = (height, width) pixels slide over the image, one pixel at a time and
-/// only where they fit whole (Keras's `padding="valid"`).
+fn one_pixel() -> [i64; 2] {
+    [1, 1]
+}
+
+/// A convolution: `filters` windows of `kernel_size`, a number or a pair (height, width), slide over the image, one pixel at a
+/// time and only where they fit whole. [`strides`](Layer::strides) and [`padding`](Layer::padding) change that.
 ///
 /// Input `[channels, h, w]`, output `[filters, h − kh + 1, w − kw + 1]`; `(channels · kh · kw + 1) · filters` weights.
 /// Kernels begin as Glorot uniform, biases as zero.
 ///
 /// A mistake (no filters, a window larger than the image) is reported by the model as soon as it knows its input.
-pub fn conv2d(filters: i64, kernel: (i64, i64), activation: Activation) -> Layer {
-    Layer(LayerKind::Conv2d(Conv2d {
+///
+/// ```
+/// # use svertka::prelude::*;
+/// let layers = [conv2d(64, 3, Relu), conv2d(64, (5, 3), Relu).padding(Same).strides(2)];
+/// ```
+pub fn conv2d(filters: i64, kernel_size: impl Size, activation: Activation) -> Layer {
+    Layer::new(LayerKind::Conv2d(Conv2d {
         filters,
-        kernel,
+        kernel: kernel_size.pair(),
         activation,
+        strides: one_pixel(),
+        padding: Padding::Valid,
     }))
+}
+
+impl Conv2d {
+    fn window(&self) -> Window {
+        Window {
+            size: self.kernel,
+            strides: self.strides,
+            padding: self.padding,
+        }
+    }
 }
 
 impl Operation for Conv2d {
@@ -165,17 +392,19 @@ impl Operation for Conv2d {
     }
 
     fn call(&self) -> String {
-        let (filters, kernel, activation) = (self.filters, self.kernel, self.activation);
-        format!("conv2d({filters}, {kernel:?}, {activation:?})")
+        let (filters, [h, w], activation) = (self.filters, self.kernel, self.activation);
+        let padding = padding_call(self.padding);
+        let strides = match self.strides {
+            [1, 1] => String::new(),
+            strides => format!(".strides({})", size_call(strides)),
+        };
+        format!("conv2d({filters}, ({h}, {w}), {activation:?}){padding}{strides}")
     }
 
     fn short(&self) -> Option<String> {
-        let kernel = match self.kernel {
-            (3, 3) => String::new(),
-            kernel => format!(" {}", window(kernel)),
-        };
+        let window = self.window().short([3, 3], one_pixel());
         let activation = self.activation.suffix();
-        Some(format!("conv {}{kernel}{activation}", self.filters))
+        Some(format!("conv {}{window}{activation}", self.filters))
     }
 
     fn activation(&self) -> Activation {
@@ -183,7 +412,7 @@ impl Operation for Conv2d {
     }
 
     fn weights(&self, input: &[i64]) -> Vec<(&'static str, Vec<i64>)> {
-        let (h, w) = self.kernel;
+        let [h, w] = self.kernel;
         let kernel = vec![self.filters, input[0], h, w];
         vec![("kernel", kernel), ("bias", vec![self.filters])]
     }
@@ -191,31 +420,69 @@ impl Operation for Conv2d {
     fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>> {
         positive(at, texts::what_filters, self.filters)?;
         let too_large = |window, input| texts::kernel_too_large(at, window, input);
-        let [_, rows, columns] = image(at, self.kernel, input, too_large)?;
-        let (h, w) = self.kernel;
-        Ok(vec![self.filters, rows - h + 1, columns - w + 1])
+        let shape = self.window().output_shape(at, input, too_large)?;
+        Ok([&[self.filters], &shape[1..]].concat())
     }
 
-    fn layout(&self) -> Layout {
-        Layout::OneDnn
+    fn layout(&self, input: &[i64]) -> Layout {
+        self.window().layout(input)
     }
 
     fn forward(&self, x: &Tensor, weights: &[Tensor], _: Pass) -> tch::Result<Tensor> {
-        x.f_conv2d(&weights[0], Some(&weights[1]), [1, 1], [0, 0], [1, 1], 1)
+        let (padding, x) = self.window().pad(x, 0.0)?;
+        let (kernel, bias) = (&weights[0], Some(&weights[1]));
+        x.f_conv2d(kernel, bias, self.strides, padding, [1, 1], 1)
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "MaxPooling2dForm")]
 pub(crate) struct MaxPooling2d {
-    pub pool: (i64, i64),
+    pub pool: [i64; 2],
+    pub strides: [i64; 2],
+    pub padding: Padding,
 }
 
-/// Keeps the largest value of each `h` × `w` window; the windows lie side by side and a rest at the edge is dropped.
+/// As it stands in a file. The first files had no strides: the windows stood side by side.
+#[derive(Deserialize)]
+struct MaxPooling2dForm {
+    pool: [i64; 2],
+    strides: Option<[i64; 2]>,
+    #[serde(default)]
+    padding: Padding,
+}
+
+impl From<MaxPooling2dForm> for MaxPooling2d {
+    fn from(form: MaxPooling2dForm) -> Self {
+        Self {
+            pool: form.pool,
+            strides: form.strides.unwrap_or(form.pool),
+            padding: form.padding,
+        }
+    }
+}
+
+/// Keeps the largest value of each window of `pool_size`; the windows stand `strides` apart. Each is a number or a pair
+/// (height, width).
 ///
-/// Input `[channels, rows, columns]`, output `[channels, rows / h, columns / w]` rounded down: 2 × 2 leaves a quarter of
-/// the image. No weights.
-pub fn max_pooling2d(h: i64, w: i64) -> Layer {
-    Layer(LayerKind::MaxPooling2d(MaxPooling2d { pool: (h, w) }))
+/// Input `[channels, h, w]`, output `[channels, (h − ph) / sh + 1, (w − pw) / sw + 1]` rounded down: `max_pooling2d(2, 2)`
+/// leaves a quarter of the image. No weights. [`padding`](Layer::padding) lets the windows reach over the edges.
+pub fn max_pooling2d(pool_size: impl Size, strides: impl Size) -> Layer {
+    Layer::new(LayerKind::MaxPooling2d(MaxPooling2d {
+        pool: pool_size.pair(),
+        strides: strides.pair(),
+        padding: Padding::Valid,
+    }))
+}
+
+impl MaxPooling2d {
+    fn window(&self) -> Window {
+        Window {
+            size: self.pool,
+            strides: self.strides,
+            padding: self.padding,
+        }
+    }
 }
 
 impl Operation for MaxPooling2d {
@@ -224,24 +491,23 @@ impl Operation for MaxPooling2d {
     }
 
     fn call(&self) -> String {
-        format!("max_pooling2d{:?}", self.pool)
+        let [pool, strides] = [self.pool, self.strides].map(size_call);
+        let padding = padding_call(self.padding);
+        format!("max_pooling2d({pool}, {strides}){padding}")
     }
 
     fn short(&self) -> Option<String> {
-        Some(match self.pool {
-            (2, 2) => "pool".to_string(),
-            pool => format!("pool {}", window(pool)),
-        })
+        let window = self.window().short([2, 2], self.pool);
+        Some(format!("pool{window}"))
     }
 
     fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>> {
         let too_large = |window, input| texts::pool_too_large(at, window, input);
-        let [channels, rows, columns] = image(at, self.pool, input, too_large)?;
-        Ok(vec![channels, rows / self.pool.0, columns / self.pool.1])
+        self.window().output_shape(at, input, too_large)
     }
 
-    fn layout(&self) -> Layout {
-        Layout::OneDnn
+    fn layout(&self, input: &[i64]) -> Layout {
+        self.window().layout(input)
     }
 
     fn takes_largest(&self) -> bool {
@@ -249,8 +515,8 @@ impl Operation for MaxPooling2d {
     }
 
     fn forward(&self, x: &Tensor, _: &[Tensor], _: Pass) -> tch::Result<Tensor> {
-        let pool = [self.pool.0, self.pool.1];
-        x.f_max_pool2d(pool, pool, [0, 0], [1, 1], false)
+        let (padding, x) = self.window().pad(x, f64::NEG_INFINITY)?;
+        x.f_max_pool2d(self.pool, self.strides, padding, [1, 1], false)
     }
 }
 
@@ -259,7 +525,7 @@ pub(crate) struct Flatten {}
 
 /// Makes one row of an image: input `[channels, h, w]` or `[h, w]`, output `[channels · h · w]`. No weights.
 pub fn flatten() -> Layer {
-    Layer(LayerKind::Flatten(Flatten {}))
+    Layer::new(LayerKind::Flatten(Flatten {}))
 }
 
 impl Operation for Flatten {
@@ -282,7 +548,7 @@ impl Operation for Flatten {
         Ok(vec![product(input)])
     }
 
-    fn layout(&self) -> Layout {
+    fn layout(&self, _: &[i64]) -> Layout {
         Layout::Any
     }
 
@@ -302,7 +568,7 @@ pub(crate) struct Dense {
 ///
 /// Kernels begin as Glorot uniform, biases as zero.
 pub fn dense(units: i64, activation: Activation) -> Layer {
-    Layer(LayerKind::Dense(Dense { units, activation }))
+    Layer::new(LayerKind::Dense(Dense { units, activation }))
 }
 
 impl Operation for Dense {
@@ -335,7 +601,7 @@ impl Operation for Dense {
         Ok(vec![self.units])
     }
 
-    fn layout(&self) -> Layout {
+    fn layout(&self, _: &[i64]) -> Layout {
         Layout::Any
     }
 
@@ -352,7 +618,7 @@ pub(crate) struct Dropout {
 /// While training, sets each value to zero with probability `rate` (0 ≤ rate < 1) and scales the others by
 /// `1 / (1 − rate)`; otherwise does nothing. Any shape. No weights.
 pub fn dropout(rate: f64) -> Layer {
-    Layer(LayerKind::Dropout(Dropout { rate }))
+    Layer::new(LayerKind::Dropout(Dropout { rate }))
 }
 
 impl Operation for Dropout {
@@ -400,9 +666,25 @@ pub(crate) fn format_shape(shape: &[i64]) -> String {
     format!("{shape:?}")
 }
 
-/// `3×3`.
-fn window((h, w): (i64, i64)) -> String {
+/// `5×3`.
+fn by([h, w]: [i64; 2]) -> String {
     format!("{h}×{w}")
+}
+
+/// As the learner writes it: `2`, `(2, 1)`.
+fn size_call([h, w]: [i64; 2]) -> String {
+    if h == w {
+        h.to_string()
+    } else {
+        format!("({h}, {w})")
+    }
+}
+
+fn padding_call(padding: Padding) -> &'static str {
+    match padding {
+        Padding::Valid => "",
+        Padding::Same => ".padding(Same)",
+    }
 }
 
 /// The product of sizes, without overflow.
@@ -419,25 +701,10 @@ fn positive(at: &LayerRef, what: fn() -> String, value: i64) -> Result<()> {
     Ok(())
 }
 
-/// The `[channels, rows, columns]` of an input that the window (height, width) of the layer fits into. `too_large` makes the
-/// message from window and input.
-fn image(
-    at: &LayerRef,
-    (h, w): (i64, i64),
-    input: &[i64],
-    too_large: impl Fn(String, String) -> String,
-) -> Result<[i64; 3]> {
-    positive(at, texts::what_window_height, h)?;
-    positive(at, texts::what_window_width, w)?;
+/// What to say of an input that doesn't have the three axes of an image.
+fn not_an_image(at: &LayerRef, input: &[i64]) -> anyhow::Error {
     let shape = format_shape(input);
-    Err(error(match *input {
-        [channels, rows, columns] if h <= rows && w <= columns => {
-            return Ok([channels, rows, columns]);
-        }
-        [rows, columns, channels] if looks_channels_last(input) => {
-            texts::channels_last(at, shape, format_shape(&[channels, rows, columns]))
-        }
-        [_, _, _] => too_large(window((h, w)), shape),
+    error(match *input {
         [h, w] => {
             let (batch, own) = (format_shape(&[-1, 1, h, w]), format_shape(&[1, h, w]));
             texts::no_channels(at, shape, batch, own)
@@ -446,7 +713,7 @@ fn image(
             texts::batch_for_image(at, shape, format_shape(&[channels, rows, columns]))
         }
         _ => texts::needs_image(at, shape),
-    }))
+    })
 }
 
 /// `[28, 28, 1]`: a size that Keras would write, with the channels at the end.
@@ -500,6 +767,9 @@ pub(crate) fn plan(layers: &[Layer], input_shape: &[i64]) -> Result<Vec<LayerPla
         *seen += 1;
         let position = i + 1;
         let at = LayerRef { position, name };
+        if let Some(setting) = layer.misplaced {
+            return Err(error(texts::misplaced(at, setting)));
+        }
         let output = operation.output_shape(&at, &input)?;
         if operation.activation() == Activation::Softmax && position < layers.len() {
             return Err(error(texts::softmax_in_the_middle(at)));

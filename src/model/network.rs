@@ -121,7 +121,7 @@ impl Network {
         let mut waiting = Activation::Linear;
         for (i, layer) in self.layers.iter().enumerate() {
             let operation = layer.plan.layer.operation();
-            x = match operation.layout() {
+            x = match operation.layout(&layer.plan.input) {
                 Layout::OneDnn if fast => to_onednn(x, self.device)?,
                 Layout::Any => x,
                 Layout::OneDnn | Layout::Plain => to_plain_layout(x)?,

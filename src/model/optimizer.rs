@@ -132,13 +132,13 @@ impl Optimizer {
     /// Refuses impossible settings.
     pub(crate) fn check(&self) -> Result<()> {
         check_learning_rate(self.learning_rate())?;
-        let shares: &[(&str, f64)] = match self {
+        let decays: &[(&str, f64)] = match self {
             Self::Adam(adam) => &[("beta_1", adam.beta_1), ("beta_2", adam.beta_2)],
             Self::Sgd(sgd) => &[("momentum", sgd.momentum)],
         };
-        for &(name, value) in shares {
+        for &(name, value) in decays {
             if !(0.0..1.0).contains(&value) {
-                return Err(error(texts::optimizer_share(name, value)));
+                return Err(error(texts::optimizer_decay(name, value)));
             }
         }
         if let Self::Adam(adam) = self

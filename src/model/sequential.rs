@@ -63,6 +63,23 @@ pub struct LayerOutput {
     pub output: Tensor,
 }
 
+/// A layer of a model that has its weights: see [`Sequential::layer`].
+#[derive(Debug)]
+pub struct LayerInfo {
+    /// Its place in [`Sequential::layers`], from 0.
+    pub index: usize,
+    /// Its name: `conv2d`, `max_pooling2d`, `conv2d_1`, …
+    pub name: String,
+    /// The layer as it was given.
+    pub layer: Layer,
+    /// The shape of its input for one image.
+    pub input_shape: Vec<i64>,
+    /// The shape of its output for one image.
+    pub output_shape: Vec<i64>,
+    /// Its weights as copies, named and shaped as by [`Sequential::weights`]; none for a layer that has none.
+    pub weights: Vec<(String, Tensor)>,
+}
+
 impl Sequential {
     /// A model of these layers, first to last: an array or a `Vec`.
     pub fn new(layers: impl Into<Vec<Layer>>) -> Self {
@@ -104,6 +121,43 @@ impl Sequential {
     /// The layers, as they were given.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
+    }
+
+    /// One layer by the name that the summary gives it: its place, shapes and weights.
+    ///
+    /// ```
+    /// # use svertka::prelude::*;
+    /// # fn main() -> svertka::Result<()> {
+    /// let model = Sequential::new([conv2d(4, 3, Relu)]).input_shape([1, 28, 28]);
+    /// let (_, kernel) = &model.layer("conv2d")?.weights[0];
+    /// assert_eq!(kernel.size(), [4, 1, 3, 3]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the weights aren't there yet, or no layer has this name: the error lists the names there are.
+    pub fn layer(&self, name: &str) -> Result<LayerInfo> {
+        let plans = self.built()?.layers.iter().map(|layer| &layer.plan);
+        let Some((index, plan)) = plans
+            .clone()
+            .enumerate()
+            .find(|(_, plan)| plan.at.name == name)
+        else {
+            let names: Vec<&str> = plans.map(|plan| plan.at.name.as_str()).collect();
+            return Err(error(texts::no_such_layer(name, names.join(", "))));
+        };
+        let own = plan.weights();
+        let mut weights = self.weights()?;
+        weights.retain(|(name, _)| own.iter().any(|(own, _)| own == name));
+        Ok(LayerInfo {
+            index,
+            name: plan.at.name.clone(),
+            layer: plan.layer.clone(),
+            input_shape: plan.input.clone(),
+            output_shape: plan.output.clone(),
+            weights,
+        })
     }
 
     /// Layer by layer: name, output shape, number of weights.
@@ -503,7 +557,7 @@ impl Batch {
 mod tests {
     use super::*;
     use crate::model::Activation::{Relu, Softmax};
-    use crate::model::{conv2d, dense, flatten, max_pooling2d};
+    use crate::model::{Padding, conv2d, dense, flatten, max_pooling2d};
 
     #[test]
     fn a_kernel_multiplies_at_every_place_of_its_output() {
@@ -520,5 +574,9 @@ mod tests {
         model.summary().unwrap();
         let expected = 26 * 26 * 64 * 9 + 11 * 11 * 64 * 64 * 9 + 1600 * 128 + 128 * 10;
         assert_eq!(model.built().unwrap().multiplications(), expected);
+        let layers = [conv2d(4, (5, 3), Relu).padding(Padding::Same).strides(2)];
+        let model = Sequential::new(layers).input_shape([3, 28, 27]);
+        let network = model.built().unwrap();
+        assert_eq!(network.multiplications(), 14 * 14 * 4 * 3 * 5 * 3);
     }
 }

@@ -9,7 +9,7 @@ use tch::{Device, Kind as TensorKind, Tensor};
 
 use super::callbacks::{Callback, Control, EpochEnd};
 use super::file::write;
-use super::history::{Epoch, History, Score, epoch_line};
+use super::history::{Epoch, History, Score, Stopped, epoch_line};
 use super::layer::Pass;
 use super::loss::{count_correct, cross_entropy};
 use super::network::Network;
@@ -50,8 +50,9 @@ pub struct Fit {
     epochs: i64,
     batch_size: i64,
     shuffle: bool,
-    share: f64,
+    fraction: f64,
     validation: Option<(Tensor, Tensor)>,
+    validation_split: Option<f64>,
     verbosity: Verbosity,
     callbacks: Vec<Box<dyn Callback>>,
     save: Option<PathBuf>,
@@ -64,8 +65,9 @@ impl Fit {
             epochs,
             batch_size: 32,
             shuffle: true,
-            share: 1.0,
+            fraction: 1.0,
             validation: None,
+            validation_split: None,
             verbosity: Verbosity::Normal,
             callbacks: Vec::new(),
             save: None,
@@ -82,15 +84,26 @@ impl Fit {
         Self { shuffle, ..self }
     }
 
-    /// Trains on the first `share` of the images, 0 < share ≤ 1: a quick look. Defaults to 1.
-    pub fn share(self, share: f64) -> Self {
-        Self { share, ..self }
+    /// Trains on the first `fraction` of the images, 0 < `fraction` ≤ 1: a quick look. Defaults to 1. With
+    /// [`validation_split`](Self::validation_split), it is a fraction of the images that are left for training.
+    pub fn fraction(self, fraction: f64) -> Self {
+        Self { fraction, ..self }
     }
 
     /// Evaluates these images after every epoch; nothing is learnt from them. Defaults to none.
     pub fn validation(self, images: &Tensor, labels: &Tensor) -> Self {
         Self {
             validation: Some((images.shallow_clone(), labels.shallow_clone())),
+            ..self
+        }
+    }
+
+    /// Holds the last `split` of the images back, 0 < `split` < 1, as Keras does: they are evaluated after every epoch, and
+    /// nothing is learnt from them. The number of images to train on is `n · (1 − split)`, rounded down. Defaults to none;
+    /// where there is [`validation`](Self::validation) data too, that is used, and nothing is held back.
+    pub fn validation_split(self, split: f64) -> Self {
+        Self {
+            validation_split: Some(split),
             ..self
         }
     }
@@ -128,13 +141,13 @@ impl Fit {
     }
 
     /// How many epochs there will be at the most.
-    pub(crate) fn planned_epochs(&self) -> usize {
-        self.epochs.max(0) as usize
+    pub(crate) fn planned_epochs(&self) -> i64 {
+        self.epochs
     }
 
-    /// Images per step, and the share of the images that is trained on.
-    pub(crate) fn batch_size_and_share(&self) -> (i64, f64) {
-        (self.batch_size, self.share)
+    /// Images per step, and the fraction of the images that is trained on.
+    pub(crate) fn batch_size_and_fraction(&self) -> (i64, f64) {
+        (self.batch_size, self.fraction)
     }
 
     /// Whether there is a callback, which could end the training.
@@ -157,10 +170,15 @@ impl Fit {
         if self.batch_size < 1 {
             return Err(error(texts::batch_size(self.batch_size)));
         }
-        if !(self.share > 0.0 && self.share <= 1.0) {
-            return Err(error(texts::share(self.share)));
+        if !(self.fraction > 0.0 && self.fraction <= 1.0) {
+            return Err(error(texts::fraction(self.fraction)));
         }
-        Ok(())
+        match self.validation_split {
+            Some(split) if !(split > 0.0 && split < 1.0) => {
+                Err(error(texts::validation_split(split)))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -170,7 +188,8 @@ impl fmt::Debug for Fit {
             .field("epochs", &self.epochs)
             .field("batch_size", &self.batch_size)
             .field("shuffle", &self.shuffle)
-            .field("share", &self.share)
+            .field("fraction", &self.fraction)
+            .field("validation_split", &self.validation_split)
             .field("callbacks", &self.callbacks.len())
             .finish_non_exhaustive()
     }
@@ -189,8 +208,8 @@ impl Sequential {
     pub fn fit(&mut self, images: &Tensor, labels: &Tensor, fit: Fit) -> Result<History> {
         let mut progress = fit.progress();
         let history = self.train(images, labels, fit, &mut progress)?;
-        if let (true, Some(line)) = (history.interrupted, &history.stopped) {
-            progress.line(line.clone());
+        if let Some(interrupt @ Stopped::Interrupt { .. }) = &history.stopped {
+            progress.line(interrupt.to_string());
         }
         Ok(history)
     }
@@ -205,17 +224,21 @@ impl Sequential {
     ) -> Result<History> {
         fit.check()?;
         let labels = self.checked(images, labels)?;
+        let mut n = batch_len(images);
         if let Some((images, labels)) = &mut fit.validation {
             let network = self.built()?;
             let checked =
                 check_images(network, images).and_then(|()| check_labels(network, images, labels));
             *labels = checked.map_err(|reason| error(texts::validation(reason)))?;
+        } else if let Some(split) = fit.validation_split {
+            n = split_at(n, split)?;
+            let rest = |tensor: &Tensor| tensor.f_narrow(0, n, batch_len(tensor) - n);
+            fit.validation = Some(compute(|| Ok((rest(images)?, rest(&labels)?)))?);
         }
         self.warn_unscaled(images)?;
 
         let (network, compiled) = self.learning_parts()?;
-        let all = batch_len(images);
-        let used = ((all as f64 * fit.share).ceil() as i64).clamp(1, all);
+        let used = ((n as f64 * fit.fraction).ceil() as i64).clamp(1, n);
         let to_device = |tensor: &Tensor| tensor.f_narrow(0, 0, used)?.f_to_device(network.device);
         let (images, labels) = compute(|| Ok((to_device(images)?, to_device(&labels)?)))?;
         let _buffers = (network.device == Device::Cpu).then(allocator::Training::begin);
@@ -264,6 +287,15 @@ impl Sequential {
     }
 }
 
+/// How many of `n` images are left for training when the last `split` of them are held back, rounded as Keras does.
+fn split_at(n: i64, split: f64) -> Result<i64> {
+    let at = (n as f64 * (1.0 - split)).floor() as i64;
+    if at < 1 || at >= n {
+        return Err(error(texts::validation_split_empty(split, n)));
+    }
+    Ok(at)
+}
+
 /// The threads for steps with batches of `images`; on CUDA they have nothing to compute.
 fn threads(network: &Network, images: i64) -> Option<Threads> {
     let work = network.multiplications().saturating_mul(images);
@@ -307,7 +339,7 @@ impl Trainer<'_> {
     fn run(mut self) -> Result<History> {
         let mut history = History::default();
         let mut control = Control::new(self.compiled.learning_rate);
-        let mut kept: Option<(usize, Snapshot)> = None;
+        let mut kept: Option<(i64, Snapshot)> = None;
         for number in 1..=self.fit.planned_epochs() {
             for callback in &mut self.fit.callbacks {
                 callback.on_epoch_begin(number, &mut control);
@@ -318,14 +350,15 @@ impl Trainer<'_> {
             // An epoch that was interrupted is not the callbacks' to see.
             if let Some(fraction) = interrupted {
                 history.epochs.push(epoch);
-                return Ok(self.interrupted(history, number, fraction));
+                history.stopped = Some(self.interrupt(number, fraction));
+                return Ok(history);
             }
             self.progress
                 .line(epoch_line(&epoch, self.fit.planned_epochs()));
             // Every callback sees every epoch, also when one before it has had enough.
             for callback in &mut self.fit.callbacks {
                 if let ControlFlow::Break(reason) = callback.on_epoch_end(&epoch, &mut control) {
-                    history.stopped.get_or_insert(reason);
+                    history.stopped.get_or_insert(Stopped::Callback(reason));
                 }
                 if std::mem::take(&mut control.keep_weights) {
                     kept = Some((number, Snapshot::of(self.network, self.compiled)?));
@@ -333,14 +366,15 @@ impl Trainer<'_> {
             }
             history.epochs.push(epoch);
             self.save();
-            if let Some(reason) = &history.stopped {
+            if let Some(Stopped::Callback(reason)) = &history.stopped {
                 if !reason.is_empty() {
                     self.progress.line(reason.clone());
                 }
                 break;
             }
             if self.watch.requested() {
-                return Ok(self.interrupted(history, number, 1.0));
+                history.stopped = Some(self.interrupt(number, 1.0));
+                return Ok(history);
             }
         }
         if let (true, Some((number, kept))) = (control.restore_weights, kept) {
@@ -350,13 +384,12 @@ impl Trainer<'_> {
         Ok(history)
     }
 
-    fn interrupted(&self, history: History, number: usize, fraction: f64) -> History {
-        let epochs = self.fit.planned_epochs();
-        let percent = fraction * 100.0;
-        History {
-            stopped: Some(texts::training_interrupted(number, epochs, percent)),
-            interrupted: true,
-            ..history
+    /// An interrupt after this fraction of an epoch.
+    fn interrupt(&self, epoch: i64, fraction: f64) -> Stopped {
+        Stopped::Interrupt {
+            epoch,
+            epochs: self.fit.planned_epochs(),
+            percent: fraction * 100.0,
         }
     }
 
@@ -370,7 +403,7 @@ impl Trainer<'_> {
 
     /// Trains for one epoch and validates; if an interrupt came, also tells what fraction of the epoch was done. After an
     /// error the weights are as before.
-    fn epoch(&mut self, number: usize) -> Result<(Epoch, Option<f64>)> {
+    fn epoch(&mut self, number: i64) -> Result<(Epoch, Option<f64>)> {
         let begun = Instant::now();
         let before = Snapshot::of(self.network, self.compiled)?;
         let learnt = self.learn(number, begun);
@@ -395,7 +428,7 @@ impl Trainer<'_> {
     }
 
     /// Goes through the images once: the score, and after an interrupt the fraction of them that was seen.
-    fn learn(&mut self, number: usize, begun: Instant) -> Result<(Score, Option<f64>)> {
+    fn learn(&mut self, number: i64, begun: Instant) -> Result<(Score, Option<f64>)> {
         let (n, batch_size) = (batch_len(&self.images), self.fit.batch_size);
         let options = (TensorKind::Int64, self.network.device);
         let order = match self.fit.shuffle {
@@ -436,7 +469,7 @@ impl Trainer<'_> {
 
     /// The score over the epoch's first `steps` steps, unless the training has diverged: in its loss, or in a weight that
     /// is no number any more.
-    fn read(&self, metrics: &RunningMetrics, number: usize, steps: i64) -> Result<Score> {
+    fn read(&self, metrics: &RunningMetrics, number: i64, steps: i64) -> Result<Score> {
         let read = compute(|| Ok((metrics.read(steps)?, self.network.is_finite()?)))?;
         let diverged = match read {
             (Ok(score), true) => return Ok(score),
@@ -448,7 +481,7 @@ impl Trainer<'_> {
     }
 
     /// Shows the running epoch after this fraction of it and so many seconds.
-    fn show(&mut self, number: usize, score: Score, fraction: f64, seconds: f64) {
+    fn show(&mut self, number: i64, score: Score, fraction: f64, seconds: f64) {
         let seen = fraction * batch_len(&self.images) as f64;
         let text = texts::epoch_running(
             number,
