@@ -65,7 +65,7 @@ impl Fit {
     /// Draws loss and accuracy while the training runs: the chart grows with every epoch. It needs svertka's kernel;
     /// elsewhere the history that `fit` returns draws the same chart at the end.
     pub fn plot(self) -> Self {
-        let epochs = self.planned_epochs().max(0) as usize;
+        let epochs = self.epochs.max(0) as usize;
         self.callback(LivePlot {
             epochs,
             seen: Vec::new(),

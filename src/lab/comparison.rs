@@ -166,9 +166,9 @@ impl Comparison {
         model.warn_unscaled(images)?;
 
         let parameters = model.summary()?.total;
-        let planned_epochs = fit.planned_epochs();
-        let (batch_size, fraction) = fit.batch_size_and_fraction();
-        let has_callbacks = fit.has_callbacks();
+        let planned_epochs = fit.epochs;
+        let (batch_size, fraction) = (fit.batch_size, fit.fraction);
+        let has_callbacks = !fit.callbacks.is_empty();
         let fit = fit.validation(images, &labels);
         let mut progress = fit.progress();
         let history = model.train(&data.train.0, &data.train.1, fit, &mut progress)?;

@@ -112,18 +112,9 @@ fn plain_weights(network: &Network, flat: &Tensor, prefix: &str) -> tch::Result<
     names
         .zip(network.windows(flat)?)
         .map(|(name, window)| {
-            let plain = window
-                .f_detach()?
-                .f_to_device(tch::Device::Cpu)?
-                .f_contiguous()?;
-            let count = plain.numel();
-            let mut numbers = vec![0f32; count];
-            plain.f_copy_data(&mut numbers, count)?;
-            let bytes = numbers
-                .iter()
-                .flat_map(|number| number.to_le_bytes())
-                .collect();
-            let size = plain.size().iter().map(|&n| n as usize).collect();
+            let size = window.size().iter().map(|&n| n as usize).collect();
+            let numbers = Vec::<f32>::try_from(window.f_detach()?.f_reshape([-1])?)?;
+            let bytes = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
             Ok((format!("{prefix}{name}"), size, bytes))
         })
         .collect()
@@ -156,11 +147,18 @@ fn parse(bytes: &[u8]) -> Result<Sequential> {
         .metadata()
         .as_ref()
         .and_then(|metadata| metadata.get(KEY));
-    let about: Value = about
+    let mut about: Value = about
         .and_then(|text| serde_json::from_str(text).ok())
         .ok_or_else(foreign)?;
     if about["version"] != VERSION {
         return Err(error(texts::file_version(&about["version"], VERSION)));
+    }
+    // The first files' poolings have no strides: their windows stand side by side.
+    let layers = about.get_mut("layers").and_then(Value::as_array_mut);
+    for layer in layers.into_iter().flatten() {
+        if let (Some(pool), None) = (layer.get("pool").cloned(), layer.get("strides")) {
+            layer["strides"] = pool;
+        }
     }
     let About {
         input_shape,
@@ -191,7 +189,7 @@ fn parse(bytes: &[u8]) -> Result<Sequential> {
                 *moment = flat_from(network, &file, &format!("optimizer.{name}."))?;
             }
         }
-        model.set_compiled(Compiled {
+        model.compiled = Some(Compiled {
             optimizer,
             learning_rate,
             state,

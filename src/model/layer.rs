@@ -124,10 +124,8 @@ impl Layer {
     ///
     /// Another layer has no windows: the model says so as soon as it knows its input.
     pub fn padding(mut self, padding: Padding) -> Self {
-        match &mut self.kind {
-            LayerKind::Conv2d(Conv2d { padding: own, .. })
-            | LayerKind::MaxPooling2d(MaxPooling2d { padding: own, .. }) => *own = padding,
-            _ => self.misplaced = Some("padding"),
+        if let Some(window) = self.window("padding") {
+            window.padding = padding;
         }
         self
     }
@@ -137,12 +135,22 @@ impl Layer {
     ///
     /// Another layer has no windows: the model says so as soon as it knows its input.
     pub fn strides(mut self, strides: impl Size) -> Self {
-        match &mut self.kind {
-            LayerKind::Conv2d(Conv2d { strides: own, .. })
-            | LayerKind::MaxPooling2d(MaxPooling2d { strides: own, .. }) => *own = strides.pair(),
-            _ => self.misplaced = Some("strides"),
+        if let Some(window) = self.window("strides") {
+            window.strides = strides.pair();
         }
         self
+    }
+
+    /// The layer's window, for this setting.
+    fn window(&mut self, setting: &'static str) -> Option<&mut Window> {
+        match &mut self.kind {
+            LayerKind::Conv2d(Conv2d { window, .. })
+            | LayerKind::MaxPooling2d(MaxPooling2d { window }) => Some(window),
+            _ => {
+                self.misplaced = Some(setting);
+                None
+            }
+        }
     }
 
     pub(crate) fn operation(&self) -> &dyn Operation {
@@ -222,45 +230,33 @@ pub(crate) enum Pass {
 }
 
 /// A window that slides over rows and columns.
-struct Window {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Window {
+    // The first files had these names, and neither strides nor padding.
+    #[serde(alias = "kernel", alias = "pool")]
     size: [i64; 2],
+    #[serde(default = "one")]
     strides: [i64; 2],
+    #[serde(default)]
     padding: Padding,
 }
 
-/// A window's positions along rows or columns.
-#[derive(Clone, Copy)]
-struct Axis {
-    /// How many positions there are; less than 1 if the window doesn't fit.
-    output: i64,
-    /// How many rows or columns are added at the beginning, and at the end. The end has as many, or one more.
-    before: i64,
-    after: i64,
-}
-
 impl Window {
-    /// The positions in an image of these rows and columns, as Keras has them.
-    fn axes(&self, image: [i64; 2]) -> [Axis; 2] {
+    /// Down and across an image: how many windows there are, and how many rows or columns they need beyond the image, of
+    /// which the smaller half stands before it.
+    fn axes(&self, image: [i64; 2]) -> [(i64, i64); 2] {
         [0, 1].map(|axis| {
             let (input, size, stride) = (image[axis], self.size[axis], self.strides[axis]);
             if self.padding == Padding::Valid {
-                return Axis {
-                    output: (input - size).div_euclid(stride) + 1,
-                    before: 0,
-                    after: 0,
-                };
+                return ((input - size).div_euclid(stride) + 1, 0);
             }
             let output = (input - 1) / stride + 1;
-            let padded = ((output - 1) * stride).saturating_add(size).max(input);
-            Axis {
-                output,
-                before: (padded - input) / 2,
-                after: (padded - input + 1) / 2,
-            }
+            let reach = ((output - 1) * stride).saturating_add(size);
+            (output, (reach - input).max(0))
         })
     }
 
-    /// The `[channels, rows, columns]` that windows at every position give. `too_large` makes the message for a window that
+    /// The `[channels, rows, columns]` that a window at each of its places gives. `too_large` makes the message for one that
     /// doesn't fit, from window and input.
     fn output_shape(
         &self,
@@ -276,48 +272,43 @@ impl Window {
         let [channels, h, w] = *input else {
             return Err(not_an_image(at, input));
         };
-        let axes = self.axes([h, w]);
-        let [rows, columns] = axes.map(|axis| axis.output);
-        let [more_rows, more_columns] = axes.map(|axis| axis.before.saturating_add(axis.after));
+        let [(rows, more_rows), (columns, more_columns)] = self.axes([h, w]);
         let padded = [
             channels,
             h.saturating_add(more_rows),
             w.saturating_add(more_columns),
         ];
         let fits = rows > 0 && columns > 0 && product(&padded) <= MAX_NUMBERS;
-        let within = self.size[0] <= h && self.size[1] <= w;
-        let channels_last = looks_channels_last(input);
         // Padded, a window fits into an image with its channels last too.
-        if fits && (within || at.position > 1 || !channels_last) {
-            return Ok(vec![channels, rows, columns]);
-        }
+        let doubtful = looks_channels_last(input) && (self.size[0] > h || self.size[1] > w);
         let shape = format_shape(input);
-        Err(error(if channels_last {
+        Err(error(if fits && !(doubtful && at.position == 1) {
+            return Ok(vec![channels, rows, columns]);
+        } else if doubtful {
             texts::channels_last(at, shape, format_shape(&[w, channels, h]))
         } else {
             too_large(by(self.size), shape)
         }))
     }
 
-    /// oneDNN's layout, unless the image must be padded by hand.
+    /// oneDNN's layout, unless [`pad`](Self::pad) must add something.
     fn layout(&self, input: &[i64]) -> Layout {
-        let alike = |axis: Axis| axis.before == axis.after;
         match *input {
-            [_, h, w] if self.axes([h, w]).into_iter().all(alike) => Layout::OneDnn,
+            [_, h, w] if self.axes([h, w]).iter().all(|(_, more)| more % 2 == 0) => Layout::OneDnn,
             _ => Layout::Plain,
         }
     }
 
-    /// How much libtorch shall pad at both ends of rows and columns; and the images, to whose ends `value` was added where
-    /// they need more than their beginnings, which libtorch can't do by itself.
+    /// How much libtorch shall pad at both ends of rows and columns; and the images, with `value` added at the bottom and the
+    /// right where they need one more there, which libtorch can't do by itself.
     fn pad(&self, images: &Tensor, value: f64) -> tch::Result<([i64; 2], Tensor)> {
         let (_, _, h, w) = images.size4()?;
-        let axes = self.axes([h, w]);
-        let images = match axes.map(|axis| axis.after - axis.before) {
-            [0, 0] => images.shallow_clone(),
-            [down, across] => images.f_pad([0, across, 0, down], "constant", value)?,
+        let [down, across] = self.axes([h, w]).map(|(_, more)| more);
+        let images = match (down % 2, across % 2) {
+            (0, 0) => images.shallow_clone(),
+            (down, across) => images.f_pad([0, across, 0, down], "constant", value)?,
         };
-        Ok((axes.map(|axis| axis.before), images))
+        Ok(([down / 2, across / 2], images))
     }
 
     /// What is unusual about it, in short: ` 5×3 same /2`.
@@ -336,22 +327,31 @@ impl Window {
         }
         text
     }
+
+    /// The calls that set what is unusual: `.padding(Same).strides(2)`.
+    fn calls(&self, usual_strides: [i64; 2]) -> String {
+        let mut text = String::new();
+        if self.padding == Padding::Same {
+            text += ".padding(Same)";
+        }
+        if self.strides != usual_strides {
+            text += &format!(".strides({})", size_call(self.strides));
+        }
+        text
+    }
+}
+
+/// A convolution's usual strides.
+const fn one() -> [i64; 2] {
+    [1, 1]
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Conv2d {
     pub filters: i64,
-    pub kernel: [i64; 2],
-    pub activation: Activation,
-    // The first files had neither of these.
-    #[serde(default = "one_pixel")]
-    pub strides: [i64; 2],
-    #[serde(default)]
-    pub padding: Padding,
-}
-
-fn one_pixel() -> [i64; 2] {
-    [1, 1]
+    #[serde(flatten)]
+    window: Window,
+    activation: Activation,
 }
 
 /// A convolution: `filters` windows of `kernel_size`, a number or a pair (height, width), slide over the image, one pixel at a
@@ -369,21 +369,13 @@ fn one_pixel() -> [i64; 2] {
 pub fn conv2d(filters: i64, kernel_size: impl Size, activation: Activation) -> Layer {
     Layer::new(LayerKind::Conv2d(Conv2d {
         filters,
-        kernel: kernel_size.pair(),
+        window: Window {
+            size: kernel_size.pair(),
+            strides: one(),
+            padding: Padding::Valid,
+        },
         activation,
-        strides: one_pixel(),
-        padding: Padding::Valid,
     }))
-}
-
-impl Conv2d {
-    fn window(&self) -> Window {
-        Window {
-            size: self.kernel,
-            strides: self.strides,
-            padding: self.padding,
-        }
-    }
 }
 
 impl Operation for Conv2d {
@@ -392,17 +384,13 @@ impl Operation for Conv2d {
     }
 
     fn call(&self) -> String {
-        let (filters, [h, w], activation) = (self.filters, self.kernel, self.activation);
-        let padding = padding_call(self.padding);
-        let strides = match self.strides {
-            [1, 1] => String::new(),
-            strides => format!(".strides({})", size_call(strides)),
-        };
-        format!("conv2d({filters}, ({h}, {w}), {activation:?}){padding}{strides}")
+        let (filters, [h, w], activation) = (self.filters, self.window.size, self.activation);
+        let more = self.window.calls(one());
+        format!("conv2d({filters}, ({h}, {w}), {activation:?}){more}")
     }
 
     fn short(&self) -> Option<String> {
-        let window = self.window().short([3, 3], one_pixel());
+        let window = self.window.short([3, 3], one());
         let activation = self.activation.suffix();
         Some(format!("conv {}{window}{activation}", self.filters))
     }
@@ -412,7 +400,7 @@ impl Operation for Conv2d {
     }
 
     fn weights(&self, input: &[i64]) -> Vec<(&'static str, Vec<i64>)> {
-        let [h, w] = self.kernel;
+        let [h, w] = self.window.size;
         let kernel = vec![self.filters, input[0], h, w];
         vec![("kernel", kernel), ("bias", vec![self.filters])]
     }
@@ -420,46 +408,26 @@ impl Operation for Conv2d {
     fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>> {
         positive(at, texts::what_filters, self.filters)?;
         let too_large = |window, input| texts::kernel_too_large(at, window, input);
-        let shape = self.window().output_shape(at, input, too_large)?;
-        Ok([&[self.filters], &shape[1..]].concat())
+        let mut shape = self.window.output_shape(at, input, too_large)?;
+        shape[0] = self.filters;
+        Ok(shape)
     }
 
     fn layout(&self, input: &[i64]) -> Layout {
-        self.window().layout(input)
+        self.window.layout(input)
     }
 
     fn forward(&self, x: &Tensor, weights: &[Tensor], _: Pass) -> tch::Result<Tensor> {
-        let (padding, x) = self.window().pad(x, 0.0)?;
+        let (padding, x) = self.window.pad(x, 0.0)?;
         let (kernel, bias) = (&weights[0], Some(&weights[1]));
-        x.f_conv2d(kernel, bias, self.strides, padding, [1, 1], 1)
+        x.f_conv2d(kernel, bias, self.window.strides, padding, [1, 1], 1)
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "MaxPooling2dForm")]
 pub(crate) struct MaxPooling2d {
-    pub pool: [i64; 2],
-    pub strides: [i64; 2],
-    pub padding: Padding,
-}
-
-/// As it stands in a file. The first files had no strides: the windows stood side by side.
-#[derive(Deserialize)]
-struct MaxPooling2dForm {
-    pool: [i64; 2],
-    strides: Option<[i64; 2]>,
-    #[serde(default)]
-    padding: Padding,
-}
-
-impl From<MaxPooling2dForm> for MaxPooling2d {
-    fn from(form: MaxPooling2dForm) -> Self {
-        Self {
-            pool: form.pool,
-            strides: form.strides.unwrap_or(form.pool),
-            padding: form.padding,
-        }
-    }
+    #[serde(flatten)]
+    window: Window,
 }
 
 /// Keeps the largest value of each window of `pool_size`; the windows stand `strides` apart. Each is a number or a pair
@@ -469,20 +437,12 @@ impl From<MaxPooling2dForm> for MaxPooling2d {
 /// leaves a quarter of the image. No weights. [`padding`](Layer::padding) lets the windows reach over the edges.
 pub fn max_pooling2d(pool_size: impl Size, strides: impl Size) -> Layer {
     Layer::new(LayerKind::MaxPooling2d(MaxPooling2d {
-        pool: pool_size.pair(),
-        strides: strides.pair(),
-        padding: Padding::Valid,
+        window: Window {
+            size: pool_size.pair(),
+            strides: strides.pair(),
+            padding: Padding::Valid,
+        },
     }))
-}
-
-impl MaxPooling2d {
-    fn window(&self) -> Window {
-        Window {
-            size: self.pool,
-            strides: self.strides,
-            padding: self.padding,
-        }
-    }
 }
 
 impl Operation for MaxPooling2d {
@@ -491,23 +451,26 @@ impl Operation for MaxPooling2d {
     }
 
     fn call(&self) -> String {
-        let [pool, strides] = [self.pool, self.strides].map(size_call);
-        let padding = padding_call(self.padding);
-        format!("max_pooling2d({pool}, {strides}){padding}")
+        let Window { size, strides, .. } = self.window;
+        let more = self.window.calls(strides);
+        let [pool, strides] = [size, strides].map(size_call);
+        format!("max_pooling2d({pool}, {strides}){more}")
     }
 
     fn short(&self) -> Option<String> {
-        let window = self.window().short([2, 2], self.pool);
-        Some(format!("pool{window}"))
+        Some(format!(
+            "pool{}",
+            self.window.short([2, 2], self.window.size)
+        ))
     }
 
     fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>> {
         let too_large = |window, input| texts::pool_too_large(at, window, input);
-        self.window().output_shape(at, input, too_large)
+        self.window.output_shape(at, input, too_large)
     }
 
     fn layout(&self, input: &[i64]) -> Layout {
-        self.window().layout(input)
+        self.window.layout(input)
     }
 
     fn takes_largest(&self) -> bool {
@@ -515,8 +478,14 @@ impl Operation for MaxPooling2d {
     }
 
     fn forward(&self, x: &Tensor, _: &[Tensor], _: Pass) -> tch::Result<Tensor> {
-        let (padding, x) = self.window().pad(x, f64::NEG_INFINITY)?;
-        x.f_max_pool2d(self.pool, self.strides, padding, [1, 1], false)
+        let (padding, x) = self.window.pad(x, f64::NEG_INFINITY)?;
+        x.f_max_pool2d(
+            self.window.size,
+            self.window.strides,
+            padding,
+            [1, 1],
+            false,
+        )
     }
 }
 
@@ -677,13 +646,6 @@ fn size_call([h, w]: [i64; 2]) -> String {
         h.to_string()
     } else {
         format!("({h}, {w})")
-    }
-}
-
-fn padding_call(padding: Padding) -> &'static str {
-    match padding {
-        Padding::Valid => "",
-        Padding::Same => ".padding(Same)",
     }
 }
 

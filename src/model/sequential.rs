@@ -40,7 +40,7 @@ pub struct Sequential {
     layers: Vec<Layer>,
     /// None until the shape of an image is known; then the network, or why there can be none.
     network: Option<std::result::Result<Network, String>>,
-    compiled: Option<Compiled>,
+    pub(crate) compiled: Option<Compiled>,
     /// Whether the learner was told that the images don't seem to be scaled.
     told_unscaled: bool,
 }
@@ -113,11 +113,6 @@ impl Sequential {
         });
     }
 
-    /// Says how a model that was read from a file goes on learning.
-    pub(crate) fn set_compiled(&mut self, compiled: Compiled) {
-        self.compiled = Some(compiled);
-    }
-
     /// The layers, as they were given.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
@@ -178,7 +173,7 @@ impl Sequential {
         let watch = Watch::new();
         let _guard = tch::no_grad_guard();
         let mut parts = Vec::new();
-        for batch in Batches::new(batch_len(images), INFERENCE_BATCH) {
+        for batch in batches(batch_len(images), INFERENCE_BATCH) {
             if watch.requested() {
                 return Err(error(texts::interrupted("predict")));
             }
@@ -389,12 +384,12 @@ pub(crate) fn evaluate(
 ) -> Result<Option<Score>> {
     let _guard = tch::no_grad_guard();
     // Kept on the device and read once at the end.
-    let mut sums = Vec::new();
-    for batch in Batches::new(batch_len(images), INFERENCE_BATCH) {
+    let mut totals = Vec::new();
+    for batch in batches(batch_len(images), INFERENCE_BATCH) {
         if watch.requested() {
             return Ok(None);
         }
-        sums.push(compute(|| {
+        totals.push(compute(|| {
             let labels = batch.of(labels, network)?;
             let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
             // A short last batch counts by its images.
@@ -402,14 +397,14 @@ pub(crate) fn evaluate(
             Tensor::f_stack(&[loss, count_correct(&logits, &labels)?], 0)
         })?);
     }
-    let total = compute(|| {
-        let sums = Tensor::f_stack(&sums, 0)?;
-        Vec::<f64>::try_from(sums.f_sum_dim_intlist(0i64, false, TensorKind::Double)?)
+    let all = compute(|| {
+        let totals = Tensor::f_stack(&totals, 0)?;
+        Vec::<f64>::try_from(totals.f_sum_dim_intlist(0i64, false, TensorKind::Double)?)
     })?;
     let n = batch_len(images) as f64;
     Ok(Some(Score {
-        loss: total[0] / n,
-        accuracy: total[1] / n,
+        loss: all[0] / n,
+        accuracy: all[1] / n,
     }))
 }
 
@@ -507,41 +502,19 @@ pub(crate) fn check_labels(network: &Network, images: &Tensor, labels: &Tensor) 
     }))
 }
 
-/// Consecutive parts of `total` rows.
-pub(crate) struct Batches {
-    total: i64,
-    size: i64,
-    next: i64,
-}
-
 /// Rows `start .. start + len`.
 pub(crate) struct Batch {
     pub start: i64,
     pub len: i64,
 }
 
-impl Batches {
-    pub(crate) fn new(total: i64, size: i64) -> Self {
-        Self {
-            total,
-            size,
-            next: 0,
-        }
-    }
-}
-
-impl Iterator for Batches {
-    type Item = Batch;
-
-    fn next(&mut self) -> Option<Batch> {
-        let start = self.next;
-        if start >= self.total {
-            return None;
-        }
-        let len = self.size.min(self.total - start);
-        self.next += len;
-        Some(Batch { start, len })
-    }
+/// `total` rows in batches of `size`, which is at least 1; the last may be shorter.
+pub(crate) fn batches(total: i64, size: i64) -> impl Iterator<Item = Batch> {
+    let starts = (0..total).step_by(size as usize);
+    starts.map(move |start| Batch {
+        start,
+        len: size.min(total - start),
+    })
 }
 
 impl Batch {

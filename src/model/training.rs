@@ -15,7 +15,7 @@ use super::loss::{count_correct, cross_entropy};
 use super::network::Network;
 use super::optimizer::{OptimizerState, check_learning_rate};
 use super::sequential::{
-    Batches, Compiled, Sequential, batch_len, check_images, check_labels, evaluate,
+    Compiled, Sequential, batch_len, batches, check_images, check_labels, evaluate,
 };
 use crate::Result;
 use crate::session::files::check_path;
@@ -47,14 +47,14 @@ pub enum Verbosity {
 /// let settings = Fit::epochs(20).batch_size(64).callback(StopAtLoss(0.25));
 /// ```
 pub struct Fit {
-    epochs: i64,
-    batch_size: i64,
+    pub(crate) epochs: i64,
+    pub(crate) batch_size: i64,
     shuffle: bool,
-    fraction: f64,
+    pub(crate) fraction: f64,
     validation: Option<(Tensor, Tensor)>,
     validation_split: Option<f64>,
     verbosity: Verbosity,
-    callbacks: Vec<Box<dyn Callback>>,
+    pub(crate) callbacks: Vec<Box<dyn Callback>>,
     save: Option<PathBuf>,
 }
 
@@ -138,21 +138,6 @@ impl Fit {
             save: Some(path.into()),
             ..self
         }
-    }
-
-    /// How many epochs there will be at the most.
-    pub(crate) fn planned_epochs(&self) -> i64 {
-        self.epochs
-    }
-
-    /// Images per step, and the fraction of the images that is trained on.
-    pub(crate) fn batch_size_and_fraction(&self) -> (i64, f64) {
-        (self.batch_size, self.fraction)
-    }
-
-    /// Whether there is a callback, which could end the training.
-    pub(crate) fn has_callbacks(&self) -> bool {
-        !self.callbacks.is_empty()
     }
 
     /// Where the training shows how far it is.
@@ -340,7 +325,7 @@ impl Trainer<'_> {
         let mut history = History::default();
         let mut control = Control::new(self.compiled.learning_rate);
         let mut kept: Option<(i64, Snapshot)> = None;
-        for number in 1..=self.fit.planned_epochs() {
+        for number in 1..=self.fit.epochs {
             for callback in &mut self.fit.callbacks {
                 callback.on_epoch_begin(number, &mut control);
             }
@@ -353,8 +338,7 @@ impl Trainer<'_> {
                 history.stopped = Some(self.interrupt(number, fraction));
                 return Ok(history);
             }
-            self.progress
-                .line(epoch_line(&epoch, self.fit.planned_epochs()));
+            self.progress.line(epoch_line(&epoch, self.fit.epochs));
             // Every callback sees every epoch, also when one before it has had enough.
             for callback in &mut self.fit.callbacks {
                 if let ControlFlow::Break(reason) = callback.on_epoch_end(&epoch, &mut control) {
@@ -388,7 +372,7 @@ impl Trainer<'_> {
     fn interrupt(&self, epoch: i64, fraction: f64) -> Stopped {
         Stopped::Interrupt {
             epoch,
-            epochs: self.fit.planned_epochs(),
+            epochs: self.fit.epochs,
             percent: fraction * 100.0,
         }
     }
@@ -432,19 +416,18 @@ impl Trainer<'_> {
         let (n, batch_size) = (batch_len(&self.images), self.fit.batch_size);
         let options = (TensorKind::Int64, self.network.device);
         let order = match self.fit.shuffle {
-            true => Some(Tensor::f_randperm(n, options).map_err(torch)?),
-            false => None,
+            true => Tensor::f_randperm(n, options),
+            false => Tensor::f_arange(n, options),
         };
+        let order = order.map_err(torch)?;
         let metrics = RunningMetrics::new(self.network, n, batch_size).map_err(torch)?;
         let mut due = begun + READ_INTERVAL;
         let mut steps = 0;
-        for batch in Batches::new(n, batch_size) {
+        for batch in batches(n, batch_size) {
             compute(|| {
-                let part = |tensor: &Tensor| match &order {
-                    Some(order) => tensor.f_index_select(0, &batch.of(order, self.network)?),
-                    None => batch.of(tensor, self.network),
-                };
-                let (images, labels) = (part(&self.images)?, part(&self.labels)?);
+                let rows = batch.of(&order, self.network)?;
+                let images = self.images.f_index_select(0, &rows)?;
+                let labels = self.labels.f_index_select(0, &rows)?;
                 let (loss, correct) = step(self.network, self.compiled, &images, &labels)?;
                 metrics.note(steps, &loss, &correct)
             })?;
@@ -485,7 +468,7 @@ impl Trainer<'_> {
         let seen = fraction * batch_len(&self.images) as f64;
         let text = texts::epoch_running(
             number,
-            self.fit.planned_epochs(),
+            self.fit.epochs,
             fraction * 100.0,
             score.loss,
             score.accuracy,
