@@ -47,7 +47,7 @@ impl Lesson {
         self.model.fit(&self.images, &self.labels, fit)
     }
 
-    /// Trains the lesson's model with this optimiser.
+    /// Trains the lesson's model with this optimizer.
     fn learn(&mut self, optimizer: impl Into<Optimizer>) -> Result<History> {
         self.model.compile(optimizer, SparseCategoricalCrossentropy);
         self.fit(once())

@@ -56,7 +56,7 @@ fn a_loaded_model_predicts_and_learns_on_alike() {
         assert_eq!(
             weights(&loaded),
             weights(&model),
-            "{name}: the optimiser's state"
+            "{name}: the optimizer's state"
         );
     }
     let files = std::fs::read_dir(folder.path()).unwrap().count();

@@ -34,7 +34,7 @@ pub trait Callback {
 /// What a [`Callback`] may change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Control {
-    /// The optimiser's step from now on.
+    /// The learning rate from now on.
     pub learning_rate: f64,
     /// If set, the present weights are kept, in place of those kept before.
     pub keep_weights: bool,
@@ -43,7 +43,7 @@ pub struct Control {
 }
 
 impl Control {
-    /// This learning rate, and nothing asked for.
+    /// This learning rate; no weights are to be kept or restored.
     pub fn new(learning_rate: f64) -> Self {
         Self {
             learning_rate,
@@ -53,7 +53,7 @@ impl Control {
     }
 }
 
-/// Stops when the training loss falls below this value, as the callback of the lesson before this one.
+/// Stops when the training loss falls below this value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StopAtLoss(pub f64);
 

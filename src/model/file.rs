@@ -1,7 +1,7 @@
-//! A model in one safetensors file: architecture, weights, and the optimiser's state.
+//! A model in one safetensors file: architecture, weights, and the optimizer's state.
 //!
 //! The tensors are named as [`Sequential::weights`] names them and lie in libtorch's plain order, so that PyTorch and
-//! Python's `safetensors` read them as they are; an optimiser's moments are `optimizer.m.conv2d.kernel` and so on. The
+//! Python's `safetensors` read them as they are; an optimizer's moments are `optimizer.m.conv2d.kernel` and so on. The
 //! rest stands as JSON in the file's metadata, under `svertka`.
 
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Tensor;
 
-use super::layer::{Layer, format_shape};
+use super::layer::{Layer, format_shape, plan};
 use super::network::Network;
 use super::optimizer::{Optimizer, OptimizerState};
 use super::sequential::{Compiled, Sequential};
@@ -49,7 +49,7 @@ struct CompiledForm {
 }
 
 impl Sequential {
-    /// Writes architecture, weights and the optimiser's state to one safetensors file, by way of a sibling file that is
+    /// Writes architecture, weights and the optimizer's state to one safetensors file, by way of a sibling file that is
     /// renamed when it is whole: a file that was there stays as it was until then.
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl Sequential {
     }
 }
 
-/// Writes the file of a model that is made of these.
+/// Writes a model's file.
 pub(crate) fn write(path: &Path, network: &Network, compiled: Option<&Compiled>) -> Result<()> {
     let mut tensors = plain_weights(network, &network.flat, "").map_err(torch)?;
     for (name, moment) in compiled.iter().flat_map(|compiled| &compiled.state.moments) {
@@ -139,17 +139,44 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn parse(bytes: &[u8]) -> Result<Sequential> {
+    let no_safetensors = |_| error(texts::file_not_safetensors());
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(no_safetensors)?;
+    let file = SafeTensors::deserialize(bytes).map_err(no_safetensors)?;
+    let metadata = header.metadata().as_ref();
+    let about = about(metadata.and_then(|metadata| metadata.get(KEY)))?;
+    // The weights that the architecture asks for must be in the file before memory is asked for.
+    for plan in plan(&about.layers, &about.input_shape)? {
+        for (name, expected) in plan.weights() {
+            check(&file, &name, &expected)?;
+        }
+    }
+    let mut model = Sequential::new(about.layers).input_shape(about.input_shape);
+    let network = model.built()?;
+    let flat = flat_from(network, &file, "")?;
+    tch::no_grad(|| network.flat.shallow_clone().f_copy_(&flat)).map_err(torch)?;
+    if let Some(form) = about.compiled {
+        let mut state = OptimizerState::default();
+        if form.steps > 0 {
+            let zeros = OptimizerState::new(&form.optimizer, form.steps, &network.flat);
+            state = zeros.map_err(torch)?;
+            for (name, moment) in &mut state.moments {
+                *moment = flat_from(network, &file, &format!("optimizer.{name}."))?;
+            }
+        }
+        model.compiled = Some(Compiled {
+            optimizer: form.optimizer,
+            learning_rate: form.learning_rate,
+            state,
+        });
+    }
+    Ok(model)
+}
+
+/// What the metadata say, if they are svertka's and of this version.
+fn about(text: Option<&String>) -> Result<About> {
     let foreign = || error(texts::file_foreign());
-    let (_, header) =
-        SafeTensors::read_metadata(bytes).map_err(|_| error(texts::file_not_safetensors()))?;
-    let file = SafeTensors::deserialize(bytes).map_err(|_| error(texts::file_not_safetensors()))?;
-    let about = header
-        .metadata()
-        .as_ref()
-        .and_then(|metadata| metadata.get(KEY));
-    let mut about: Value = about
-        .and_then(|text| serde_json::from_str(text).ok())
-        .ok_or_else(foreign)?;
+    let about = text.and_then(|text| serde_json::from_str(text).ok());
+    let mut about: Value = about.ok_or_else(foreign)?;
     if about["version"] != VERSION {
         return Err(error(texts::file_version(&about["version"], VERSION)));
     }
@@ -160,42 +187,7 @@ fn parse(bytes: &[u8]) -> Result<Sequential> {
             layer["strides"] = pool;
         }
     }
-    let About {
-        input_shape,
-        layers,
-        compiled,
-        ..
-    } = serde_json::from_value(about).map_err(|_| foreign())?;
-    let mut model = Sequential::new(layers);
-    // The weights that the architecture asks for must be in the file before memory is asked for.
-    for (name, expected) in model.planned_weights(&input_shape)? {
-        check(&file, &name, &expected)?;
-    }
-    model = model.input_shape(input_shape);
-    let network = model.built()?;
-    let flat = flat_from(network, &file, "")?;
-    tch::no_grad(|| network.flat.shallow_clone().f_copy_(&flat)).map_err(torch)?;
-    if let Some(CompiledForm {
-        optimizer,
-        learning_rate,
-        steps,
-        ..
-    }) = compiled
-    {
-        let mut state = OptimizerState::default();
-        if steps > 0 {
-            state = OptimizerState::new(&optimizer, steps, &network.flat).map_err(torch)?;
-            for (name, moment) in &mut state.moments {
-                *moment = flat_from(network, &file, &format!("optimizer.{name}."))?;
-            }
-        }
-        model.compiled = Some(Compiled {
-            optimizer,
-            learning_rate,
-            state,
-        });
-    }
-    Ok(model)
+    serde_json::from_value(about).map_err(|_| foreign())
 }
 
 /// The bytes of one tensor, if the file has it in this shape.

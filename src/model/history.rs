@@ -1,4 +1,4 @@
-//! Scores, epochs, and the history of a training.
+//! Scores, epochs, and the history of a `fit`.
 
 use std::fmt;
 
@@ -36,7 +36,7 @@ impl Score {
 pub struct Epoch {
     /// Which epoch of its `fit`, from 1.
     pub number: i64,
-    /// How long the training took, without the validation after it.
+    /// Seconds of training, without the validation after it.
     pub seconds: f64,
     /// Mean loss over the epoch's images, each measured before the step that learnt from it.
     pub loss: f64,
@@ -49,7 +49,7 @@ pub struct Epoch {
 /// What a `fit` returns: loss and accuracy of each epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// One a finished epoch. After an interrupt the last one is of the images seen until then.
+    /// One for each epoch. After an interrupt the last is about the images seen until then.
     pub epochs: Vec<Epoch>,
     /// Why training ended before its last epoch; none if it did not.
     pub stopped: Option<Stopped>,
@@ -105,7 +105,7 @@ impl fmt::Display for History {
     }
 }
 
-/// The line that stays when an epoch has ended.
+/// The line printed after an epoch.
 pub(crate) fn epoch_line(epoch: &Epoch, epochs: i64) -> String {
     let width = epochs.to_string().len();
     let number = format!("{:width$}", epoch.number);

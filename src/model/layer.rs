@@ -58,8 +58,8 @@ pub enum Padding {
     Same,
 }
 
-/// A size in rows and columns: a whole number for both, such as `3`, or a pair (height, width), such as `(5, 3)`. The numbers
-/// may be of any integer type.
+/// A size in rows and columns: a whole number for both, such as `3`, or a pair (height, width), such as `(5, 3)`. The
+/// numbers may be of any integer type.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a size: write a whole number, such as 3, or a pair (height, width), such as (5, 3)",
     label = "neither a whole number nor a pair of them"
@@ -96,12 +96,12 @@ one_number_is_a_size!(i8 i16 i32 i64 isize u8 u16 u32 u64 usize);
 #[serde(transparent)]
 pub struct Layer {
     pub(crate) kind: LayerKind,
-    /// A setting that this kind of layer doesn't have: an error of the model's, where one can be returned.
+    /// A setting that this kind of layer doesn't have. The model reports it: the method that took it can't fail.
     #[serde(skip)]
     misplaced: Option<&'static str>,
 }
 
-/// Every kind of layer. Files name them in this way too.
+/// Every kind of layer, in the form that files have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "layer", rename_all = "snake_case")]
 pub(crate) enum LayerKind {
@@ -170,7 +170,7 @@ impl fmt::Display for Layer {
     }
 }
 
-/// What a kind of layer does. Shapes are without the number of images.
+/// What a kind of layer does. Shapes are those of one image.
 pub(crate) trait Operation {
     /// The name that Keras gives to a layer of this kind.
     fn name(&self) -> &'static str;
@@ -178,7 +178,7 @@ pub(crate) trait Operation {
     /// The call that makes the layer.
     fn call(&self) -> String;
 
-    /// The layer in a table of networks, without what is usual: `conv 64 5×3 same /2`. None for a layer that is always there.
+    /// Its short form in a table of networks, without what is usual: `conv 64 5×3 same /2`. None if nothing is left.
     fn short(&self) -> Option<String>;
 
     /// What the network applies to the output of [`forward`](Self::forward).
@@ -193,7 +193,7 @@ pub(crate) trait Operation {
         Vec::new()
     }
 
-    /// The shape that comes out; or why this layer can't have such an input. `at` is for the message.
+    /// The shape of its output, or why it can't take such an input. `at` is how the message names it.
     fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>>;
 
     /// Which memory layout an input of this shape should have.
@@ -212,15 +212,15 @@ pub(crate) trait Operation {
 
 /// The memory layout of images.
 pub(crate) enum Layout {
-    /// libtorch's own only.
+    /// libtorch's.
     Plain,
-    /// Best in oneDNN's.
+    /// oneDNN's own, on the CPU.
     OneDnn,
-    /// Either; the output lies as the input does.
+    /// Either; the output has the input's.
     Any,
 }
 
-/// Why a forward pass is made.
+/// What a forward pass is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pass {
     /// Dropout works, gradients are kept.
@@ -299,8 +299,8 @@ impl Window {
         }
     }
 
-    /// How much libtorch shall pad at both ends of rows and columns; and the images, with `value` added at the bottom and the
-    /// right where they need one more there, which libtorch can't do by itself.
+    /// How much libtorch shall pad at both ends of rows and columns; and the images, with `value` added at the bottom and
+    /// the right where they need one more there, which libtorch can't do by itself.
     fn pad(&self, images: &Tensor, value: f64) -> tch::Result<([i64; 2], Tensor)> {
         let (_, _, h, w) = images.size4()?;
         let [down, across] = self.axes([h, w]).map(|(_, more)| more);
@@ -354,8 +354,8 @@ pub(crate) struct Conv2d {
     activation: Activation,
 }
 
-/// A convolution: `filters` windows of `kernel_size`, a number or a pair (height, width), slide over the image, one pixel at a
-/// time and only where they fit whole. [`strides`](Layer::strides) and [`padding`](Layer::padding) change that.
+/// A convolution: `filters` windows of `kernel_size`, a number or a pair (height, width), slide over the image, one pixel
+/// at a time and only where they fit whole. [`strides`](Layer::strides) and [`padding`](Layer::padding) change that.
 ///
 /// Input `[channels, h, w]`, output `[filters, h − kh + 1, w − kw + 1]`; `(channels · kh · kw + 1) · filters` weights.
 /// Kernels begin as Glorot uniform, biases as zero.
@@ -492,7 +492,7 @@ impl Operation for MaxPooling2d {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Flatten {}
 
-/// Makes one row of an image: input `[channels, h, w]` or `[h, w]`, output `[channels · h · w]`. No weights.
+/// Flattens an image: input `[channels, h, w]` or `[h, w]`, output `[channels · h · w]`. No weights.
 pub fn flatten() -> Layer {
     Layer::new(LayerKind::Flatten(Flatten {}))
 }
@@ -765,8 +765,8 @@ fn check_input_shape(input_shape: &[i64]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a model that can't be trained in memory. The layer to shrink is the first of the largest, not the one that
-/// happens to come when memory is full.
+/// Refuses a model that can't be trained in memory. The message names the layer to shrink, the largest or the first of
+/// several.
 fn check_memory(plans: &[LayerPlan]) -> Result<()> {
     let all: u64 = plans.iter().map(|plan| plan.parameters() as u64).sum();
     // Of several maxima `max_by_key` takes the last: here the first layer.

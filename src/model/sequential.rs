@@ -6,7 +6,7 @@ use std::fmt;
 use tch::{Kind as TensorKind, Tensor};
 
 use super::history::Score;
-use super::layer::{Activation, Layer, LayerPlan, Pass, format_shape, looks_channels_last, plan};
+use super::layer::{Activation, Layer, Pass, format_shape, looks_channels_last, plan};
 use super::loss::{SparseCategoricalCrossentropy, count_correct, cross_entropy};
 use super::network::{BuiltLayer, Network, all_finite};
 use super::optimizer::{Optimizer, OptimizerState};
@@ -49,7 +49,7 @@ pub struct Sequential {
 #[derive(Debug)]
 pub(crate) struct Compiled {
     pub optimizer: Optimizer,
-    /// Begins as the optimiser's own; a schedule changes it.
+    /// Begins as the optimizer's own; a schedule changes it.
     pub learning_rate: f64,
     pub state: OptimizerState,
 }
@@ -100,8 +100,8 @@ impl Sequential {
         self
     }
 
-    /// Sets how the model learns: an optimiser ([`Adam`](crate::Adam), [`Sgd`](crate::Sgd)) and the loss. Called
-    /// again, it keeps the weights and begins with a new optimiser state. An impossible learning rate is an error of the next
+    /// Sets how the model learns: an optimizer ([`Adam`](crate::Adam), [`Sgd`](crate::Sgd)) and the loss. Called again, it
+    /// keeps the weights and begins with a new optimizer state. An impossible learning rate is an error of the next
     /// [`fit`](Self::fit).
     pub fn compile(&mut self, optimizer: impl Into<Optimizer>, _: SparseCategoricalCrossentropy) {
         let optimizer = optimizer.into();
@@ -133,15 +133,13 @@ impl Sequential {
     /// # Errors
     /// If the weights aren't there yet, or no layer has this name: the error lists the names there are.
     pub fn layer(&self, name: &str) -> Result<LayerInfo> {
-        let plans = self.built()?.layers.iter().map(|layer| &layer.plan);
-        let Some((index, plan)) = plans
-            .clone()
-            .enumerate()
-            .find(|(_, plan)| plan.at.name == name)
-        else {
-            let names: Vec<&str> = plans.map(|plan| plan.at.name.as_str()).collect();
+        let layers = &self.built()?.layers;
+        let names = || layers.iter().map(|layer| layer.plan.at.name.as_str());
+        let Some(index) = names().position(|own| own == name) else {
+            let names: Vec<&str> = names().collect();
             return Err(error(texts::no_such_layer(name, names.join(", "))));
         };
+        let plan = &layers[index].plan;
         let own = plan.weights();
         let mut weights = self.weights()?;
         weights.retain(|(name, _)| own.iter().any(|(own, _)| own == name));
@@ -293,7 +291,7 @@ impl Sequential {
         }
     }
 
-    /// What a training changes, if the model was compiled and has its network.
+    /// What training changes: the network and the optimizer state, if the model has both.
     pub(crate) fn learning_parts(&mut self) -> Result<(&mut Network, &mut Compiled)> {
         match (&mut self.network, &mut self.compiled) {
             (Some(Ok(network)), Some(compiled)) => Ok((network, compiled)),
@@ -313,7 +311,7 @@ impl Sequential {
         let Some(last) = network.layers.last().map(|layer| &layer.plan) else {
             return Err(error(texts::no_layers()));
         };
-        // Flattened images are no classes either; an image of one pixel may be.
+        // The pixels of a flattened image are no classes either, unless it has only one.
         let images = matches!(*last.input, [_, h, w] if h * w > 1) || last.input.len() == 2;
         if last.output.len() != 1 || images {
             return Err(error(texts::no_classes(
@@ -347,13 +345,7 @@ impl Sequential {
         Network::new(plan, device::choose()?).map_err(torch)
     }
 
-    /// Names and shapes of the weights that the layers would have for such an image. Nothing is allocated.
-    pub(crate) fn planned_weights(&self, input_shape: &[i64]) -> Result<Vec<(String, Vec<i64>)>> {
-        let plans = plan(&self.layers, input_shape)?;
-        Ok(plans.iter().flat_map(LayerPlan::weights).collect())
-    }
-
-    /// Says once that a network learns badly from values up to 255.
+    /// Prints once that a network learns badly from values up to 255.
     pub(crate) fn warn_unscaled(&mut self, images: &Tensor) -> Result<()> {
         if self.told_unscaled {
             return Ok(());
@@ -392,7 +384,7 @@ pub(crate) fn evaluate(
         totals.push(compute(|| {
             let labels = batch.of(labels, network)?;
             let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
-            // A short last batch counts by its images.
+            // Weighted by the number of images: the last batch may be shorter.
             let loss = cross_entropy(&logits, &labels)?.f_mul_scalar(batch.len)?;
             Tensor::f_stack(&[loss, count_correct(&logits, &labels)?], 0)
         })?);

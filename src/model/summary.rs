@@ -50,7 +50,7 @@ impl Summary {
     /// Shows the table now, in the middle of a cell.
     ///
     /// # Errors
-    /// None today; a `Result`, so that all that shows itself is called alike.
+    /// None today: a `Result`, as every other `show`.
     pub fn show(&self) -> Result<()> {
         self.table().content().show();
         Ok(())

@@ -30,12 +30,12 @@ const MAX_LOSS: f32 = 1e8;
 /// How often the metrics of a running epoch are read from the device. Reading makes the device finish its work.
 const READ_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How much a training prints.
+/// How much [`fit`](Sequential::fit) prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verbosity {
     /// Nothing.
     Silent,
-    /// A line an epoch, and progress during a long one.
+    /// A line for each epoch, and progress during a long one.
     #[default]
     Normal,
 }
@@ -59,7 +59,8 @@ pub struct Fit {
 }
 
 impl Fit {
-    /// Goes through the images `epochs` times, at least once. Everything else has Keras's default.
+    /// Goes through the images `epochs` times, at least once. Everything else has Keras's default. As all counts here, it is
+    /// an `i64`, like the sizes of a tensor.
     pub fn epochs(epochs: i64) -> Self {
         Self {
             epochs,
@@ -132,7 +133,7 @@ impl Fit {
     }
 
     /// Saves the model to this file after every epoch, in place of the epoch before. Defaults to no file. If it can't be
-    /// written, a line says so and the training goes on.
+    /// written, a line says so and training goes on.
     pub fn save_each_epoch(self, path: impl Into<PathBuf>) -> Self {
         Self {
             save: Some(path.into()),
@@ -140,7 +141,7 @@ impl Fit {
         }
     }
 
-    /// Where the training shows how far it is.
+    /// The display of its progress.
     pub(crate) fn progress(&self) -> Progress {
         Progress::new(self.verbosity == Verbosity::Silent)
     }
@@ -181,7 +182,7 @@ impl fmt::Debug for Fit {
 }
 
 impl Sequential {
-    /// Trains. A second call goes on from where the first stopped, with the optimiser's state.
+    /// Trains. A second call goes on from where the first stopped, with the optimizer's state.
     ///
     /// `images`: `[images, …one image's shape]`, numbers from 0 to 1; `labels`: class numbers `[images]`.
     /// The history holds each epoch's loss and accuracy. An interrupt ends the step in progress and then the training; the
@@ -287,7 +288,7 @@ fn threads(network: &Network, images: i64) -> Option<Threads> {
     (network.device == Device::Cpu).then(|| Threads::for_work(work))
 }
 
-/// Forward, backward, and the optimiser's step: the batch's loss and its number of correct images, on the device.
+/// Forward, backward, and the optimizer's step: the batch's loss and its number of correct images, on the device.
 fn step(
     network: &mut Network,
     compiled: &mut Compiled,
@@ -307,11 +308,11 @@ fn step(
     Ok((loss.f_detach()?, count_correct(&logits, labels)?))
 }
 
-/// One training: what learns, what it learns from, and how.
+/// One run of [`Sequential::fit`].
 struct Trainer<'a> {
     network: &'a mut Network,
     compiled: &'a mut Compiled,
-    /// On the network's device, as the labels.
+    /// On the network's device, like the labels.
     images: Tensor,
     labels: Tensor,
     fit: Fit,
@@ -332,14 +333,14 @@ impl Trainer<'_> {
             check_learning_rate(control.learning_rate)?;
             self.compiled.learning_rate = control.learning_rate;
             let (epoch, interrupted) = self.epoch(number)?;
-            // An epoch that was interrupted is not the callbacks' to see.
+            // Callbacks don't see an interrupted epoch.
             if let Some(fraction) = interrupted {
                 history.epochs.push(epoch);
                 history.stopped = Some(self.interrupt(number, fraction));
                 return Ok(history);
             }
             self.progress.line(epoch_line(&epoch, self.fit.epochs));
-            // Every callback sees every epoch, also when one before it has had enough.
+            // All callbacks see the epoch, also after one of them has ended the training.
             for callback in &mut self.fit.callbacks {
                 if let ControlFlow::Break(reason) = callback.on_epoch_end(&epoch, &mut control) {
                     history.stopped.get_or_insert(Stopped::Callback(reason));
@@ -377,7 +378,7 @@ impl Trainer<'_> {
         }
     }
 
-    /// Saves the model if `fit` asks for it. A line says what went wrong; the training goes on.
+    /// Saves the model if `fit` asks for it. A line says what went wrong; training goes on.
     fn save(&mut self) {
         let save = |path| write(path, self.network, Some(self.compiled));
         if let Some(Err(trouble)) = self.fit.save.as_deref().map(save) {
@@ -512,7 +513,7 @@ impl RunningMetrics {
             return Ok(Err(step as i64 + 1));
         }
         let correct = Vec::<f32>::try_from(self.correct.f_narrow(0, 0, steps)?)?;
-        // A short last batch counts by its images.
+        // Weighted by the number of images: the last batch may be shorter.
         let size = |step: i64| self.batch_size.min(self.images - step * self.batch_size) as f64;
         let loss: f64 = (0..)
             .zip(&losses)
@@ -527,7 +528,7 @@ impl RunningMetrics {
     }
 }
 
-/// Weights and optimiser state of one moment.
+/// Weights and optimizer state of one moment.
 struct Snapshot {
     weights: Tensor,
     state: OptimizerState,
