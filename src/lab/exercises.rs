@@ -6,7 +6,7 @@ use super::comparison::{Comparison, Variant, signed};
 use crate::Layer;
 use crate::model::LayerKind;
 use crate::session::display::Content;
-use crate::session::progress::escape;
+use crate::session::display::escape;
 use crate::session::texts;
 
 /// The five exercises of the lesson. The first row of the table is the network that they start from.
