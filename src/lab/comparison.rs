@@ -9,7 +9,7 @@ use crate::figures::Figure;
 use crate::figures::comparison::{Way, draw};
 use crate::model::{batch_len, check_images, check_labels, thousands};
 use crate::session::display::Content;
-use crate::session::progress::escape;
+use crate::session::display::escape;
 use crate::session::table::Table;
 use crate::session::{error, texts};
 use crate::{Adam, Fit, History, Layer, Result, Score, Sequential, SparseCategoricalCrossentropy};

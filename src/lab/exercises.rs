@@ -5,7 +5,7 @@ use std::fmt;
 use super::comparison::{Comparison, Variant, signed};
 use crate::model::LayerKind;
 use crate::session::display::Content;
-use crate::session::progress::escape;
+use crate::session::display::escape;
 use crate::session::texts;
 use crate::{Layer, Stopped};
 

@@ -50,7 +50,8 @@ struct CompiledForm {
 
 impl Sequential {
     /// Writes architecture, weights and the optimizer's state to one safetensors file, by way of a sibling file that is
-    /// renamed when it is whole: a file that was there stays as it was until then.
+    /// renamed when it is whole: a file that was there stays as it was until then. A process that is killed meanwhile leaves
+    /// the sibling, a hidden file that ends in `.part`.
     ///
     /// # Errors
     /// If the weights aren't there yet, or the file can't be written.
@@ -98,7 +99,7 @@ pub(crate) fn write(path: &Path, network: &Network, compiled: Option<&Compiled>)
         .map(|(name, size, bytes)| Ok((name, TensorView::new(Dtype::F32, size.clone(), bytes)?)));
     let bytes = views
         .collect::<std::result::Result<Vec<_>, _>>()
-        .and_then(|views| safetensors::serialize(views, Some(metadata)))
+        .and_then(|views| safetensors::serialize(views, &Some(metadata)))
         .map_err(|e| not_written(e.to_string()))?;
     write_whole(path, &bytes)
 }
@@ -191,7 +192,7 @@ fn about(text: Option<&String>) -> Result<About> {
 }
 
 /// The bytes of one tensor, if the file has it in this shape.
-fn check<'a>(file: &SafeTensors<'a>, name: &str, expected: &[i64]) -> Result<TensorView<'a>> {
+fn check<'a>(file: &'a SafeTensors<'a>, name: &str, expected: &[i64]) -> Result<TensorView<'a>> {
     let missing = || error(texts::file_tensor_missing(name, format_shape(expected)));
     let view = file.tensor(name).map_err(|_| missing())?;
     let size: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 /// The protocol's version that this crate speaks.
 const PROTOCOL: &str = "1";
 
-/// Something to show, in every form it has; the reader's program takes the richest that it can show.
+/// Something to show, in every form it has: the front end picks the richest that it can show.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Content {
     /// `text/plain`: always there.
@@ -117,6 +117,14 @@ pub(crate) fn interruptible(value: bool) {
 /// Prints a text as lines.
 pub(crate) fn print(text: &str) {
     println!("{text}");
+}
+
+/// The text for a place inside HTML.
+pub(crate) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 fn send(message: &Value) {

@@ -60,9 +60,9 @@ texts! {
     }
 
     // Device
-    device(name) {
-        en: "Device: {name}",
-        ru: "Устройство: {name}",
+    gpu_in_use(name) {
+        en: "Computing on the GPU ({name})",
+        ru: "Вычисления идут на видеокарте ({name})",
     }
     bad_device(wish) {
         en: "SVERTKA_DEVICE is \"{wish}\": write cpu, cuda or cuda:0, or leave it unset",
