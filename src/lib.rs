@@ -45,7 +45,8 @@ pub use session::{Versions, versions};
 pub type Result<T> = anyhow::Result<T>;
 
 /// Makes what follows repeatable: the same seed gives the same initial weights, the same order of images and the same
-/// dropout, bit for bit on one machine with the same number of threads.
+/// dropout, bit for bit on one machine with the same number of threads. That number follows what other programs leave
+/// free, unless [`Fit::threads`] or the environment variable `OMP_NUM_THREADS` sets it.
 pub fn seed(seed: i64) {
     tch::manual_seed(seed);
 }

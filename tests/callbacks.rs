@@ -76,6 +76,28 @@ fn early_stopping_waits_and_keeps_the_best() {
 }
 
 #[test]
+fn early_stopping_begins_anew_with_each_training() {
+    let mut stopping = EarlyStopping::patience(2);
+    let losses = training(&[0.5, 0.6, 0.7]);
+    assert_eq!(run(stopping.clone(), &losses), (Some(3), vec![1]));
+    let mut control = Control::new(0.1);
+    let epoch = |loss| Epoch {
+        number: 1,
+        seconds: 1.0,
+        loss,
+        accuracy: 0.5,
+        validation: None,
+    };
+    assert!(
+        stopping
+            .on_epoch_end(&epoch(0.1), &mut control)
+            .is_continue()
+    );
+    stopping.on_train_begin();
+    assert_eq!(run(stopping, &losses), (Some(3), vec![1]));
+}
+
+#[test]
 fn early_stopping_prefers_the_validation_loss() {
     let losses = [(0.5, Some(0.6)), (0.4, Some(0.7)), (0.3, Some(0.8))];
     assert_eq!(run(EarlyStopping::patience(2), &losses), (Some(3), vec![1]));

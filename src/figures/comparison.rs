@@ -6,9 +6,9 @@ use super::figure::Figure;
 use super::scene::{Anchor, Scene, fitted, look, text_width};
 use crate::session::texts;
 
-/// One variant's way: seconds of training since the start and the accuracy then, epoch by epoch.
+/// One variant's curve: seconds of training since the start and the accuracy then, epoch by epoch.
 #[derive(Clone, Debug)]
-pub(crate) struct Way {
+pub(crate) struct Curve {
     pub name: String,
     pub points: Vec<(f64, f64)>,
 }
@@ -18,17 +18,18 @@ const HEIGHT: f64 = 380.0;
 const LINE: f64 = 18.0;
 
 /// Draws a line for each variant, with its name at its end.
-pub(crate) fn draw(ways: &[Way]) -> Figure {
+pub(crate) fn draw(curves: &[Curve]) -> Figure {
     let finite = |(x, y): &(f64, f64)| x.is_finite() && y.is_finite();
     let points = || {
-        ways.iter()
-            .flat_map(|way| &way.points)
+        curves
+            .iter()
+            .flat_map(|curve| &curve.points)
             .copied()
             .filter(finite)
     };
-    let names = ways
+    let names = curves
         .iter()
-        .map(|way| text_width(&way.name, look::TEXT, false));
+        .map(|curve| text_width(&curve.name, look::TEXT, false));
     let label = names.fold(0.0, f64::max).min(240.0).ceil();
 
     let mut scene = Scene::new(look::WIDTH, HEIGHT);
@@ -52,11 +53,11 @@ pub(crate) fn draw(ways: &[Way]) -> Figure {
     area.unit(&mut scene, texts::figure_seconds());
 
     let mut ends = Vec::new();
-    for (i, way) in ways.iter().enumerate() {
+    for (i, curve) in curves.iter().enumerate() {
         let color = look::SERIES[i % look::SERIES.len()];
         // When the colours begin anew, so does the line.
         let dashed = i / look::SERIES.len() % 2 == 1;
-        let points = way.points.iter().copied().filter(finite);
+        let points = curve.points.iter().copied().filter(finite);
         let points: Vec<_> = points
             .map(|(seconds, accuracy)| area.place(seconds, accuracy))
             .collect();
@@ -65,7 +66,7 @@ pub(crate) fn draw(ways: &[Way]) -> Figure {
             dot(&mut scene, *point, color, dashed);
         }
         if let Some(end) = points.last() {
-            ends.push((*end, &way.name, color, dashed));
+            ends.push((*end, &curve.name, color, dashed));
         }
     }
     // The names in the order of their lines' ends, as near to them as they can stand.
@@ -79,7 +80,7 @@ pub(crate) fn draw(ways: &[Way]) -> Figure {
         let name = fitted(name, look::TEXT, false, label);
         scene.text(at, Anchor::Start, look::TEXT, look::INK, name);
     }
-    Figure::new(scene, texts::figure_comparison_line(ways.len()))
+    Figure::new(scene, texts::figure_comparison_line(curves.len()))
 }
 
 /// Moves labels apart that would lie on one another: `wanted` in ascending order, at least `gap` between two, none
@@ -104,18 +105,18 @@ mod tests {
 
     #[test]
     fn every_variant_has_its_line_and_its_name() {
-        let way = |name: &str, slower: f64| Way {
+        let curve = |name: &str, slower: f64| Curve {
             name: name.into(),
             points: vec![(slower, 0.8), (2.0 * slower, 0.88), (f64::NAN, 0.9)],
         };
-        let figure = draw(&[way("64-64", 20.0), way("16-16", 6.0)]);
+        let figure = draw(&[curve("64-64", 20.0), curve("16-16", 6.0)]);
         let texts = figure.scene().texts();
         for text in ["64-64", "16-16", "0", "40"] {
             assert!(texts.contains(&text), "{text} in {texts:?}");
         }
         assert!(
             draw(&[]).png().is_ok()
-                && draw(&[Way {
+                && draw(&[Curve {
                     name: "x".into(),
                     points: vec![]
                 }])

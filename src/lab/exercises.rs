@@ -41,9 +41,10 @@ impl Comparison {
     /// Holds the table against an exercise. It gives no marks: it says whether the exercise was done, and what came of
     /// it or what is still to do.
     ///
-    /// A difference in test accuracy is called more than chance if it is larger than `1.96 · √(2 p (1 − p) / n)`, with
-    /// `p` the mean of both accuracies and `n` the number of test images: so much do two equally good networks differ
-    /// in 95 of 100 tests at the most. What other first weights would have changed comes on top.
+    /// A difference in validation accuracy is called more than chance if it is larger than `1.96 · √(2 p (1 − p) / n)`,
+    /// with `p` the mean of both accuracies and `n` the number of validation images: so much do two equally good networks
+    /// differ in 95 of 100 tests at the most. What other initial weights would have changed comes on top; with
+    /// [`seeds`](Comparison::seeds) it is more than chance only if each seed of the one is better than all of the other.
     pub fn check(&self, exercise: Exercise) -> Finding {
         let Some((reference, others)) = self.variants().split_first() else {
             return Finding::not_yet(texts::lab_no_row());
@@ -173,7 +174,8 @@ fn found(variant: &Variant, reference: &Variant) -> String {
     let points = variant.points_above(reference);
     let margin = chance(variant, reference);
     let shown = format!("{margin:.1}");
-    let chance = if points.abs() > margin {
+    let ((low, high), (lowest, highest)) = (variant.spread(), reference.spread());
+    let chance = if points.abs() > margin && (low > highest || high < lowest) {
         texts::lab_more_than_chance(shown)
     } else {
         texts::lab_may_be_chance(shown)
@@ -201,8 +203,8 @@ fn found(variant: &Variant, reference: &Variant) -> String {
 /// How many percentage points two equally good networks may differ by in 95 of 100 tests: half the 95 % interval of the
 /// difference of two shares.
 fn chance(a: &Variant, b: &Variant) -> f64 {
-    let p = (a.test_accuracy() + b.test_accuracy()) / 2.0;
-    let n = a.test_images.min(b.test_images) as f64;
+    let p = (a.validation_accuracy() + b.validation_accuracy()) / 2.0;
+    let n = a.validation_images.min(b.validation_images) as f64;
     100.0 * 1.96 * (2.0 * p * (1.0 - p) / n).sqrt()
 }
 
@@ -219,18 +221,19 @@ fn times(factor: f64) -> String {
 
 fn stop_in_time(variants: &[Variant]) -> Finding {
     let stopped = |one: &&Variant| {
-        let by_callback = matches!(one.history.stopped, Some(Stopped::Callback(_)));
-        by_callback && (one.history.epochs.len() as i64) < one.planned_epochs
+        let history = one.history();
+        let by_callback = matches!(history.stopped, Some(Stopped::Callback(_)));
+        by_callback && (history.epochs.len() as i64) < one.planned_epochs
     };
     let line = |one: &Variant| {
-        let epochs = one.history.epochs.len() as i64;
+        let epochs = one.history().epochs.len() as i64;
         let left = one.planned_epochs - epochs;
         let seconds = left as f64 * one.seconds_per_epoch();
         let seconds = match seconds {
             ..10.0 => format!("{seconds:.1}"),
             _ => format!("{seconds:.0}"),
         };
-        let loss = loss(one.history.epochs.last());
+        let loss = loss(one.history().epochs.last());
         texts::lab_stopped(&one.name, epochs, one.planned_epochs, loss, seconds)
     };
     let found: Vec<String> = variants.iter().filter(stopped).map(line).collect();
@@ -244,7 +247,7 @@ fn stop_in_time(variants: &[Variant]) -> Finding {
     let Some(tried) = variants.iter().rfind(|one| one.has_callbacks) else {
         return Finding::not_yet(texts::lab_nothing_stops());
     };
-    let epochs = &tried.history.epochs;
+    let epochs = &tried.history().epochs;
     if tried.planned_epochs < 2 {
         return Finding::not_yet(texts::lab_one_epoch(&tried.name));
     }
@@ -326,16 +329,16 @@ pub(crate) mod tests {
 
     /// A row as a training of three epochs would leave it.
     pub(crate) fn variant(name: &str, layers: &[Layer]) -> Variant {
+        let score = Score {
+            loss: 0.5,
+            accuracy: 0.8,
+        };
         let epoch = |number: i64| Epoch {
             number,
             seconds: 2.0,
             loss: 0.9 / number as f64,
             accuracy: 0.8,
-            validation: None,
-        };
-        let score = Score {
-            loss: 0.5,
-            accuracy: 0.8,
+            validation: Some(score),
         };
         Variant {
             name: name.into(),
@@ -345,14 +348,11 @@ pub(crate) mod tests {
             fraction: 0.2,
             batch_size: 32,
             has_callbacks: false,
-            history: History {
+            validation_images: 10_000,
+            histories: vec![History {
                 epochs: (1..=3).map(epoch).collect(),
                 ..History::default()
-            },
-            seconds: vec![2.0; 3],
-            tests: vec![score; 3],
-            test_images: 10_000,
-            epoch: 3,
+            }],
         }
     }
 
@@ -490,7 +490,14 @@ pub(crate) mod tests {
         let reference = variant("64-64", &net(&[64, 64]));
         let mut other = variant("16-16", &net(&[16, 16]));
         other.parameters = 226;
-        other.seconds = vec![10.0, 12.0, 14.0];
+        let seconds = [10.0, 12.0, 17.0];
+        for (epoch, seconds) in other.histories[0].epochs.iter_mut().zip(seconds) {
+            epoch.seconds = seconds;
+        }
+        let set = |variant: &mut Variant, accuracy| {
+            let loss = 0.5;
+            variant.histories[0].epochs[2].validation = Some(Score { loss, accuracy });
+        };
         // 1.96 · √(2 · 0.8 · 0.2 / 10 000) = 0.0111
         let line = |other: &Variant| found(other, &reference);
         for (accuracy, difference, chance) in [
@@ -499,18 +506,48 @@ pub(crate) mod tests {
             (0.785, "−1.5", texts::lab_more_than_chance("1.1")),
             (0.817, "+1.7", texts::lab_more_than_chance("1.1")),
         ] {
-            other.tests[2].accuracy = accuracy;
+            set(&mut other, accuracy);
             let said = texts::lab_found("16-16", "0.23", "6.0", difference, chance);
             assert_eq!(line(&other), said);
         }
-        other.test_images = 100;
-        other.tests[2].accuracy = 0.7;
+        other.validation_images = 100;
+        set(&mut other, 0.7);
         let chance = texts::lab_may_be_chance("12.0");
         let said = texts::lab_found("16-16", "0.23", "6.0", "−10.0", chance);
         assert_eq!(line(&other), said);
         assert_eq!(
             [0.994, 0.996, 5.66, 56.6].map(times),
             ["0.99", "1.0", "5.7", "57"]
+        );
+    }
+
+    #[test]
+    fn with_seeds_more_than_chance_is_better_with_each() {
+        let with = |accuracies: [f64; 3]| {
+            let mut variant = variant("a", &net(&[64]));
+            let history = variant.histories[0].clone();
+            variant.histories = accuracies
+                .map(|accuracy| {
+                    let mut history = history.clone();
+                    history.epochs[2].validation = Some(Score {
+                        loss: 0.5,
+                        accuracy,
+                    });
+                    history
+                })
+                .to_vec();
+            variant
+        };
+        let reference = with([0.79, 0.80, 0.83]);
+        let apart = found(&with([0.831, 0.84, 0.85]), &reference);
+        assert!(
+            apart.contains(&texts::lab_more_than_chance("1.1")),
+            "{apart}"
+        );
+        let overlapping = found(&with([0.829, 0.84, 0.85]), &reference);
+        assert!(
+            overlapping.contains(&texts::lab_may_be_chance("1.1")),
+            "{overlapping}"
         );
     }
 
@@ -554,11 +591,11 @@ pub(crate) mod tests {
         let through = texts::lab_went_through("#5", 3, "0.9000", "0.3000");
         assert_eq!(check(&[&plain, &tried]), Finding::not_yet(through.clone()));
         // It said stop, but there was nothing left to stop.
-        tried.history.stopped = Some(Stopped::Callback("enough".into()));
+        tried.histories[0].stopped = Some(Stopped::Callback("enough".into()));
         assert_eq!(check(&[&plain, &tried]), Finding::not_yet(through.clone()));
         let mut interrupted = tried.clone();
         interrupted.planned_epochs = 10;
-        interrupted.history.stopped = Some(Stopped::Interrupt {
+        interrupted.histories[0].stopped = Some(Stopped::Interrupt {
             epoch: 3,
             epochs: 10,
             percent: 50.0,

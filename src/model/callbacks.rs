@@ -22,6 +22,9 @@ use crate::session::texts;
 /// }
 /// ```
 pub trait Callback {
+    /// Called before the first epoch of each training: a place to begin anew. Does nothing unless overridden.
+    fn on_train_begin(&mut self) {}
+
     /// Called before each epoch with its number, from 1. Does nothing unless overridden.
     fn on_epoch_begin(&mut self, number: i64, control: &mut Control) {
         let _ = (number, control);
@@ -112,6 +115,10 @@ impl EarlyStopping {
 }
 
 impl Callback for EarlyStopping {
+    fn on_train_begin(&mut self) {
+        *self = Self::patience(self.patience).min_delta(self.min_delta);
+    }
+
     fn on_epoch_end(&mut self, epoch: &Epoch, control: &mut Control) -> ControlFlow<String> {
         let loss = epoch.validation.map_or(epoch.loss, |score| score.loss);
         control.restore_weights = true;

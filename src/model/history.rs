@@ -58,6 +58,14 @@ pub struct History {
 }
 
 impl History {
+    /// The epoch whose weights the model has: the last, unless a callback brought back others. None without an epoch.
+    pub fn kept(&self) -> Option<&Epoch> {
+        match self.restored {
+            Some(number) => self.epochs.iter().find(|epoch| epoch.number == number),
+            None => self.epochs.last(),
+        }
+    }
+
     /// Whether an interrupt ended the training.
     pub fn interrupted(&self) -> bool {
         matches!(self.stopped, Some(Stopped::Interrupt { .. }))

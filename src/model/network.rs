@@ -9,6 +9,7 @@ use tch::{Device, Tensor};
 
 use super::layer::{Activation, LayerPlan, Layout, Pass};
 use super::optimizer::WEIGHT_KIND;
+use crate::session::threads::Threads;
 
 /// A layer with its weights.
 #[derive(Debug)]
@@ -79,6 +80,14 @@ impl Network {
             kernels.map(|kernel| kernel.numel() as i64).sum::<i64>() * pixels
         };
         self.layers.iter().map(of).sum()
+    }
+
+    /// The threads to compute batches of `images` with; on CUDA they have nothing to compute.
+    pub(crate) fn threads(&self, images: i64) -> Threads {
+        match self.device {
+            Device::Cpu => Threads::for_work(self.multiplications().saturating_mul(images)),
+            _ => Threads::fixed(tch::get_num_threads().into()),
+        }
     }
 
     /// A tensor that is laid out as `flat` (gradients, an optimizer's moments), cut into the shapes of the weights.

@@ -13,6 +13,7 @@ use super::optimizer::{Optimizer, OptimizerState};
 use super::summary::Summary;
 use crate::Result;
 use crate::session::interrupt::Watch;
+use crate::session::threads::Threads;
 use crate::session::{compute, device, display, error, texts, torch};
 
 /// How many images go through the network at once when nothing is learnt: few enough for the processor's cache.
@@ -170,8 +171,10 @@ impl Sequential {
         check_images(network, images)?;
         let watch = Watch::new();
         let _guard = tch::no_grad_guard();
+        let mut threads = network.threads(batch_len(images).min(INFERENCE_BATCH));
         let mut parts = Vec::new();
         for batch in batches(batch_len(images), INFERENCE_BATCH) {
+            threads.follow();
             if watch.requested() {
                 return Err(error(texts::interrupted("predict")));
             }
@@ -193,7 +196,8 @@ impl Sequential {
         let network = self.classifier()?;
         check_images(network, images)?;
         let labels = check_labels(network, images, labels)?;
-        evaluate(network, images, &labels, &Watch::new())?
+        let mut threads = network.threads(batch_len(images).min(INFERENCE_BATCH));
+        evaluate(network, images, &labels, &mut threads, &Watch::new())?
             .ok_or_else(|| error(texts::interrupted("evaluate")))
     }
 
@@ -206,6 +210,7 @@ impl Sequential {
         let network = self.built()?;
         check_images(network, images)?;
         let _guard = tch::no_grad_guard();
+        let _threads = network.threads(batch_len(images));
         let outputs = compute(|| network.outputs(&images.f_to_device(network.device)?))?;
         let named = |(layer, output): (&BuiltLayer, Tensor)| LayerOutput {
             name: layer.plan.at.name.clone(),
@@ -372,12 +377,14 @@ pub(crate) fn evaluate(
     network: &Network,
     images: &Tensor,
     labels: &Tensor,
+    threads: &mut Threads,
     watch: &Watch,
 ) -> Result<Option<Score>> {
     let _guard = tch::no_grad_guard();
     // Kept on the device and read once at the end.
     let mut totals = Vec::new();
     for batch in batches(batch_len(images), INFERENCE_BATCH) {
+        threads.follow();
         if watch.requested() {
             return Ok(None);
         }

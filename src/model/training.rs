@@ -30,6 +30,9 @@ const MAX_LOSS: f32 = 1e8;
 /// How often the metrics of a running epoch are read from the device. Reading makes the device finish its work.
 const READ_INTERVAL: Duration = Duration::from_millis(100);
 
+/// More threads than any machine has cores: a typo, and libtorch would start them.
+const MAX_THREADS: i64 = 1024;
+
 /// How much [`fit`](Sequential::fit) prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verbosity {
@@ -51,8 +54,9 @@ pub struct Fit {
     pub(crate) batch_size: i64,
     shuffle: bool,
     pub(crate) fraction: f64,
-    validation: Option<(Tensor, Tensor)>,
-    validation_split: Option<f64>,
+    pub(crate) validation: Option<(Tensor, Tensor)>,
+    pub(crate) validation_split: Option<f64>,
+    threads: Option<i64>,
     verbosity: Verbosity,
     pub(crate) callbacks: Vec<Box<dyn Callback>>,
     save: Option<PathBuf>,
@@ -69,6 +73,7 @@ impl Fit {
             fraction: 1.0,
             validation: None,
             validation_split: None,
+            threads: None,
             verbosity: Verbosity::Normal,
             callbacks: Vec::new(),
             save: None,
@@ -107,6 +112,14 @@ impl Fit {
             validation_split: Some(split),
             ..self
         }
+    }
+
+    /// Trains with so many threads, whatever else the machine does. Defaults to as many as the work is worth and other
+    /// programs leave free, which is faster; but their number affects rounding, so that only with a number of its own does a
+    /// training repeat bit for bit from its [`seed`](crate::seed) while other programs run.
+    pub fn threads(self, number: i64) -> Self {
+        let threads = Some(number);
+        Self { threads, ..self }
     }
 
     /// How much is printed. Defaults to [`Verbosity::Normal`].
@@ -156,6 +169,15 @@ impl Fit {
         if self.batch_size < 1 {
             return Err(error(texts::batch_size(self.batch_size)));
         }
+        if self
+            .threads
+            .is_some_and(|number| !(1..=MAX_THREADS).contains(&number))
+        {
+            return Err(error(texts::threads(
+                self.threads.unwrap_or_default(),
+                MAX_THREADS,
+            )));
+        }
         if !(self.fraction > 0.0 && self.fraction <= 1.0) {
             return Err(error(texts::fraction(self.fraction)));
         }
@@ -164,6 +186,15 @@ impl Fit {
                 Err(error(texts::validation_split(split)))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// How many of `n` images, or else of its own, it validates with.
+    pub(crate) fn validation_images(&self, n: i64) -> i64 {
+        match (&self.validation, self.validation_split) {
+            (Some((images, _)), _) => batch_len(images),
+            (None, Some(split)) => n - split_at(n, split).unwrap_or(n),
+            (None, None) => 0,
         }
     }
 }
@@ -191,9 +222,9 @@ impl Sequential {
     /// # Errors
     /// If [`compile`](Self::compile) was not called; a setting, a shape or a label is impossible; the learning rate is
     /// not above 0; or the loss becomes NaN, infinite or more than 1e8: then the weights are again as before that epoch.
-    pub fn fit(&mut self, images: &Tensor, labels: &Tensor, fit: Fit) -> Result<History> {
+    pub fn fit(&mut self, images: &Tensor, labels: &Tensor, mut fit: Fit) -> Result<History> {
         let mut progress = fit.progress();
-        let history = self.train(images, labels, fit, &mut progress)?;
+        let history = self.train(images, labels, &mut fit, &mut progress)?;
         if let Some(interrupt @ Stopped::Interrupt { .. }) = &history.stopped {
             progress.line(interrupt.to_string());
         }
@@ -205,22 +236,12 @@ impl Sequential {
         &mut self,
         images: &Tensor,
         labels: &Tensor,
-        mut fit: Fit,
+        fit: &mut Fit,
         progress: &mut Progress,
     ) -> Result<History> {
         fit.check()?;
         let labels = self.checked(images, labels)?;
-        let mut n = batch_len(images);
-        if let Some((images, labels)) = &mut fit.validation {
-            let network = self.built()?;
-            let checked =
-                check_images(network, images).and_then(|()| check_labels(network, images, labels));
-            *labels = checked.map_err(|reason| error(texts::validation(reason)))?;
-        } else if let Some(split) = fit.validation_split {
-            n = split_at(n, split)?;
-            let rest = |tensor: &Tensor| tensor.f_narrow(0, n, batch_len(tensor) - n);
-            fit.validation = Some(compute(|| Ok((rest(images)?, rest(&labels)?)))?);
-        }
+        let (n, validation) = self.validation(images, &labels, fit)?;
         self.warn_unscaled(images)?;
 
         let (network, compiled) = self.learning_parts()?;
@@ -228,17 +249,45 @@ impl Sequential {
         let to_device = |tensor: &Tensor| tensor.f_narrow(0, 0, used)?.f_to_device(network.device);
         let (images, labels) = compute(|| Ok((to_device(images)?, to_device(&labels)?)))?;
         let _buffers = (network.device == Device::Cpu).then(allocator::Training::begin);
-        let _threads = threads(network, fit.batch_size.min(used));
+        let threads = match fit.threads {
+            Some(number) => Threads::fixed(number),
+            None => network.threads(fit.batch_size.min(used)),
+        };
         let trainer = Trainer {
             network,
             compiled,
             images,
             labels,
+            validation,
             fit,
+            threads,
             watch: Watch::new(),
             progress,
         };
         trainer.run()
+    }
+
+    /// How many of the images are for training, and what the epochs are validated with.
+    fn validation(
+        &self,
+        images: &Tensor,
+        labels: &Tensor,
+        fit: &Fit,
+    ) -> Result<(i64, Option<(Tensor, Tensor)>)> {
+        let all = batch_len(images);
+        if let Some((images, labels)) = &fit.validation {
+            let network = self.built()?;
+            let labels = check_images(network, images)
+                .and_then(|()| check_labels(network, images, labels))
+                .map_err(|reason| error(texts::validation(reason)))?;
+            return Ok((all, Some((images.shallow_clone(), labels))));
+        }
+        let Some(split) = fit.validation_split else {
+            return Ok((all, None));
+        };
+        let n = split_at(all, split)?;
+        let rest = |tensor: &Tensor| tensor.f_narrow(0, n, all - n);
+        Ok((n, Some(compute(|| Ok((rest(images)?, rest(labels)?)))?)))
     }
 
     /// Learns from one batch, and returns its score before the step.
@@ -251,7 +300,7 @@ impl Sequential {
         if network.device == Device::Cpu {
             allocator::keep_large_buffers();
         }
-        let _threads = threads(network, batch_len(images));
+        let _threads = network.threads(batch_len(images));
         compute(|| {
             let device = network.device;
             let (images, labels) = (images.f_to_device(device)?, labels.f_to_device(device)?);
@@ -282,12 +331,6 @@ fn split_at(n: i64, split: f64) -> Result<i64> {
     Ok(at)
 }
 
-/// The threads for steps with batches of `images`; on CUDA they have nothing to compute.
-fn threads(network: &Network, images: i64) -> Option<Threads> {
-    let work = network.multiplications().saturating_mul(images);
-    (network.device == Device::Cpu).then(|| Threads::for_work(work))
-}
-
 /// Forward, backward, and the optimizer's step: the batch's loss and its number of correct images, on the device.
 fn step(
     network: &mut Network,
@@ -315,7 +358,9 @@ struct Trainer<'a> {
     /// On the network's device, like the labels.
     images: Tensor,
     labels: Tensor,
-    fit: Fit,
+    validation: Option<(Tensor, Tensor)>,
+    fit: &'a mut Fit,
+    threads: Threads,
     watch: Watch,
     progress: &'a mut Progress,
 }
@@ -326,6 +371,9 @@ impl Trainer<'_> {
         let mut history = History::default();
         let mut control = Control::new(self.compiled.learning_rate);
         let mut kept: Option<(i64, Snapshot)> = None;
+        for callback in &mut self.fit.callbacks {
+            callback.on_train_begin();
+        }
         for number in 1..=self.fit.epochs {
             for callback in &mut self.fit.callbacks {
                 callback.on_epoch_begin(number, &mut control);
@@ -403,8 +451,9 @@ impl Trainer<'_> {
             accuracy: score.accuracy,
             validation: None,
         };
-        if let (None, Some((images, labels))) = (interrupted, &self.fit.validation) {
-            epoch.validation = evaluate(self.network, images, labels, &self.watch)?;
+        if let (None, Some((images, labels))) = (interrupted, &self.validation) {
+            epoch.validation =
+                evaluate(self.network, images, labels, &mut self.threads, &self.watch)?;
             if epoch.validation.is_none() {
                 interrupted = Some(1.0);
             }
@@ -433,6 +482,7 @@ impl Trainer<'_> {
                 metrics.note(steps, &loss, &correct)
             })?;
             steps += 1;
+            self.threads.follow();
             let interrupted = self.watch.requested();
             if !interrupted && Instant::now() < due {
                 continue;

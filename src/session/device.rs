@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tch::{Cuda, Device, Kind, Tensor};
 
-use super::{allocator, display, error, texts, torch};
+use super::{allocator, display, error, texts, threads, torch};
 use crate::Result;
 
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
@@ -39,6 +39,7 @@ pub(crate) fn find() -> Result<Device> {
     };
     if device == Device::Cpu {
         allocator::keep_buffers();
+        threads::limit();
     }
     Ok(device)
 }

@@ -326,6 +326,10 @@ texts! {
         en: "batch_size({value}): a batch needs at least 1 image",
         ru: "batch_size({value}): в пачке должно быть хотя бы 1 изображение",
     }
+    threads(number, most) {
+        en: "threads({number}): the number of threads must be from 1 to {most}",
+        ru: "threads({number}): число потоков должно быть от 1 до {most}",
+    }
     fraction(value) {
         en: "fraction({value}): the fraction of the images must be above 0 and at most 1",
         ru: "fraction({value}): доля изображений должна быть больше 0 и не больше 1",
@@ -803,15 +807,15 @@ texts! {
     lab_layers() { en: "Layers", ru: "Слои" }
     lab_seconds() { en: "s per epoch", ru: "с на эпоху" }
     lab_train() { en: "Train, %", ru: "Обучение, %" }
-    lab_test() { en: "Test, %", ru: "Тест, %" }
+    lab_validation() { en: "Validation, %", ru: "Валидация, %" }
     lab_difference() { en: "To row 1, points", ru: "К строке 1, п.\u{a0}п." }
     lab_nothing_yet() {
-        en: "Nothing to compare yet: lab.run(\"a name\", [layers], &data, Fit::epochs(3)) adds a row",
-        ru: "Сравнивать пока нечего: строку добавит lab.run(\"имя\", [слои], &data, Fit::epochs(3))",
+        en: "Nothing to compare yet: lab.run(\"a name\", [layers], &images, &labels, Fit::epochs(3)) adds a row",
+        ru: "Сравнивать пока нечего: строку добавит lab.run(\"имя\", [слои], &images, &labels, Fit::epochs(3))",
     }
-    lab_test_data(trouble) {
-        en: "data.test: {trouble}",
-        ru: "data.test: {trouble}",
+    lab_no_such_row(name, names) {
+        en: "there is no row \"{name}\"; the rows are {names}",
+        ru: "строки «{name}» нет; есть строки {names}",
     }
     lab_interrupted(name, epoch, epochs) {
         en: "\"{name}\" was interrupted in epoch {epoch}/{epochs}: the table is as it was, run the cell again for its row",
@@ -830,8 +834,8 @@ texts! {
         ru: "обучение остановилось вовремя",
     }
     lab_found(name, parameters, seconds, difference, chance) {
-        en: "“{name}”: parameters ×{parameters}, seconds an epoch ×{seconds}, test accuracy {difference} points, {chance}",
-        ru: "«{name}»: параметры ×{parameters}, секунды на эпоху ×{seconds}, точность на тесте {difference} п. п., {chance}",
+        en: "“{name}”: parameters ×{parameters}, seconds an epoch ×{seconds}, validation accuracy {difference} points, {chance}",
+        ru: "«{name}»: параметры ×{parameters}, секунды на эпоху ×{seconds}, точность на валидации {difference} п. п., {chance}",
     }
     lab_more_than_chance(margin) {
         en: "more than chance (±{margin})",
@@ -847,7 +851,7 @@ texts! {
     }
     lab_other_layers() { en: "the other layers", ru: "остальные слои" }
     lab_epochs() { en: "the number of epochs", ru: "число эпох" }
-    lab_fraction() { en: "the share of the data", ru: "доля данных" }
+    lab_fraction() { en: "the fraction of the data", ru: "доля данных" }
     lab_batch_size() { en: "the batch size", ru: "размер пачки" }
     lab_stopped(name, epoch, epochs, loss, seconds) {
         en: "“{name}”: stopped after epoch {epoch} of {epochs} with loss {loss}, about {seconds} s saved",
