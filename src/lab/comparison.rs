@@ -2,14 +2,11 @@
 
 use std::fmt;
 
-use base64::Engine;
-
 use crate::datasets::Dataset;
 use crate::figures::Figure;
-use crate::figures::comparison::{Way, draw};
+use crate::figures::comparison::{self, Curve};
 use crate::model::{batch_len, check_images, check_labels, thousands};
-use crate::session::display::Content;
-use crate::session::progress::escape;
+use crate::session::display::{Content, Show, escape, shows_itself};
 use crate::session::table::Table;
 use crate::session::{error, texts};
 use crate::{Adam, Fit, History, Layer, Result, Score, Sequential, SparseCategoricalCrossentropy};
@@ -98,13 +95,13 @@ impl Variant {
         (self.test_accuracy() - other.test_accuracy()) * 100.0
     }
 
-    fn way(&self) -> Way {
+    fn curve(&self) -> Curve {
         let mut sum = 0.0;
         let points = self.seconds.iter().zip(&self.tests).map(|(seconds, test)| {
             sum += seconds;
             (sum, test.accuracy)
         });
-        Way {
+        Curve {
             name: self.name.clone(),
             points: points.collect(),
         }
@@ -211,63 +208,7 @@ impl Comparison {
 
     /// The test accuracy against the seconds of training, a line for each variant.
     pub fn figure(&self) -> Figure {
-        let ways: Vec<Way> = self.variants.iter().map(Variant::way).collect();
-        draw(&ways)
-    }
-
-    /// Shows table and chart now, in the middle of a cell.
-    ///
-    /// # Errors
-    /// As [`Figure::show`].
-    pub fn show(&self) -> Result<()> {
-        self.content().show();
-        if self.variants.is_empty() {
-            return Ok(());
-        }
-        self.figure().show()
-    }
-
-    /// How evcxr shows a comparison that ends a cell.
-    ///
-    /// Of a result that has HTML and a picture, Jupyter and nbconvert show the HTML only. svertka's kernel therefore
-    /// shows two outputs: the table, then the chart as the result. A stock kernel knows only results: there the HTML
-    /// holds the chart too, and the picture is given beside it for programs that don't show HTML.
-    #[doc(hidden)]
-    pub fn evcxr_display(&self) {
-        let mut table = self.content();
-        if self.variants.is_empty() {
-            table.show_as_result();
-            return;
-        }
-        let chart = match self.figure().content() {
-            Ok(chart) => chart,
-            Err(problem) => {
-                eprintln!("{problem}");
-                table.show_as_result();
-                return;
-            }
-        };
-        if crate::session::display::speaks() {
-            table.show();
-            chart.show_as_result();
-            return;
-        }
-        if let (Some(html), Some(png)) = (&mut table.html, &chart.png) {
-            let png = base64::engine::general_purpose::STANDARD.encode(png);
-            let what = escape(&chart.plain);
-            *html += &format!("<img alt=\"{what}\" src=\"data:image/png;base64,{png}\">");
-        }
-        table.png = chart.png;
-        table.show_as_result();
-    }
-
-    fn content(&self) -> Content {
-        if self.variants.is_empty() {
-            let text = texts::lab_nothing_yet();
-            let html = format!("<p>{}</p>", escape(&text));
-            return Content::html(text, html);
-        }
-        self.table().content()
+        comparison::figure(self.variants.iter().map(Variant::curve).collect())
     }
 
     fn table(&self) -> Table<7> {
@@ -329,6 +270,20 @@ fn in_short(layers: &[Layer]) -> String {
     words.collect::<Vec<_>>().join(" · ")
 }
 
+shows_itself!(Comparison);
+
+impl Show for Comparison {
+    /// The table and below it the chart, as one output.
+    fn content(&self) -> Result<Content> {
+        if self.variants.is_empty() {
+            let text = texts::lab_nothing_yet();
+            let html = format!("<p>{}</p>", escape(&text));
+            return Ok(Content::html(text, html));
+        }
+        Ok(self.table().content().above(self.figure().content()?))
+    }
+}
+
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.variants.is_empty() {
@@ -383,6 +338,6 @@ mod tests {
         assert_eq!(variant.test_accuracy(), 0.9);
         variant.seconds = vec![1.0, 2.0, 6.0];
         assert_eq!(variant.seconds_per_epoch(), 3.0);
-        assert_eq!(variant.way().points, [(1.0, 0.7), (3.0, 0.9), (9.0, 0.8)]);
+        assert_eq!(variant.curve().points, [(1.0, 0.7), (3.0, 0.9), (9.0, 0.8)]);
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::display::{self, Content, Display};
+use super::display::{self, Content, Display, escape};
 
 /// How often a bar moves at the most.
 const TICK: Duration = Duration::from_millis(100);
@@ -150,12 +150,4 @@ fn content(lines: &[String], bar: Option<(f64, &str)>) -> Content {
         ));
     }
     Content::html(plain, html)
-}
-
-/// The text for a place inside HTML.
-pub(crate) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
