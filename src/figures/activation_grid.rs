@@ -66,8 +66,8 @@ pub fn activation_grid(
         let own = select(&chosen, &[row as i64])?;
         let image = has_picture.then(|| Panel::of_image(&own)).into_iter();
         let maps = layers.iter().map(|layer| {
-            let map = FeatureMap::of(&layer.output, row as i64, filter)?;
-            Ok(map.panel())
+            let map = compute(|| layer.output.f_get(row as i64)?.f_get(filter))?;
+            Panel::of_feature_map(&map)
         });
         Ok(Row {
             index,
@@ -134,43 +134,6 @@ fn classes(outputs: &[LayerOutput]) -> Result<Vec<usize>> {
     }
 }
 
-/// One filter's output for one image: numbers in rows and columns.
-#[derive(Clone, Debug)]
-struct FeatureMap {
-    rows: usize,
-    columns: usize,
-    /// Row by row, `rows × columns` of them.
-    values: Vec<f32>,
-}
-
-impl FeatureMap {
-    /// Channel `filter` of image `index` of `[images, channels, height, width]`.
-    fn of(output: &Tensor, index: i64, filter: i64) -> Result<Self> {
-        let size = output.size();
-        Ok(Self {
-            rows: size[2] as usize,
-            columns: size[3] as usize,
-            values: numbers(&compute(|| output.f_get(index)?.f_get(filter))?)?,
-        })
-    }
-
-    /// Inferno colours from the map's own minimum to its own maximum, as matplotlib's `imshow` gives them; a map that is
-    /// the same everywhere is dark. Grey stands for what is not a number.
-    fn panel(&self) -> Panel {
-        let (low, high) = range(&self.values);
-        let span = if high > low { high - low } else { 1.0 };
-        let color = |value: &f32| inferno(f64::from((value - low) / span));
-        Panel {
-            cells: Cells {
-                columns: self.columns,
-                rows: self.rows,
-                colors: self.values.iter().map(color).collect(),
-            },
-            range: (low, high),
-        }
-    }
-}
-
 /// The colour for a value between 0 and 1.
 fn inferno(value: f64) -> [u8; 3] {
     if !value.is_finite() {
@@ -181,25 +144,40 @@ fn inferno(value: f64) -> [u8; 3] {
     color.as_array()
 }
 
-/// A picture with the range of its values.
-#[derive(Clone, Debug)]
+/// An image, or what a filter makes of it, with the range of its values.
 struct Panel {
     cells: Cells,
     range: (f32, f32),
 }
 
 impl Panel {
-    /// Of the only one of these images.
+    /// The only one of these images.
     fn of_image(image: &Tensor) -> Result<Self> {
         Ok(Self {
             cells: draw_images(image, &[0])?.swap_remove(0),
             range: range(&numbers(image)?),
         })
     }
+
+    /// A feature map, `[height, width]`, in inferno's colours from its own minimum to its own maximum, as matplotlib's
+    /// `imshow` gives them; a map that is the same everywhere is dark. Grey stands for what is not a number.
+    fn of_feature_map(map: &Tensor) -> Result<Self> {
+        let (size, values) = (map.size(), numbers(map)?);
+        let (low, high) = range(&values);
+        let span = if high > low { high - low } else { 1.0 };
+        let color = |value: &f32| inferno(f64::from((value - low) / span));
+        Ok(Self {
+            cells: Cells {
+                columns: size[1] as usize,
+                rows: size[0] as usize,
+                colors: values.iter().map(color).collect(),
+            },
+            range: (low, high),
+        })
+    }
 }
 
 /// One image's row.
-#[derive(Clone, Debug)]
 struct Row {
     /// The image's number.
     index: i64,
@@ -340,14 +318,10 @@ mod tests {
     use super::*;
     use crate::model::{Activation, conv2d, dense, flatten, max_pooling2d};
 
-    /// The colours of these values in one row.
+    /// The colours of a feature map of these values in one row.
     fn colors(values: &[f32]) -> Vec<[u8; 3]> {
-        let map = FeatureMap {
-            rows: 1,
-            columns: values.len(),
-            values: values.to_vec(),
-        };
-        map.panel().cells.colors
+        let map = Tensor::from_slice(values).reshape([1, -1]);
+        Panel::of_feature_map(&map).unwrap().cells.colors
     }
 
     /// The lesson's net, untrained, and five different images.
@@ -410,9 +384,10 @@ mod tests {
         assert_eq!(pictures.len(), 10, "two rows: an image, four layers");
         for (row, image) in [4, 1].into_iter().enumerate() {
             for layer in 0..4 {
-                let map = FeatureMap::of(&outputs[layer].output, image, 2).unwrap();
+                let map = outputs[layer].output.get(image).get(2);
+                let panel = Panel::of_feature_map(&map).unwrap();
                 let shown = pictures[5 * row + 1 + layer];
-                assert_eq!(*shown, map.panel().cells, "{image}, layer {layer}");
+                assert_eq!(*shown, panel.cells, "{image}, layer {layer}");
             }
         }
         let texts = scene.texts();

@@ -154,13 +154,6 @@ impl Canvas {
         Ok(())
     }
 
-    /// The colour of a painted pixel.
-    #[cfg(test)]
-    pub(crate) fn color(&self, x: u32, y: u32) -> Color {
-        let at = 3 * (y * self.width + x) as usize;
-        [0, 1, 2].map(|part| self.pixels[at + part])
-    }
-
     /// The painted picture as a PNG file.
     pub(crate) fn png(&self) -> Result<Vec<u8>> {
         png(self.width, self.height, &self.pixels)
@@ -237,6 +230,14 @@ pub(crate) fn png(width: u32, height: u32, pixels: &[u8]) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Canvas {
+        /// The colour of a painted pixel.
+        pub(crate) fn color(&self, x: u32, y: u32) -> Color {
+            let at = 3 * (y * self.width + x) as usize;
+            [0, 1, 2].map(|part| self.pixels[at + part])
+        }
+    }
 
     const INK: Style = Style {
         size: 20.0,

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::scene::Scene;
 use crate::Result;
 use crate::session::display::{Content, Show, shows_itself};
-use crate::session::{error, plain, texts};
+use crate::session::files::{check_path, write_whole};
+use crate::session::{error, texts};
 
 /// A picture of something: of a layer's activations, of a training's history.
 ///
@@ -72,26 +73,14 @@ impl Figure {
     /// when the system does not let the file be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let name = path.display();
-        if path.is_dir() {
-            return Err(error(texts::figure_path_is_folder(name)));
-        }
+        check_path(path)?;
         let ending = path.extension().and_then(|ending| ending.to_str());
-        let ending = ending.map(str::to_lowercase);
-        if !matches!(ending.as_deref(), Some("png" | "svg")) {
-            return Err(error(texts::figure_ending(name)));
-        }
-        if let Some(folder) = path.parent()
-            && !folder.as_os_str().is_empty()
-            && !folder.is_dir()
-        {
-            return Err(error(texts::figure_no_folder(name, folder.display())));
-        }
-        let bytes = match ending.as_deref() {
+        let bytes = match ending.map(str::to_lowercase).as_deref() {
+            Some("png") => self.png()?,
             Some("svg") => self.svg()?.into_bytes(),
-            _ => self.png()?,
+            _ => return Err(error(texts::figure_ending(path.display()))),
         };
-        std::fs::write(path, bytes).map_err(|e| error(texts::not_written(name, plain(&e))))
+        write_whole(path, &bytes)
     }
 
     /// The figure as the bytes of a PNG file, twice as wide and high as [`size`](Self::size) tells.
@@ -221,14 +210,14 @@ mod tests {
     fn places_that_cannot_be_written_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
-        assert_eq!(refused(path), texts::figure_path_is_folder(path.display()));
+        assert_eq!(refused(path), texts::file_is_folder(path.display()));
         for name in ["a.jpg", "a", "png"] {
             let path = path.join(name);
             assert_eq!(refused(&path), texts::figure_ending(path.display()));
         }
         let missing = path.join("нет");
         let inside = missing.join("a.png");
-        let said = texts::figure_no_folder(inside.display(), missing.display());
+        let said = texts::file_no_folder(inside.display(), missing.display());
         assert_eq!(refused(&inside), said);
         assert!(!missing.exists());
         // Not even root makes a file there.

@@ -48,28 +48,22 @@ pub fn gallery(images: &Tensor, labels: &Tensor) -> Result<Figure> {
 /// As [`Sequential::evaluate`]. If the images have not 1 or 3 channels.
 pub fn misclassified(model: &Sequential, images: &Tensor, labels: &Tensor) -> Result<Figure> {
     let predictions = Predictions::of(model, images, labels)?;
-    let Predictions {
-        labels,
-        classes,
-        probabilities,
-        ..
-    } = &predictions;
-    let all = labels.len();
-    let mut wrong: Vec<usize> = (0..all).filter(|&i| classes[i] != labels[i]).collect();
-    wrong.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+    let all = predictions.labels.len();
+    let mistake = |index: usize| Mistake {
+        index,
+        label: predictions.labels[index],
+        class: predictions.classes[index],
+        probability: predictions.probabilities[index],
+    };
+    let wrong = (0..all).map(mistake).filter(|it| it.class != it.label);
+    let mut wrong: Vec<Mistake> = wrong.collect();
+    wrong.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     let count = wrong.len();
     wrong.truncate(MAX_IMAGES);
-    let indices: Vec<i64> = wrong.iter().map(|&index| index as i64).collect();
-    let mistake = |(index, cells): (usize, Cells)| Mistake {
-        index,
-        cells,
-        label: labels[index],
-        class: classes[index],
-        probability: probabilities[index],
-    };
+    let indices: Vec<i64> = wrong.iter().map(|it| it.index as i64).collect();
     let cells = draw_images(images, &indices)?;
     Ok(Figure::new(Misclassified {
-        shown: wrong.into_iter().zip(cells).map(mistake).collect(),
+        shown: cells.into_iter().zip(wrong).collect(),
         wrong: count,
         all,
     }))
@@ -124,7 +118,7 @@ impl Drawing for Gallery {
 }
 
 struct Misclassified {
-    shown: Vec<Mistake>,
+    shown: Vec<(Cells, Mistake)>,
     /// How many mistakes there are.
     wrong: usize,
     /// How many images there are.
@@ -135,7 +129,6 @@ struct Misclassified {
 struct Mistake {
     /// Its number in the data.
     index: usize,
-    cells: Cells,
     label: usize,
     /// What the model takes it for, and with which probability.
     class: usize,
@@ -144,7 +137,7 @@ struct Mistake {
 
 impl Drawing for Misclassified {
     fn alt(&self, names: &Names) -> String {
-        let mistakes = self.shown.iter().map(|it| {
+        let mistakes = self.shown.iter().map(|(_, it)| {
             let (label, class) = (names.of(it.label), names.of(it.class));
             texts::figure_mistake(label, class, percent(it.probability))
         });
@@ -154,11 +147,11 @@ impl Drawing for Misclassified {
 
     fn scene(&self, names: &Names) -> Scene {
         const WRONG: Color = SERIES[1];
-        let tiles = self.shown.iter().map(|it| {
+        let tiles = self.shown.iter().map(|(cells, it)| {
             let class = format!("✗ {} {} %", names.of(it.class), percent(it.probability));
             let truth = texts::figure_in_truth(names.of(it.label));
             Tile {
-                cells: it.cells.clone(),
+                cells: cells.clone(),
                 caption: vec![
                     (class, WRONG),
                     (truth, INK),

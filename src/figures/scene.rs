@@ -33,41 +33,20 @@ impl Cells {
     }
 }
 
-/// One thing to paint.
-#[derive(Clone, Debug)]
-pub(crate) enum Mark {
-    /// `at` is on the baseline.
-    Text {
-        at: (f64, f64),
-        anchor: Anchor,
-        style: Style,
-        text: String,
-    },
-    Line {
-        points: Vec<(f64, f64)>,
-        width: f64,
-        color: Color,
-    },
-    Rectangle {
-        at: (f64, f64),
-        size: (f64, f64),
-        color: Color,
-    },
-    Disc {
-        center: (f64, f64),
-        radius: f64,
-        color: Color,
-    },
+/// Across and down.
+pub(crate) type Point = (f64, f64);
+
+/// One thing to paint. Text stands on its baseline; a line and a disc are followed by width and radius.
+enum Mark {
+    Text(Point, Anchor, Style, String),
+    Line(Vec<Point>, f64, Color),
+    Rectangle(Point, Point, Color),
+    Disc(Point, f64, Color),
     /// Each cell is a sharp block.
-    Picture {
-        at: (f64, f64),
-        size: (f64, f64),
-        cells: Cells,
-    },
+    Picture(Point, Point, Cells),
 }
 
 /// A figure's content, painted in the order of its marks.
-#[derive(Clone, Debug)]
 pub(crate) struct Scene {
     pub width: u32,
     pub height: u32,
@@ -87,81 +66,40 @@ impl Scene {
     /// A text on its baseline.
     pub(crate) fn text(
         &mut self,
-        at: (f64, f64),
+        at: Point,
         anchor: Anchor,
         style: Style,
         text: impl Into<String>,
     ) {
-        let text = text.into();
-        self.marks.push(Mark::Text {
-            at,
-            anchor,
-            style,
-            text,
-        });
+        self.marks.push(Mark::Text(at, anchor, style, text.into()));
     }
 
-    pub(crate) fn line(&mut self, points: Vec<(f64, f64)>, width: f64, color: Color) {
-        self.marks.push(Mark::Line {
-            points,
-            width,
-            color,
-        });
+    pub(crate) fn line(&mut self, points: Vec<Point>, width: f64, color: Color) {
+        self.marks.push(Mark::Line(points, width, color));
     }
 
     /// A line of dashes of 6 pixels with gaps of 4.
-    pub(crate) fn dashes(&mut self, points: &[(f64, f64)], width: f64, color: Color) {
+    pub(crate) fn dashes(&mut self, points: &[Point], width: f64, color: Color) {
         for dash in cut(points, 6.0, 4.0) {
             self.line(dash, width, color);
         }
     }
 
-    pub(crate) fn rectangle(&mut self, at: (f64, f64), size: (f64, f64), color: Color) {
-        self.marks.push(Mark::Rectangle { at, size, color });
+    pub(crate) fn rectangle(&mut self, at: Point, size: Point, color: Color) {
+        self.marks.push(Mark::Rectangle(at, size, color));
     }
 
-    pub(crate) fn disc(&mut self, center: (f64, f64), radius: f64, color: Color) {
-        self.marks.push(Mark::Disc {
-            center,
-            radius,
-            color,
-        });
+    pub(crate) fn disc(&mut self, center: Point, radius: f64, color: Color) {
+        self.marks.push(Mark::Disc(center, radius, color));
     }
 
     /// Cells in the middle of a square; gives back where they lie and how large they are.
-    pub(crate) fn picture(
-        &mut self,
-        square: (f64, f64),
-        side: f64,
-        cells: Cells,
-    ) -> ((f64, f64), (f64, f64)) {
+    pub(crate) fn picture(&mut self, square: Point, side: f64, cells: Cells) -> (Point, Point) {
         let size = cells.size_within(side);
-        let at = (
-            square.0 + ((side - size.0) / 2.0).floor(),
-            square.1 + ((side - size.1) / 2.0).floor(),
-        );
-        self.marks.push(Mark::Picture { at, size, cells });
+        let centered = |start: f64, size: f64| start + ((side - size) / 2.0).floor();
+        let at = (centered(square.0, size.0), centered(square.1, size.1));
+        self.marks.push(Mark::Picture(at, size, cells));
         (at, size)
-    }
-
-    /// What is written on the paper.
-    #[cfg(test)]
-    pub(crate) fn texts(&self) -> Vec<&str> {
-        let texts = self.marks.iter().filter_map(|mark| match mark {
-            Mark::Text { text, .. } => Some(text.as_str()),
-            _ => None,
-        });
-        texts.collect()
-    }
-
-    /// The pictures on the paper.
-    #[cfg(test)]
-    pub(crate) fn pictures(&self) -> Vec<&Cells> {
-        let pictures = self.marks.iter().filter_map(|mark| match mark {
-            Mark::Picture { cells, .. } => Some(cells),
-            _ => None,
-        });
-        pictures.collect()
     }
 
     /// What is painted, as pixels: twice as many in each direction as are shown.
@@ -176,46 +114,36 @@ impl Scene {
 
     /// The figure as an SVG document with this title.
     pub(crate) fn svg(&self, title: &str) -> Result<String> {
-        let (width, height) = (self.width, self.height);
-        let mut svg = format!(
+        let (width, height, paper) = (self.width, self.height, hex(PAPER));
+        let marks = self
+            .marks
+            .iter()
+            .map(Mark::svg)
+            .collect::<Result<Vec<_>>>()?;
+        Ok(format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
              viewBox=\"0 0 {width} {height}\" role=\"img\" font-family=\"DejaVu Sans, Verdana, sans-serif\">\n\
-             <title>{}</title>\n<rect width=\"100%\" height=\"100%\" fill=\"{}\"/>\n",
+             <title>{}</title>\n<rect width=\"100%\" height=\"100%\" fill=\"{paper}\"/>\n{}</svg>\n",
             escape(title),
-            hex(PAPER),
-        );
-        for mark in &self.marks {
-            svg += &mark.svg()?;
-        }
-        Ok(svg + "</svg>\n")
+            marks.concat(),
+        ))
     }
 }
 
 impl Mark {
     fn paint(&self, canvas: &mut Canvas) -> std::result::Result<(), InvalidFont> {
         match self {
-            Self::Text {
-                at,
-                anchor,
-                style,
-                text,
-            } => canvas.text(*at, *anchor, *style, text)?,
-            Self::Line {
-                points,
-                width,
-                color,
-            } => {
+            Self::Text(at, anchor, style, text) => canvas.text(*at, *anchor, *style, text)?,
+            Self::Line(points, width, color) => {
                 for pair in points.windows(2) {
                     canvas.line(pair[0], pair[1], *width, *color);
                 }
             }
-            Self::Rectangle { at, size, color } => canvas.rectangle(*at, *size, *color),
-            Self::Disc {
-                center,
-                radius,
-                color,
-            } => canvas.line(*center, *center, 2.0 * radius, *color),
-            Self::Picture { at, size, cells } => {
+            Self::Rectangle(at, size, color) => canvas.rectangle(*at, *size, *color),
+            Self::Disc(center, radius, color) => {
+                canvas.line(*center, *center, 2.0 * radius, *color)
+            }
+            Self::Picture(at, size, cells) => {
                 let cell = (size.0 / cells.columns as f64, size.1 / cells.rows as f64);
                 for (i, color) in cells.colors.iter().enumerate() {
                     let (column, row) = ((i % cells.columns) as f64, (i / cells.columns) as f64);
@@ -230,70 +158,44 @@ impl Mark {
     /// The mark as an element of an SVG document.
     fn svg(&self) -> Result<String> {
         Ok(match self {
-            Self::Text {
-                at: (x, y),
-                anchor,
-                style,
-                text,
-            } => {
+            Self::Text((x, y), anchor, style, text) => {
                 let anchor = format!("{anchor:?}").to_lowercase();
                 let weight = if style.bold { "bold" } else { "normal" };
-                let turn = match style.upward {
-                    true => format!(" transform=\"rotate(-90 {x} {y})\""),
-                    false => String::new(),
-                };
+                let turn = if style.upward { -90 } else { 0 };
+                let (size, fill, text) = (style.size, hex(style.color), escape(text));
                 format!(
-                    "<text x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\" font-size=\"{}\" font-weight=\"{weight}\" \
-                     fill=\"{}\"{turn}>{}</text>\n",
-                    style.size,
-                    hex(style.color),
-                    escape(text),
+                    "<text x=\"{x}\" y=\"{y}\" transform=\"rotate({turn} {x} {y})\" text-anchor=\"{anchor}\" \
+                     font-size=\"{size}\" font-weight=\"{weight}\" fill=\"{fill}\">{text}</text>\n"
                 )
             }
-            Self::Line {
-                points,
-                width,
-                color,
-            } => {
+            Self::Line(points, width, color) => {
                 let points: Vec<String> = points.iter().map(|(x, y)| format!("{x},{y}")).collect();
+                let (points, stroke) = (points.join(" "), hex(*color));
                 format!(
-                    "<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{width}\" \
-                     stroke-linecap=\"round\" stroke-linejoin=\"round\"/>\n",
-                    points.join(" "),
-                    hex(*color),
+                    "<polyline points=\"{points}\" fill=\"none\" stroke=\"{stroke}\" stroke-width=\"{width}\" \
+                     stroke-linecap=\"round\" stroke-linejoin=\"round\"/>\n"
                 )
             }
-            Self::Rectangle { at, size, color } => format!(
-                "<rect x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"{}\"/>\n",
-                at.0,
-                at.1,
-                size.0,
-                size.1,
-                hex(*color),
-            ),
-            Self::Disc {
-                center: (x, y),
-                radius,
-                color,
-            } => format!(
-                "<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" fill=\"{}\"/>\n",
-                hex(*color),
-            ),
+            Self::Rectangle((x, y), (width, height), color) => {
+                let fill = hex(*color);
+                format!(
+                    "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" fill=\"{fill}\"/>\n"
+                )
+            }
+            Self::Disc((x, y), radius, color) => {
+                let fill = hex(*color);
+                format!("<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" fill=\"{fill}\"/>\n")
+            }
             // A pixel for each cell: the viewer makes sharp blocks of them.
-            Self::Picture { at, size, cells } => format!(
-                "<image x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" preserveAspectRatio=\"none\" \
-                 style=\"image-rendering:optimizeSpeed;image-rendering:pixelated\" \
-                 href=\"data:image/png;base64,{}\"/>\n",
-                at.0,
-                at.1,
-                size.0,
-                size.1,
-                STANDARD.encode(png(
-                    cells.columns as u32,
-                    cells.rows as u32,
-                    cells.colors.as_flattened()
-                )?),
-            ),
+            Self::Picture((x, y), (width, height), cells) => {
+                let (columns, rows) = (cells.columns as u32, cells.rows as u32);
+                let file = STANDARD.encode(png(columns, rows, cells.colors.as_flattened())?);
+                format!(
+                    "<image x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" preserveAspectRatio=\"none\" \
+                     style=\"image-rendering:optimizeSpeed;image-rendering:pixelated\" \
+                     href=\"data:image/png;base64,{file}\"/>\n"
+                )
+            }
         })
     }
 }
@@ -345,6 +247,26 @@ fn cut(points: &[(f64, f64)], dash: f64, gap: f64) -> Vec<Vec<(f64, f64)>> {
 mod tests {
     use super::*;
     use crate::figures::theme::TEXT;
+
+    impl Scene {
+        /// What is written on the paper.
+        pub(crate) fn texts(&self) -> Vec<&str> {
+            let texts = self.marks.iter().filter_map(|mark| match mark {
+                Mark::Text(.., text) => Some(text.as_str()),
+                _ => None,
+            });
+            texts.collect()
+        }
+
+        /// The pictures on the paper.
+        pub(crate) fn pictures(&self) -> Vec<&Cells> {
+            let pictures = self.marks.iter().filter_map(|mark| match mark {
+                Mark::Picture(.., cells) => Some(cells),
+                _ => None,
+            });
+            pictures.collect()
+        }
+    }
 
     fn cells(columns: usize, colors: &[Color]) -> Cells {
         Cells {
@@ -425,9 +347,10 @@ mod tests {
         for part in [
             "width=\"60\" height=\"40\"",
             "<title>Имя &lt;1&gt;</title>",
-            "<text x=\"10\" y=\"30.5\" text-anchor=\"end\" font-size=\"13\"",
+            "<text x=\"10\" y=\"30.5\" transform=\"rotate(0 10 30.5)\" text-anchor=\"end\" font-size=\"13\"",
             ">Потери &lt; 1 &amp; больше</text>",
-            "transform=\"rotate(-90 1 2)\">вверх</text>",
+            "transform=\"rotate(-90 1 2)\" text-anchor=\"middle\"",
+            ">вверх</text>",
             "<polyline points=\"1,2 3.5,4\" fill=\"none\" stroke=\"#0072b2\" stroke-width=\"2\"",
             "<rect x=\"1\" y=\"1\" width=\"5\" height=\"6\" fill=\"#010203\"/>",
             "<circle cx=\"7\" cy=\"8\" r=\"3.5\" fill=\"#ff0000\"/>",

@@ -253,8 +253,8 @@ texts! {
         ru: "файла {path} нет; проверьте его имя и папку",
     }
     file_is_folder(path) {
-        en: "{path} is a folder: name a file in it, such as model.safetensors",
-        ru: "{path} — папка; назовите файл в ней, например model.safetensors",
+        en: "{path} is a folder: add the name of a file",
+        ru: "{path} — папка; добавьте имя файла",
     }
     file_no_folder(path, folder) {
         en: "{path} can't be written: the folder {folder} does not exist, make it first",
@@ -576,14 +576,6 @@ texts! {
     figure_ending(path) {
         en: "{path}: a figure is saved as .png or .svg; let the file's name end in one of them",
         ru: "{path}: рисунок сохраняется как .png или .svg; закончите имя файла на одно из них",
-    }
-    figure_no_folder(path, folder) {
-        en: "{path}: there is no folder {folder}; make it first or choose another place",
-        ru: "{path}: папки {folder} нет; сначала создайте её или выберите другое место",
-    }
-    figure_path_is_folder(path) {
-        en: "{path} is a folder; add the name of a file, for example figure.png",
-        ru: "{path} — это папка; добавьте имя файла, например figure.png",
     }
     figure_filter(number) {
         en: "Filter {number}: what each layer makes of the image",
