@@ -31,10 +31,10 @@ mod session;
 pub use figures::{Figure, activation_grid, confusion_matrix, gallery, kernel_grid, misclassified};
 pub use lab::{Comparison, Exercise, Finding, Variant};
 pub use model::{
-    Activation, Adam, Callback, Control, EarlyStopping, Epoch, Fit, History, Layer, LayerOutput,
-    LearningRateSchedule, Optimizer, Score, Sequential, Sgd, SparseCategoricalCrossentropy,
-    StopAtAccuracy, StopAtLoss, Summary, SummaryRow, TimeLimit, Verbosity, conv2d, dense, dropout,
-    flatten, max_pooling2d,
+    Activation, Adam, Callback, Control, EarlyStopping, Epoch, Fit, History, Layer, LayerInfo,
+    LayerOutput, LearningRateSchedule, Optimizer, Padding, Score, Sequential, Sgd, Size,
+    SparseCategoricalCrossentropy, StopAtAccuracy, StopAtLoss, Stopped, Summary, SummaryRow,
+    Verbosity, conv2d, dense, dropout, flatten, max_pooling2d,
 };
 pub use session::{Versions, versions};
 
@@ -54,10 +54,11 @@ pub mod prelude {
     pub use tch::{Device, IndexOp, Kind, Tensor};
 
     pub use crate::Activation::{self, Linear, Relu, Sigmoid, Softmax, Tanh};
+    pub use crate::Padding::{self, Same, Valid};
     pub use crate::{
         Adam, Callback, Comparison, Control, EarlyStopping, Epoch, Exercise, Figure, Fit, History,
-        Layer, LearningRateSchedule, Optimizer, Score, Sequential, Sgd,
-        SparseCategoricalCrossentropy, StopAtAccuracy, StopAtLoss, Summary, TimeLimit, Verbosity,
+        Layer, LayerInfo, LayerOutput, LearningRateSchedule, Optimizer, Score, Sequential, Sgd,
+        SparseCategoricalCrossentropy, StopAtAccuracy, StopAtLoss, Stopped, Summary, Verbosity,
         activation_grid, confusion_matrix, conv2d, datasets, dense, dropout, flatten, gallery,
         kernel_grid, max_pooling2d, misclassified, seed, versions,
     };

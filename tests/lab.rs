@@ -90,19 +90,22 @@ fn a_row_holds_what_a_training_by_hand_gives() {
     let _alone = alone();
     let data = digits(320, 200);
     let mut lab = Comparison::new().seed(5);
-    let fit = silent(2).share(0.5).batch_size(16);
+    let fit = silent(2).fraction(0.5).batch_size(16);
     lab.run("by lab", net(&[4]), &data, fit).unwrap();
     seed(5);
     let mut model = Sequential::new(net(&[4]));
     model.compile(Adam::default(), SparseCategoricalCrossentropy);
-    let fit = silent(2).share(0.5).batch_size(16);
+    let fit = silent(2).fraction(0.5).batch_size(16);
     let history = model.fit(&data.train.0, &data.train.1, fit).unwrap();
     let score = model.evaluate(&data.test.0, &data.test.1).unwrap();
     let row = &lab.variants()[0];
     assert_eq!(row.test_accuracy(), score.accuracy);
     assert_eq!(row.train_accuracy(), history.epochs[1].accuracy);
     assert_eq!(row.parameters, model.summary().unwrap().total);
-    assert_eq!((row.share, row.batch_size, row.test_images), (0.5, 16, 200));
+    assert_eq!(
+        (row.fraction, row.batch_size, row.test_images),
+        (0.5, 16, 200)
+    );
 
     let table = lab.to_string();
     let accuracy = format!("{:.1}", score.accuracy * 100.0);
@@ -198,8 +201,11 @@ fn weights_that_were_brought_back_are_the_rows() {
     let mut lab = Comparison::new();
     lab.run("x", net(&[4]), &data, fit).unwrap();
     let row = &lab.variants()[0];
-    assert!(row.epoch < row.tests.len(), "{row:?}");
-    assert_eq!(row.test_accuracy(), row.tests[row.epoch - 1].accuracy);
+    assert!(row.epoch < row.tests.len() as i64, "{row:?}");
+    assert_eq!(
+        row.test_accuracy(),
+        row.tests[row.epoch as usize - 1].accuracy
+    );
     assert!(lab.check(Exercise::StopInTime).done);
 }
 

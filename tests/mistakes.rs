@@ -47,7 +47,7 @@ impl Lesson {
         self.model.fit(&self.images, &self.labels, fit)
     }
 
-    /// Trains the lesson's model with this optimiser.
+    /// Trains the lesson's model with this optimizer.
     fn learn(&mut self, optimizer: impl Into<Optimizer>) -> Result<History> {
         self.model.compile(optimizer, SparseCategoricalCrossentropy);
         self.fit(once())
@@ -121,6 +121,7 @@ const ROWS: &[Row] = rows! {
     };
     "channels last", |it| it.model.fit(&it.images.permute([0, 2, 3, 1]), &it.labels, once());
     "channels last, no input shape", |it| net([conv2d(4, (3, 3), Relu), flatten(), dense(10, Softmax)]).fit(&it.images.permute([0, 2, 3, 1]), &it.labels, once());
+    "channels last, padded", |it| net([conv2d(4, 3, Relu).padding(Same), flatten(), dense(10, Softmax)]).fit(&it.images.permute([0, 2, 3, 1]), &it.labels, once());
     "channels last in input_shape", |_it| Sequential::new([max_pooling2d(2, 2), flatten(), dense(10, Softmax)]).input_shape([28, 28, 1]).summary();
     "32 × 32 for 28 × 28", |it| it.model.predict(&zeros(&[32, 1, 32, 32]));
     "three channels for one", |it| it.model.predict(&zeros(&[32, 3, 28, 28]));
@@ -165,7 +166,13 @@ const ROWS: &[Row] = rows! {
     "dropout of 50 per cent", |it| it.train([flatten(), dropout(50.0), dense(10, Softmax)]);
     "negative filters", |it| it.train([conv2d(-3, (3, 3), Relu), flatten(), dense(10, Softmax)]);
     "a kernel of height 0", |it| it.train([conv2d(4, (0, 3), Relu), flatten(), dense(10, Softmax)]);
-    "pooling of width 0", |it| it.train([max_pooling2d(2, 0), flatten(), dense(10, Softmax)]);
+    "pooling of width 0", |it| it.train([max_pooling2d((2, 0), 2), flatten(), dense(10, Softmax)]);
+    "pooling with strides 0", |it| it.train([max_pooling2d(2, 0), flatten(), dense(10, Softmax)]);
+    "negative strides", |it| it.train([conv2d(4, 3, Relu).strides((1, -1)), flatten(), dense(10, Softmax)]);
+    "padding of a flatten", |it| it.train([conv2d(4, 3, Relu), flatten().padding(Same), dense(10, Softmax)]);
+    "strides of a dense layer", |it| it.train([flatten(), dense(10, Softmax).strides(2)]);
+    "a huge kernel, padded", |it| it.train([conv2d(4, 1_000_000_000, Relu).padding(Same), flatten(), dense(10, Softmax)]);
+    "a huge pooling, padded", |it| it.train([max_pooling2d(i64::MAX, 2).padding(Same), flatten(), dense(10, Softmax)]);
     "no units", |it| it.train([flatten(), dense(0, Relu), dense(10, Softmax)]);
     "a huge dense layer", |it| it.train([flatten(), dense(10_000_000_000, Relu), dense(10, Softmax)]);
     "an empty input shape", |_it| shortest().input_shape([]).summary();
@@ -193,8 +200,13 @@ const ROWS: &[Row] = rows! {
     "epsilon 0", |it| it.learn(Adam { epsilon: 0.0, ..Adam::default() });
     "0 epochs", |it| it.fit(Fit::epochs(0));
     "batch size 0", |it| it.fit(once().batch_size(0));
-    "share 0", |it| it.fit(once().share(0.0));
-    "share of 50 per cent", |it| it.fit(once().share(50.0));
+    "fraction 0", |it| it.fit(once().fraction(0.0));
+    "fraction of 50 per cent", |it| it.fit(once().fraction(50.0));
+    "validation split 0", |it| it.fit(once().validation_split(0.0));
+    "validation split 1", |it| it.fit(once().validation_split(1.0));
+    "validation split NaN", |it| it.fit(once().validation_split(f64::NAN));
+    "validation split that leaves nothing to train on", |it| it.fit(once().validation_split(0.99));
+    "validation split that holds nothing back", |it| it.fit(once().validation_split(1e-20));
     "validation images of another shape", |it| {
         let fit = once().validation(&it.images.squeeze(), &it.labels);
         it.fit(fit)
@@ -206,6 +218,7 @@ const ROWS: &[Row] = rows! {
     "saving each epoch into a folder that is not there", |it| it.fit(once().save_each_epoch("missing/model.safetensors"));
 
     // Weights and files
+    "a layer of another name", |it| it.model.layer("conv");
     "weights of another name", |it| it.model.set_weights(&[("conv.kernel", zeros(&[64, 1, 3, 3]))]);
     "weights of another shape", |it| it.model.set_weights(&[("conv2d.kernel", zeros(&[3, 3, 1, 64]))]);
     "save to a folder", |it| it.model.save("tests");

@@ -39,7 +39,7 @@ impl Fit {
     /// Draws loss and accuracy while the training runs: the chart grows with every epoch. It needs svertka's kernel;
     /// elsewhere the history that `fit` returns draws the same chart at the end.
     pub fn plot(self) -> Self {
-        let epochs = self.planned_epochs();
+        let epochs = self.epochs.max(0) as usize;
         self.callback(LivePlot {
             epochs,
             seen: Vec::new(),
@@ -121,8 +121,8 @@ impl Drawing for Chart {
             &mut scene,
             self.epochs.iter().any(|it| it.validation.is_some()),
         );
-        let first = self.epochs.first().map_or(1, |epoch| epoch.number);
-        let last = self.epochs.last().map_or(1, |epoch| epoch.number);
+        let first = self.epochs.first().map_or(1, |epoch| epoch.number as usize);
+        let last = self.epochs.last().map_or(1, |epoch| epoch.number as usize);
         let last = last.max(self.planned).max(first + 1);
         let half = (WIDTH - 3.0 * MARGIN) / 2.0;
         for (left, metric) in [
@@ -251,8 +251,8 @@ fn mark_best(scene: &mut Scene, area: &Area, metric: Metric, lines: &[Line]) {
 mod tests {
     use super::*;
 
-    fn epochs(count: usize) -> Vec<Epoch> {
-        let epoch = |i: usize| {
+    fn epochs(count: i64) -> Vec<Epoch> {
+        let epoch = |i: i64| {
             let x = i as f64;
             Epoch {
                 number: i + 1,

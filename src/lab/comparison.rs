@@ -27,7 +27,7 @@ use crate::{Adam, Fit, History, Layer, Result, Score, Sequential, SparseCategori
 ///         flatten(),
 ///         dense(10, Softmax),
 ///     ];
-///     lab.run(&filters.to_string(), layers, &data, Fit::epochs(3).share(0.2))?;
+///     lab.run(&filters.to_string(), layers, &data, Fit::epochs(3).fraction(0.2))?;
 /// }
 /// println!("{lab}");
 /// # Ok(())
@@ -52,9 +52,9 @@ pub struct Variant {
     /// How many weights it has.
     pub parameters: i64,
     /// How many epochs it was to be trained for, at the most.
-    pub planned_epochs: usize,
-    /// The share of the training images that it saw, above 0 and up to 1.
-    pub share: f64,
+    pub planned_epochs: i64,
+    /// The fraction of the training images that it saw, above 0 and up to 1.
+    pub fraction: f64,
     /// Images per step.
     pub batch_size: i64,
     /// Whether its [`Fit`] had a callback, which could have ended the training.
@@ -68,7 +68,7 @@ pub struct Variant {
     /// How many images each of these tests had.
     pub test_images: i64,
     /// The epoch, from 1, whose weights the network has in the end: the last, unless a callback brought back others.
-    pub epoch: usize,
+    pub epoch: i64,
 }
 
 impl Variant {
@@ -80,14 +80,17 @@ impl Variant {
     /// Share of the training images that were recognised in the epoch of its weights, 0 to 1, each image before the
     /// step that learnt from it. NaN without an epoch.
     pub fn train_accuracy(&self) -> f64 {
-        let epoch = self.history.epochs.get(self.epoch.wrapping_sub(1));
+        let epochs = &self.history.epochs;
+        let epoch = epochs.iter().find(|epoch| epoch.number == self.epoch);
         epoch.map_or(f64::NAN, |epoch| epoch.accuracy)
     }
 
     /// Share of the test images that it recognises, 0 to 1. NaN without an epoch.
     pub fn test_accuracy(&self) -> f64 {
-        let test = self.tests.get(self.epoch.wrapping_sub(1));
-        test.map_or(f64::NAN, |test| test.accuracy)
+        let test = (1..)
+            .zip(&self.tests)
+            .find(|(number, _)| *number == self.epoch);
+        test.map_or(f64::NAN, |(_, test)| test.accuracy)
     }
 
     /// By how many percentage points its test accuracy is above another's.
@@ -160,15 +163,15 @@ impl Comparison {
         model.warn_unscaled(images)?;
 
         let parameters = model.summary()?.total;
-        let planned_epochs = fit.planned_epochs();
-        let (batch_size, share) = fit.batch_size_and_share();
-        let has_callbacks = fit.has_callbacks();
+        let planned_epochs = fit.epochs;
+        let (batch_size, fraction) = (fit.batch_size, fit.fraction);
+        let has_callbacks = !fit.callbacks.is_empty();
         let fit = fit.validation(images, &labels);
         let mut progress = fit.progress();
         let history = model.train(&data.train.0, &data.train.1, fit, &mut progress)?;
         let tests: Vec<Score> = history.epochs.iter().filter_map(|e| e.validation).collect();
-        if history.interrupted {
-            let epoch = (tests.len() + 1).min(planned_epochs);
+        if history.interrupted() {
+            let epoch = (tests.len() as i64 + 1).min(planned_epochs);
             return Err(error(texts::lab_interrupted(name, epoch, planned_epochs)));
         }
         let variant = Variant {
@@ -176,10 +179,10 @@ impl Comparison {
             layers,
             parameters,
             planned_epochs,
-            share,
+            fraction,
             batch_size,
             has_callbacks,
-            epoch: history.restored.unwrap_or(history.epochs.len()),
+            epoch: history.restored.unwrap_or(history.epochs.len() as i64),
             seconds: history.epochs.iter().map(|epoch| epoch.seconds).collect(),
             history,
             tests,
@@ -297,6 +300,7 @@ impl fmt::Display for Comparison {
 mod tests {
     use super::*;
     use crate::Activation::{Linear, Relu, Sigmoid, Softmax};
+    use crate::Padding::Same;
     use crate::{conv2d, dense, dropout, flatten, max_pooling2d};
 
     #[test]
@@ -316,6 +320,16 @@ mod tests {
             "conv 64 · pool · conv 8 5×3 sigmoid · pool 3×3 · dropout 0.5 · dense 128 · dense 10"
         );
         assert_eq!(in_short(&[dense(10, Linear)]), "dense 10 linear");
+        let layers = [
+            conv2d(64, (5, 3), Sigmoid).padding(Same).strides(2),
+            conv2d(64, 3, Relu).strides((2, 1)),
+            max_pooling2d(3, 2),
+            max_pooling2d(2, 2).padding(Same),
+        ];
+        assert_eq!(
+            in_short(&layers),
+            "conv 64 5×3 same /2 sigmoid · conv 64 /2×1 · pool 3×3 /2 · pool same"
+        );
     }
 
     #[test]

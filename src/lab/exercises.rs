@@ -6,7 +6,7 @@ use super::comparison::{Comparison, Variant, signed};
 use crate::model::LayerKind;
 use crate::session::display::{Content, Show, escape, shows_itself};
 use crate::session::texts;
-use crate::{Layer, Result};
+use crate::{Layer, Result, Stopped};
 
 /// The five exercises of the lesson. The first row of the table is the network that they start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,24 +99,27 @@ impl Comparison {
 fn convolutions(layers: &[Layer]) -> impl DoubleEndedIterator<Item = &Layer> {
     layers
         .iter()
-        .filter(|layer| matches!(layer.0, LayerKind::Conv2d(_)))
+        .filter(|layer| matches!(layer.kind, LayerKind::Conv2d(_)))
 }
 
 fn poolings(layers: &[Layer]) -> usize {
-    let pooling = |layer: &&Layer| matches!(layer.0, LayerKind::MaxPooling2d(_));
+    let pooling = |layer: &&Layer| matches!(layer.kind, LayerKind::MaxPooling2d(_));
     layers.iter().filter(pooling).count()
 }
 
 /// The layers that are neither convolution nor pooling.
 fn others(layers: &[Layer]) -> impl Iterator<Item = &Layer> {
-    layers
-        .iter()
-        .filter(|layer| !matches!(layer.0, LayerKind::Conv2d(_) | LayerKind::MaxPooling2d(_)))
+    layers.iter().filter(|layer| {
+        !matches!(
+            layer.kind,
+            LayerKind::Conv2d(_) | LayerKind::MaxPooling2d(_)
+        )
+    })
 }
 
 /// The number of filters of each convolution.
 fn filters(layers: &[Layer]) -> Vec<i64> {
-    let number = |layer: &Layer| match &layer.0 {
+    let number = |layer: &Layer| match &layer.kind {
         LayerKind::Conv2d(conv2d) => Some(conv2d.filters),
         _ => None,
     };
@@ -135,9 +138,11 @@ fn another_number(tried: &[Vec<i64>]) -> i64 {
 fn does(exercise: Exercise, reference: &[Layer], layers: &[Layer]) -> bool {
     match exercise {
         Exercise::Filters => {
-            let same_but_for_filters = |(a, b): (&Layer, &Layer)| match (&a.0, &b.0) {
+            let same_but_for_filters = |(a, b): (&Layer, &Layer)| match (&a.kind, &b.kind) {
                 (LayerKind::Conv2d(a), LayerKind::Conv2d(b)) => {
-                    a.kernel == b.kernel && a.activation == b.activation
+                    let mut b = b.clone();
+                    b.filters = a.filters;
+                    *a == b
                 }
                 _ => a == b,
             };
@@ -180,8 +185,8 @@ fn found(variant: &Variant, reference: &Variant) -> String {
     if variant.planned_epochs != reference.planned_epochs {
         differing.push(texts::lab_epochs());
     }
-    if variant.share != reference.share {
-        differing.push(texts::lab_share());
+    if variant.fraction != reference.fraction {
+        differing.push(texts::lab_fraction());
     }
     if variant.batch_size != reference.batch_size {
         differing.push(texts::lab_batch_size());
@@ -213,12 +218,12 @@ fn times(factor: f64) -> String {
 
 fn stop_in_time(variants: &[Variant]) -> Finding {
     let stopped = |one: &&Variant| {
-        let epochs = one.history.epochs.len();
-        one.history.stopped.is_some() && !one.history.interrupted && epochs < one.planned_epochs
+        let by_callback = matches!(one.history.stopped, Some(Stopped::Callback(_)));
+        by_callback && (one.history.epochs.len() as i64) < one.planned_epochs
     };
     let line = |one: &Variant| {
-        let epochs = one.history.epochs.len();
-        let left = one.planned_epochs.saturating_sub(epochs);
+        let epochs = one.history.epochs.len() as i64;
+        let left = one.planned_epochs - epochs;
         let seconds = left as f64 * one.seconds_per_epoch();
         let seconds = match seconds {
             ..10.0 => format!("{seconds:.1}"),
@@ -304,11 +309,12 @@ impl fmt::Display for Finding {
 pub(crate) mod tests {
     use super::*;
     use crate::Activation::{Relu, Sigmoid, Softmax};
+    use crate::Padding::Same;
     use crate::{Epoch, History, Score, conv2d, dense, dropout, flatten, max_pooling2d};
 
     /// A row as a training of three epochs would leave it.
     pub(crate) fn variant(name: &str, layers: &[Layer]) -> Variant {
-        let epoch = |number: usize| Epoch {
+        let epoch = |number: i64| Epoch {
             number,
             seconds: 2.0,
             loss: 0.9 / number as f64,
@@ -324,7 +330,7 @@ pub(crate) mod tests {
             layers: layers.to_vec(),
             parameters: 1000,
             planned_epochs: 3,
-            share: 0.2,
+            fraction: 0.2,
             batch_size: 32,
             has_callbacks: false,
             history: History {
@@ -404,7 +410,10 @@ pub(crate) mod tests {
             changed(|layers| layers[0] = conv2d(32, (5, 5), Relu)),
             changed(|layers| layers[0] = conv2d(32, (3, 3), Sigmoid)),
             changed(|layers| layers[5] = dense(64, Relu)),
+            changed(|layers| layers[0] = conv2d(32, (3, 3), Relu).padding(Same)),
+            changed(|layers| layers[0] = conv2d(32, (3, 3), Relu).strides(2)),
             changed(|layers| layers[1] = max_pooling2d(3, 3)),
+            changed(|layers| layers[1] = max_pooling2d(2, 1)),
             changed(|layers| layers.insert(5, dropout(0.5))),
         ];
         for other in others {
@@ -498,13 +507,13 @@ pub(crate) mod tests {
         let reference = variant("64-64", &net(&[64, 64]));
         let mut other = variant("a", &net(&[64]));
         other.layers.retain(|layer| *layer != dense(128, Relu));
-        other.share = 1.0;
+        other.fraction = 1.0;
         other.planned_epochs = 5;
         other.batch_size = 64;
         let what = [
             texts::lab_other_layers(),
             texts::lab_epochs(),
-            texts::lab_share(),
+            texts::lab_fraction(),
             texts::lab_batch_size(),
         ];
         let line = found(&other, &reference);
@@ -533,11 +542,15 @@ pub(crate) mod tests {
         let through = texts::lab_went_through("#5", 3, "0.9000", "0.3000");
         assert_eq!(check(&[&plain, &tried]), Finding::not_yet(through.clone()));
         // It said stop, but there was nothing left to stop.
-        tried.history.stopped = Some("enough".into());
+        tried.history.stopped = Some(Stopped::Callback("enough".into()));
         assert_eq!(check(&[&plain, &tried]), Finding::not_yet(through.clone()));
         let mut interrupted = tried.clone();
         interrupted.planned_epochs = 10;
-        interrupted.history.interrupted = true;
+        interrupted.history.stopped = Some(Stopped::Interrupt {
+            epoch: 3,
+            epochs: 10,
+            percent: 50.0,
+        });
         assert_eq!(check(&[&plain, &interrupted]), Finding::not_yet(through));
         let mut short = tried.clone();
         short.planned_epochs = 1;

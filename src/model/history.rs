@@ -1,4 +1,4 @@
-//! Scores, epochs, and the history of a training.
+//! Scores, epochs, and the history of a `fit`.
 
 use std::fmt;
 
@@ -33,8 +33,8 @@ impl Show for Score {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Epoch {
     /// Which epoch of its `fit`, from 1.
-    pub number: usize,
-    /// How long the training took, without the validation after it.
+    pub number: i64,
+    /// Seconds of training, without the validation after it.
     pub seconds: f64,
     /// Mean loss over the epoch's images, each measured before the step that learnt from it.
     pub loss: f64,
@@ -47,14 +47,48 @@ pub struct Epoch {
 /// What a `fit` returns: loss and accuracy of each epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// One a finished epoch. After an interrupt the last one is of the images seen until then.
+    /// One for each epoch. After an interrupt the last is about the images seen until then.
     pub epochs: Vec<Epoch>,
-    /// Why the training ended before its last epoch; none if it did not.
-    pub stopped: Option<String>,
-    /// Whether an interrupt ended it.
-    pub interrupted: bool,
+    /// Why training ended before its last epoch; none if it did not.
+    pub stopped: Option<Stopped>,
     /// The epoch, from 1, whose weights a callback brought back at the end; none if the model has the last one's.
-    pub restored: Option<usize>,
+    pub restored: Option<i64>,
+}
+
+impl History {
+    /// Whether an interrupt ended the training.
+    pub fn interrupted(&self) -> bool {
+        matches!(self.stopped, Some(Stopped::Interrupt { .. }))
+    }
+}
+
+/// Why training ended before its last epoch. It shows itself as the sentence that `fit` prints.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stopped {
+    /// A callback ended it, for this reason, which may be empty.
+    Callback(String),
+    /// An interrupt ended it: Jupyter's button, or Ctrl-C.
+    Interrupt {
+        /// The epoch in which it came, from 1.
+        epoch: i64,
+        /// How many epochs there were to be.
+        epochs: i64,
+        /// How much of this epoch's images had been learnt from, 0 to 100.
+        percent: f64,
+    },
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Callback(reason) => f.write_str(reason),
+            Self::Interrupt {
+                epoch,
+                epochs,
+                percent,
+            } => f.write_str(&texts::training_interrupted(epoch, epochs, percent)),
+        }
+    }
 }
 
 impl fmt::Display for History {
@@ -63,14 +97,14 @@ impl fmt::Display for History {
             if i > 0 {
                 writeln!(f)?;
             }
-            f.write_str(&epoch_line(epoch, self.epochs.len()))?;
+            f.write_str(&epoch_line(epoch, self.epochs.len() as i64))?;
         }
         Ok(())
     }
 }
 
-/// The line that stays when an epoch has ended.
-pub(crate) fn epoch_line(epoch: &Epoch, epochs: usize) -> String {
+/// The line printed after an epoch.
+pub(crate) fn epoch_line(epoch: &Epoch, epochs: i64) -> String {
     let width = epochs.to_string().len();
     let number = format!("{:width$}", epoch.number);
     let line = texts::epoch_done(number, epochs, epoch.seconds, epoch.loss, epoch.accuracy);

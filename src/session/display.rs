@@ -16,7 +16,7 @@ use crate::Result;
 /// The protocol's version that this crate speaks.
 const PROTOCOL: &str = "1";
 
-/// Something to show, in every form it has; the reader's program takes the richest that it can show.
+/// Something to show, in every form it has: the front end picks the richest that it can show.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Content {
     /// `text/plain`: always there.
@@ -140,14 +140,6 @@ macro_rules! shows_itself {
 }
 pub(crate) use shows_itself;
 
-/// The text for a place inside HTML or XML.
-pub(crate) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-}
-
 /// One place on the page, whose content can be replaced while the cell runs.
 #[derive(Debug)]
 pub(crate) struct Display {
@@ -195,6 +187,14 @@ pub(crate) fn interruptible(value: bool) {
 /// Prints a text as lines.
 pub(crate) fn print(text: &str) {
     println!("{text}");
+}
+
+/// The text for a place inside HTML.
+pub(crate) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 fn send(message: &Value) {

@@ -60,9 +60,9 @@ texts! {
     }
 
     // Device
-    device(name) {
-        en: "Device: {name}",
-        ru: "Устройство: {name}",
+    gpu_in_use(name) {
+        en: "Computing on the GPU ({name})",
+        ru: "Вычисления идут на видеокарте ({name})",
     }
     bad_device(wish) {
         en: "SVERTKA_DEVICE is \"{wish}\": write cpu, cuda or cuda:0, or leave it unset",
@@ -114,6 +114,14 @@ texts! {
         en: "the width of the window",
         ru: "ширина окна",
     }
+    what_stride() {
+        en: "the stride",
+        ru: "шаг (strides)",
+    }
+    misplaced(place, setting) {
+        en: "{place} has no .{setting}(…), only conv2d and max_pooling2d have it: remove it here",
+        ru: "{place}: вызова .{setting}(…) у этого слоя нет, он есть только у conv2d и max_pooling2d; уберите его здесь",
+    }
     too_many_parameters(place, parameters) {
         en: "{place} would have {parameters} parameters, more than memory can hold: take fewer units or filters, or put a pooling before it",
         ru: "{place}: получилось бы параметров: {parameters} — столько не поместится в память; уменьшите число нейронов или фильтров либо поставьте перед этим слоем пулинг",
@@ -139,8 +147,8 @@ texts! {
         ru: "{place}: окно {kernel} не помещается во вход {input}; возьмите окно поменьше или уберите пулинг перед ним",
     }
     pool_too_large(place, pool, input) {
-        en: "{place}: pooling by {pool} would leave nothing of its input {input}: remove this layer or pool by less",
-        ru: "{place}: пулинг {pool} не оставит ничего от входа {input}; уберите этот слой или уменьшите окно",
+        en: "{place}: pooling by {pool} does not fit into its input {input}: remove this layer or pool by less",
+        ru: "{place}: окно пулинга {pool} не помещается во вход {input}; уберите этот слой или уменьшите окно",
     }
     flat_already(place, input) {
         en: "{place}: its input {input} is flat already: remove this layer",
@@ -156,7 +164,7 @@ texts! {
     }
     softmax_in_the_middle(place) {
         en: "{place}: Softmax makes probabilities of classes and belongs in the last layer: use Relu here",
-        ru: "{place}: Softmax превращает суммы в вероятности классов, её место — в последнем слое; здесь напишите Relu",
+        ru: "{place}: Softmax превращает логиты в вероятности классов, её место — в последнем слое; здесь напишите Relu",
     }
     no_classes(place, shape) {
         en: "{place} is the last and gives {shape} for an image, not one number for each class: end with flatten() and dense(10, Softmax)",
@@ -233,7 +241,11 @@ texts! {
         ru: "Замечание: значения в изображениях доходят до {largest:.0}, а сеть лучше учится на числах от 0 до 1; разделите изображения на 255.0",
     }
 
-    // Weights
+    // Layers and weights by name
+    no_such_layer(name, names) {
+        en: "there is no layer named \"{name}\"; the model has {names}",
+        ru: "слоя с именем «{name}» нет; в модели есть {names}",
+    }
     no_such_weight(name, names) {
         en: "there are no weights named \"{name}\"; the model has {names}",
         ru: "весов с именем «{name}» нет; в модели есть {names}",
@@ -298,7 +310,7 @@ texts! {
         en: "the learning rate is {value}: it must be a number above 0, such as 0.001",
         ru: "скорость обучения равна {value}, а должна быть числом больше 0, например 0.001",
     }
-    optimizer_share(name, value) {
+    optimizer_decay(name, value) {
         en: "the optimizer's {name} is {value}: it must be at least 0 and less than 1, such as 0.9",
         ru: "у оптимизатора {name} = {value}, а нужно не меньше 0 и меньше 1, например 0.9",
     }
@@ -314,9 +326,17 @@ texts! {
         en: "batch_size({value}): a batch needs at least 1 image",
         ru: "batch_size({value}): в пачке должно быть хотя бы 1 изображение",
     }
-    share(value) {
-        en: "share({value}): the share of the images must be above 0 and at most 1",
-        ru: "share({value}): доля изображений должна быть больше 0 и не больше 1",
+    fraction(value) {
+        en: "fraction({value}): the fraction of the images must be above 0 and at most 1",
+        ru: "fraction({value}): доля изображений должна быть больше 0 и не больше 1",
+    }
+    validation_split(value) {
+        en: "validation_split({value}): the fraction of the images must be above 0 and below 1, such as 0.1",
+        ru: "validation_split({value}): доля изображений должна быть больше 0 и меньше 1, например 0.1",
+    }
+    validation_split_empty(value, images) {
+        en: "validation_split({value}): {images} images are too few, a part would be empty: give more images or another fraction",
+        ru: "validation_split({value}): изображений мало ({images}), одна часть осталась бы пустой; дайте больше изображений или другую долю",
     }
     diverged(epoch, step, limit, rate) {
         en: "the loss became NaN or larger than {limit} in epoch {epoch}, step {step}, and the weights are again as before that epoch: the learning rate {rate} may be too large, try 0.001, and check that the images are numbers from 0 to 1",
@@ -355,10 +375,6 @@ texts! {
     no_better(waited, epoch, best) {
         en: "Stopped: no better loss for {waited} epochs; the weights are those of epoch {epoch} with loss {best:.4}",
         ru: "Остановлено: эпох без улучшения: {waited}; возвращены веса эпохи {epoch} с потерями {best:.4}",
-    }
-    time_is_up(seconds) {
-        en: "Stopped: the time limit of {seconds} s is over",
-        ru: "Остановлено: отведённое время ({seconds} с) вышло",
     }
     callback_stops() {
         en: "Stopped by on_epoch_end",
@@ -807,7 +823,7 @@ texts! {
     }
     lab_other_layers() { en: "the other layers", ru: "остальные слои" }
     lab_epochs() { en: "the number of epochs", ru: "число эпох" }
-    lab_share() { en: "the share of the data", ru: "доля данных" }
+    lab_fraction() { en: "the share of the data", ru: "доля данных" }
     lab_batch_size() { en: "the batch size", ru: "размер пачки" }
     lab_stopped(name, epoch, epochs, loss, seconds) {
         en: "“{name}”: stopped after epoch {epoch} of {epochs} with loss {loss}, about {seconds} s saved",

@@ -1,4 +1,4 @@
-//! What is at work: for the lesson's first line, and for a report of a fault.
+//! Versions of the parts: for the lesson's first line, and for a report of a fault.
 
 use std::fmt;
 

@@ -133,12 +133,12 @@ def test_interrupts_at_random_moments_of_a_training(lesson):
                 if message["msg_type"] == "update_display_data" and not interrupts:
                     interrupts.append(later(lesson, chance.uniform(0, 2)))
 
-            cell = lesson.run("model.fit(&images, &labels, Fit::epochs(500))?.interrupted", seen=seen, timeout=60)
+            cell = lesson.run("model.fit(&images, &labels, Fit::epochs(500))?.interrupted()", seen=seen, timeout=60)
             assert cell.status == "ok" and cell.result == "true", cell.reply
         else:
             # At any moment: while the cell is compiled, before the first step, after the last.
             interrupts.append(later(lesson, chance.uniform(0, 3)))
-            cell = lesson.run("model.fit(&images, &labels, Fit::epochs(2))?.interrupted", timeout=60)
+            cell = lesson.run("model.fit(&images, &labels, Fit::epochs(2))?.interrupted()", timeout=60)
             assert cell.status == "ok" or cell.reply["ename"] == "interrupted", cell.reply
         # One for each cell: before `fit` has begun, a second one within 5 seconds would end the process.
         interrupts[0].join()
