@@ -148,7 +148,7 @@ impl Grid {
         }
         // With many classes not every row has room for its name.
         let every = (16.0 / height).ceil().max(1.0) as usize;
-        if class % every == 0 {
+        if class.is_multiple_of(every) {
             let y = TEXT.centered(self.top + (class as f64 + 0.5) * height);
             let name = fitted(&name, TEXT, self.label);
             scene.text((self.left - 10.0, y), Anchor::End, TEXT, name);

@@ -130,7 +130,7 @@ impl Kernels {
         }
         for (filter, kernels) in self.cells.chunks(self.channels).enumerate() {
             let y = top + filter as f64 * step;
-            if filter % every == 0 {
+            if filter.is_multiple_of(every) {
                 let at = (left - 6.0, SMALL.centered(y + side / 2.0));
                 scene.text(at, Anchor::End, SMALL, filter.to_string());
             }
