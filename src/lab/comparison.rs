@@ -59,7 +59,7 @@ pub struct Variant {
     pub batch_size: i64,
     /// Whether its [`Fit`] had a callback, which could have ended the training.
     pub has_callbacks: bool,
-    /// The figures of its training.
+    /// The metrics of its training, epoch by epoch.
     pub history: History,
     /// For each epoch, the seconds that the training took, without the test.
     pub seconds: Vec<f64>,

@@ -474,7 +474,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_was_found_is_told_in_figures() {
+    fn what_was_found_is_told_in_numbers() {
         let reference = variant("64-64", &net(&[64, 64]));
         let mut other = variant("16-16", &net(&[16, 16]));
         other.parameters = 226;
