@@ -28,10 +28,7 @@ mod lab;
 mod model;
 mod session;
 
-pub use figures::{
-    Examples, Figure, activation_grid, activation_grid_of, activation_map, confusion_matrix,
-    filters, gallery, gallery_of_answers, histories, mistakes,
-};
+pub use figures::{Figure, activation_grid, confusion_matrix, gallery, kernel_grid, misclassified};
 pub use lab::{Comparison, Exercise, Finding, Variant};
 pub use model::{
     Activation, Adam, Callback, Control, EarlyStopping, Epoch, Fit, History, Layer, LayerInfo,
@@ -63,8 +60,7 @@ pub mod prelude {
         Adam, Callback, Comparison, Control, EarlyStopping, Epoch, Exercise, Figure, Fit, History,
         Layer, LayerInfo, LayerOutput, LearningRateSchedule, Optimizer, Score, Sequential, Sgd,
         SparseCategoricalCrossentropy, StopAtAccuracy, StopAtLoss, Stopped, Summary, Verbosity,
-        activation_grid, activation_grid_of, activation_map, confusion_matrix, conv2d, datasets,
-        dense, dropout, filters, flatten, gallery, gallery_of_answers, histories, max_pooling2d,
-        mistakes, seed, versions,
+        activation_grid, confusion_matrix, conv2d, datasets, dense, dropout, flatten, gallery,
+        kernel_grid, max_pooling2d, misclassified, seed, versions,
     };
 }

@@ -435,32 +435,18 @@ fn count(text: &str, what: &str) -> usize {
 }
 
 #[test]
-fn in_the_kernel_a_table_is_shown_and_then_the_chart() {
-    let [empty, table, finding] = shown(Some("1"));
-    assert!(
-        count(&empty, "image/png") == 0 && empty.contains("lab.run"),
-        "{empty}"
-    );
-    let message = table.find("\u{1e}svertka {").unwrap();
-    let result = table.find("EVCXR_BEGIN_CONTENT image/png").unwrap();
-    assert!(message < result);
-    assert_eq!(
-        (count(&table, "image/png"), count(&table, "<table>")),
-        (1, 1)
-    );
-    assert!(table[message..result].contains("a &lt; b"), "{table}");
-    assert!(finding.contains("<b>Not yet</b>"), "{finding}");
-}
-
-#[test]
-fn elsewhere_one_result_holds_table_and_chart() {
-    let [empty, table, finding] = shown(None);
-    assert!(
-        count(&empty, "image/png") == 0 && empty.contains("lab.run"),
-        "{empty}"
-    );
-    assert_eq!(count(&table, "BEGIN_CONTENT text/html"), 1);
-    assert_eq!(count(&table, "BEGIN_CONTENT image/png"), 1);
-    assert!(table.contains("<table>") && table.contains("src=\"data:image/png;base64,"));
-    assert!(finding.contains("<b>Not yet</b>"), "{finding}");
+fn one_result_holds_table_and_chart_in_every_kernel() {
+    for kernel in [None, Some("1")] {
+        let [empty, table, finding] = shown(kernel);
+        assert_eq!(count(&empty, "image/png"), 0, "{empty}");
+        assert!(empty.contains("lab.run"), "{empty}");
+        let contents = ["text/html", "image/png", "text/plain"];
+        let found = contents.map(|mime| count(&table, &format!("BEGIN_CONTENT {mime}")));
+        assert_eq!(found, [1, 1, 1]);
+        assert!(table.contains("a &lt; b"), "{table}");
+        let (_, html) = table.split_once("BEGIN_CONTENT text/html").unwrap();
+        let chart = html.find("<img alt=\"Test accuracy").unwrap();
+        assert!(html.find("<table>").unwrap() < chart);
+        assert!(finding.contains("<b>Not yet</b>"), "{finding}");
+    }
 }

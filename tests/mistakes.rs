@@ -227,7 +227,7 @@ const ROWS: &[Row] = rows! {
     "load a file that is not there", |_it| Sequential::load("model.safetensors");
     "load a text", |_it| Sequential::load("Cargo.toml");
     "a figure to a folder", |it| gallery(&it.images, &it.labels)?.save("tests");
-    "a figure as JPEG", |it| gallery(&it.images, &it.labels)?.save("missing/figure.jpg");
+    "a figure as JPEG", |it| gallery(&it.images, &it.labels)?.save("figure.jpg");
     "a figure into a folder that is not there", |it| gallery(&it.images, &it.labels)?.save("missing/figure.png");
 
     // Figures
@@ -236,19 +236,14 @@ const ROWS: &[Row] = rows! {
     "image 10000 of 10000", |it| activation_grid(&it.model, &zeros(&[1, 1, 28, 28]).expand([10000, 1, 28, 28], false), [0, 23, 10000], 1);
     "a grid of no image", |it| activation_grid(&it.model, &it.images, [], 1);
     "a grid of too many images", |it| activation_grid(&it.model, &it.images, 0..20, 1);
-    "a picture of a dense layer", |it| activation_grid_of(&it.model, ["conv2d", "dense"], &it.images, [0], 1);
     "a picture of a net without pictures", |it| activation_grid(&shortest().input_shape([28, 28]), &it.images.squeeze(), [0], 1);
-    "activation of a layer that is not there", |it| activation_map(&it.model, &it.images.get(0), "conv2d_1");
-    "activation of several images", |it| activation_map(&it.model, &it.images, "conv2d");
-    "filters of a dense layer", |it| filters(&it.model, "dense");
-    "filters of a net without convolutions", |_it| filters(&shortest().input_shape([28, 28]), "conv2d");
+    "kernels of a dense layer", |it| kernel_grid(&it.model, "dense");
+    "kernels of a net without convolutions", |_it| kernel_grid(&shortest().input_shape([28, 28]), "conv2d");
     "a gallery with too few labels", |it| gallery(&it.images, &it.labels.narrow(0, 0, 5));
     "a gallery of flat images", |it| gallery(&it.images.flatten(1, -1), &it.labels);
     "a gallery with a label of -1", |it| gallery(&it.images, &(&it.labels - 10));
-    "no mistakes wanted", |it| mistakes(&it.model, (&it.images, &it.labels), 0);
-    "mistakes with too few labels", |it| mistakes(&it.model, (&it.images, &it.labels.narrow(0, 0, 5)), 16);
-    "confusion with too few images", |it| confusion_matrix(&it.model, (&it.images.narrow(0, 0, 5), &it.labels));
-    "no histories", |_it| histories(Vec::<(&str, &History)>::new());
+    "mistakes with too few labels", |it| misclassified(&it.model, &it.images, &it.labels.narrow(0, 0, 5));
+    "confusion with too few images", |it| confusion_matrix(&it.model, &it.images.narrow(0, 0, 5), &it.labels);
 
     // The environment
     "SVERTKA_DEVICE=gpu", |_it| {

@@ -31,7 +31,7 @@ use std::time::Duration;
 use tch::{Kind, Tensor};
 
 use crate::Result;
-use crate::session::display::{self, Content, escape};
+use crate::session::display::{self, Content, Show, escape, shows_itself};
 use crate::session::interrupt::Watch;
 use crate::session::progress::Progress;
 use crate::session::{error, texts, torch};
@@ -451,26 +451,15 @@ fn tensor(file: &FileSpec, bytes: &[u8]) -> Result<Tensor> {
     Tensor::f_from_data_size(idx.values, &size, Kind::Uint8).map_err(torch)
 }
 
+shows_itself!(Dataset);
+
+impl Show for Dataset {
+    fn content(&self) -> Result<Content> {
+        Ok(Content::html(self.to_string(), self.html()))
+    }
+}
+
 impl Dataset {
-    /// Shows the dataset now: name, shapes, classes, origin. As a cell's last expression it shows itself.
-    ///
-    /// # Errors
-    /// None today.
-    pub fn show(&self) -> Result<()> {
-        self.content().show();
-        Ok(())
-    }
-
-    /// Called by the evcxr kernel for a value that ends a cell.
-    #[doc(hidden)]
-    pub fn evcxr_display(&self) {
-        self.content().show_as_result();
-    }
-
-    fn content(&self) -> Content {
-        Content::html(self.to_string(), self.html())
-    }
-
     /// Of each part its name, and the kind and shape of its images and labels.
     fn parts(&self) -> [(String, String, String); 2] {
         let describe = |tensor: &Tensor| {

@@ -2,14 +2,12 @@
 
 use std::fmt;
 
-use base64::Engine;
 use tch::Tensor;
 
 use crate::figures::Figure;
-use crate::figures::comparison::{Curve, draw};
+use crate::figures::comparison::{self, Curve};
 use crate::model::{batch_len, thousands};
-use crate::session::display::Content;
-use crate::session::display::escape;
+use crate::session::display::{Content, Show, escape, shows_itself};
 use crate::session::table::Table;
 use crate::session::{error, texts};
 use crate::{
@@ -276,63 +274,7 @@ impl Comparison {
 
     /// The validation accuracy against the seconds of training, a line for each variant.
     pub fn figure(&self) -> Figure {
-        let curves: Vec<Curve> = self.variants.iter().map(Variant::curve).collect();
-        draw(&curves)
-    }
-
-    /// Shows table and chart now, in the middle of a cell.
-    ///
-    /// # Errors
-    /// As [`Figure::show`].
-    pub fn show(&self) -> Result<()> {
-        self.content().show();
-        if self.variants.is_empty() {
-            return Ok(());
-        }
-        self.figure().show()
-    }
-
-    /// How evcxr shows a comparison that ends a cell.
-    ///
-    /// Of a result that has HTML and a picture, Jupyter and nbconvert show the HTML only. svertka's kernel therefore
-    /// shows two outputs: the table, then the chart as the result. A stock kernel knows only results: there the HTML
-    /// holds the chart too, and the picture is given beside it for programs that don't show HTML.
-    #[doc(hidden)]
-    pub fn evcxr_display(&self) {
-        let mut table = self.content();
-        if self.variants.is_empty() {
-            table.show_as_result();
-            return;
-        }
-        let chart = match self.figure().content() {
-            Ok(chart) => chart,
-            Err(problem) => {
-                eprintln!("{problem}");
-                table.show_as_result();
-                return;
-            }
-        };
-        if crate::session::display::speaks() {
-            table.show();
-            chart.show_as_result();
-            return;
-        }
-        if let (Some(html), Some(png)) = (&mut table.html, &chart.png) {
-            let png = base64::engine::general_purpose::STANDARD.encode(png);
-            let what = escape(&chart.plain);
-            *html += &format!("<img alt=\"{what}\" src=\"data:image/png;base64,{png}\">");
-        }
-        table.png = chart.png;
-        table.show_as_result();
-    }
-
-    fn content(&self) -> Content {
-        if self.variants.is_empty() {
-            let text = texts::lab_nothing_yet();
-            let html = format!("<p>{}</p>", escape(&text));
-            return Content::html(text, html);
-        }
-        self.table().content()
+        comparison::figure(self.variants.iter().map(Variant::curve).collect())
     }
 
     fn table(&self) -> Table<7> {
@@ -392,6 +334,20 @@ pub(crate) fn signed(points: f64) -> String {
 fn in_short(layers: &[Layer]) -> String {
     let words = layers.iter().filter_map(|layer| layer.operation().short());
     words.collect::<Vec<_>>().join(" · ")
+}
+
+shows_itself!(Comparison);
+
+impl Show for Comparison {
+    /// The table and below it the chart, as one output.
+    fn content(&self) -> Result<Content> {
+        if self.variants.is_empty() {
+            let text = texts::lab_nothing_yet();
+            let html = format!("<p>{}</p>", escape(&text));
+            return Ok(Content::html(text, html));
+        }
+        Ok(self.table().content().above(self.figure().content()?))
+    }
 }
 
 impl fmt::Display for Comparison {

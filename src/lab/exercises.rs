@@ -4,10 +4,9 @@ use std::fmt;
 
 use super::comparison::{Comparison, Variant, signed};
 use crate::model::LayerKind;
-use crate::session::display::Content;
-use crate::session::display::escape;
+use crate::session::display::{Content, Show, escape, shows_itself};
 use crate::session::texts;
-use crate::{Layer, Stopped};
+use crate::{Layer, Result, Stopped};
 
 /// The five exercises of the lesson. The first row of the table is the network that they start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -273,21 +272,6 @@ impl Finding {
         }
     }
 
-    /// Shows the finding now, in the middle of a cell.
-    ///
-    /// # Errors
-    /// None today; a `Result`, so that all that shows itself is called alike.
-    pub fn show(&self) -> crate::Result<()> {
-        self.content().show();
-        Ok(())
-    }
-
-    /// How evcxr shows a finding that ends a cell.
-    #[doc(hidden)]
-    pub fn evcxr_display(&self) {
-        self.content().show_as_result();
-    }
-
     fn verdict(&self) -> String {
         if self.done {
             texts::lab_done()
@@ -295,8 +279,12 @@ impl Finding {
             texts::lab_not_yet()
         }
     }
+}
 
-    fn content(&self) -> Content {
+shows_itself!(Finding);
+
+impl Show for Finding {
+    fn content(&self) -> Result<Content> {
         let (verdict, text) = (escape(&self.verdict()), escape(&self.text));
         let mut html = format!("<p><b>{verdict}</b>: {text}</p>");
         if !self.found.is_empty() {
@@ -306,7 +294,7 @@ impl Finding {
                 .map(|line| format!("<li>{}</li>", escape(line)));
             html += &format!("<ul>{}</ul>", lines.collect::<String>());
         }
-        Content::html(self.to_string(), html)
+        Ok(Content::html(self.to_string(), html))
     }
 }
 
@@ -486,7 +474,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_was_found_is_told_in_figures() {
+    fn what_was_found_is_told_in_numbers() {
         let reference = variant("64-64", &net(&[64, 64]));
         let mut other = variant("16-16", &net(&[16, 16]));
         other.parameters = 226;
@@ -623,7 +611,7 @@ pub(crate) mod tests {
         done.found = vec!["a < b".into()];
         let (verdict, text) = (texts::lab_done(), texts::lab_compared("64-64"));
         assert_eq!(done.to_string(), format!("{verdict}: {text}\n  a < b"));
-        let html = done.content().html.unwrap();
+        let html = done.content().unwrap().html.unwrap();
         assert!(html.contains("<li>a &lt; b</li>"), "{html}");
         let not_yet = check(Exercise::OnlyFirstConvolution, &[]);
         let first = |finding: &Finding| finding.to_string().split(' ').next().map(str::to_string);

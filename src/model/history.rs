@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::session::display::Content;
+use crate::Result;
+use crate::session::display::{Content, Show, shows_itself};
 use crate::session::texts;
 
 /// Loss and accuracy over a set of images.
@@ -20,14 +21,11 @@ impl fmt::Display for Score {
     }
 }
 
-impl Score {
-    /// Shows the value that ends a cell.
-    pub fn evcxr_display(&self) {
-        Content {
-            plain: self.to_string(),
-            ..Content::default()
-        }
-        .show_as_result();
+shows_itself!(Score);
+
+impl Show for Score {
+    fn content(&self) -> Result<Content> {
+        Ok(Content::plain(self.to_string()))
     }
 }
 

@@ -265,8 +265,8 @@ texts! {
         ru: "файла {path} нет; проверьте его имя и папку",
     }
     file_is_folder(path) {
-        en: "{path} is a folder: name a file in it, such as model.safetensors",
-        ru: "{path} — папка; назовите файл в ней, например model.safetensors",
+        en: "{path} is a folder: add the name of a file",
+        ru: "{path} — папка; добавьте имя файла",
     }
     file_no_folder(path, folder) {
         en: "{path} can't be written: the folder {folder} does not exist, make it first",
@@ -586,8 +586,8 @@ texts! {
 
     // Figures
     figure_line(what, width, height) {
-        en: "Picture: {what}, {width} × {height} pixels",
-        ru: "Рисунок: {what}, {width} × {height} пикселей",
+        en: "Picture, {width} × {height} pixels. {what}",
+        ru: "Рисунок, {width} × {height} пикселей. {what}",
     }
     figure_not_drawn(problem) {
         en: "the figure could not be drawn: {problem}; please report this as a mistake in svertka",
@@ -596,14 +596,6 @@ texts! {
     figure_ending(path) {
         en: "{path}: a figure is saved as .png or .svg; let the file's name end in one of them",
         ru: "{path}: рисунок сохраняется как .png или .svg; закончите имя файла на одно из них",
-    }
-    figure_no_folder(path, folder) {
-        en: "{path}: there is no folder {folder}; make it first or choose another place",
-        ru: "{path}: папки {folder} нет; сначала создайте её или выберите другое место",
-    }
-    figure_path_is_folder(path) {
-        en: "{path} is a folder; add the name of a file, for example figure.png",
-        ru: "{path} — это папка; добавьте имя файла, например figure.png",
     }
     figure_filter(number) {
         en: "Filter {number}: what each layer makes of the image",
@@ -614,8 +606,12 @@ texts! {
         ru: "№ {index}",
     }
     figure_answer() {
-        en: "answer:",
+        en: "predicted:",
         ru: "ответ:",
+    }
+    figure_input() {
+        en: "image",
+        ru: "изображение",
     }
     figure_no_indices(last) {
         en: "no image is chosen: give the numbers of some, from 0 to {last}",
@@ -626,16 +622,12 @@ texts! {
         ru: "изображения {index} нет: их номера — от 0 до {last}",
     }
     figure_grid_too_large(most) {
-        en: "a grid has room for {most} images and {most} layers: draw several grids",
-        ru: "в одной сетке помещается изображений: {most}, слоёв: {most}; нарисуйте несколько сеток",
+        en: "a grid has room for {most} images: draw several grids",
+        ru: "в одной сетке помещается изображений: {most}; нарисуйте несколько сеток",
     }
     figure_no_such_filter(place, filter, last) {
         en: "{place} has no filter {filter}: its filters are numbered from 0 to {last}",
         ru: "{place}: фильтра {filter} нет, номера фильтров — от 0 до {last}",
-    }
-    figure_layer_without_picture(place, names) {
-        en: "{place} gives no images; layers that do: {names}",
-        ru: "{place} не даёт изображений; дают слои: {names}",
     }
     figure_no_pictures_at_all(place) {
         en: "{place} gives no images, and no other layer does: begin the model with conv2d",
@@ -649,10 +641,6 @@ texts! {
         en: "the model has no convolution, so there are no kernels to show: add a conv2d layer",
         ru: "в модели нет свёртки, ядра показать негде; добавьте слой conv2d",
     }
-    figure_several_images(count) {
-        en: "this shows one image, and {count} are given: choose one, for example images.get(0)",
-        ru: "здесь показывается одно изображение, а дано {count}; выберите одно, например images.get(0)",
-    }
     figure_images_shape(shape) {
         en: "images of shape {shape} can't be drawn: expected [images, height, width] or [images, channels, height, width] with 1 or 3 channels",
         ru: "изображения размера {shape} не нарисовать: ожидалось [изображения, высота, ширина] или [изображения, каналы, высота, ширина], где каналов 1 или 3",
@@ -661,65 +649,53 @@ texts! {
         en: "image {index} has the label {label}, but classes are numbered from 0: correct the labels",
         ru: "у изображения {index} метка {label}, а номера классов начинаются с 0; исправьте метки",
     }
-    figure_how_many(count) {
-        en: "mistakes: {count} are asked for, ask for 1 to 60",
-        ru: "mistakes: запрошено {count}, а можно от 1 до 60",
-    }
     figure_gallery(shown, all) {
         en: "Images: {shown} of {all}",
         ru: "Изображения: {shown} из {all}",
     }
-    figure_answers(shown, all) {
-        en: "The net's answers: {shown} images of {all}",
-        ru: "Ответы сети: изображений {shown} из {all}",
-    }
-    figure_answers_note(right, shown) {
-        en: "right here: {right} of {shown}",
-        ru: "верно здесь: {right} из {shown}",
-    }
-    figure_gallery_line(shown) {
-        en: "gallery, images: {shown}",
-        ru: "галерея, изображений: {shown}",
+    figure_gallery_line(shown, all, classes) {
+        en: "Gallery, images: {shown} of {all}; their classes: {classes}",
+        ru: "Галерея, изображений: {shown} из {all}; их классы: {classes}",
     }
     figure_mistakes() {
-        en: "The net's surest mistakes",
+        en: "The surest mistakes",
         ru: "Самые уверенные ошибки сети",
     }
     figure_mistakes_note(wrong, all) {
-        en: "mistakes in all: {wrong} of {all}",
+        en: "misclassified: {wrong} of {all}",
         ru: "всего ошибок: {wrong} из {all}",
     }
-    figure_mistakes_line(shown) {
-        en: "surest mistakes: {shown}",
-        ru: "самые уверенные ошибки: {shown}",
+    figure_mistakes_line(shown, wrong, all, mistakes) {
+        en: "Misclassified images: {wrong} of {all}; shown: {shown}, the surest first: {mistakes}",
+        ru: "Ошибок сети: {wrong} из {all}; показано: {shown}, сначала самые уверенные: {mistakes}",
+    }
+    figure_mistake(label, class, percent) {
+        en: "{label} as {class} ({percent} %)",
+        ru: "{label} как {class} ({percent} %)",
     }
     figure_kernels(layer) {
         en: "{layer}: the kernels",
         ru: "{layer}: ядра",
     }
-    figure_kernels_line(layer) {
-        en: "kernels of {layer}",
-        ru: "ядра слоя {layer}",
+    figure_kernels_line(layer, filters, channels, reach) {
+        en: "Kernels of {layer}, filters: {filters}, channels: {channels}; weights from −{reach} to {reach}",
+        ru: "Ядра слоя {layer}, фильтров: {filters}, каналов: {channels}; веса от −{reach} до {reach}",
     }
-    figure_map(layer) {
-        en: "{layer}: all filters, one image",
-        ru: "{layer}: все фильтры, одно изображение",
-    }
-    figure_map_line(layer) {
-        en: "all filters of {layer}",
-        ru: "все фильтры слоя {layer}",
-    }
-    figure_no_histories() {
-        en: "there is nothing to compare: give at least one history with its name",
-        ru: "сравнивать нечего: дайте хотя бы одну историю с именем",
-    }
-    figure_activations(images, layers) {
-        en: "activations, images: {images}, layers: {layers}",
-        ru: "активации, изображений: {images}, слоёв: {layers}",
+    figure_activations(images, layers, filter) {
+        en: "Activation grid of filter {filter}: images {images} through layers: {layers}",
+        ru: "Сетка активаций фильтра {filter}: изображения {images}, слоёв: {layers}",
     }
     figure_history(epochs) {
-        en: "history of the training, epochs: {epochs}",
-        ru: "история обучения, эпох: {epochs}",
+        en: "Training history, epochs: {epochs}",
+        ru: "История обучения, эпох: {epochs}",
+    }
+    figure_history_training(loss, last_loss, accuracy, last_accuracy) {
+        en: "; training: loss from {loss:.4} to {last_loss:.4}, accuracy from {accuracy:.4} to {last_accuracy:.4}",
+        ru: "; обучение: потери от {loss:.4} до {last_loss:.4}, точность от {accuracy:.4} до {last_accuracy:.4}",
+    }
+    figure_history_validation(loss, last_loss, accuracy, last_accuracy) {
+        en: "; validation: loss from {loss:.4} to {last_loss:.4}, accuracy from {accuracy:.4} to {last_accuracy:.4}",
+        ru: "; проверка: потери от {loss:.4} до {last_loss:.4}, точность от {accuracy:.4} до {last_accuracy:.4}",
     }
     figure_loss() {
         en: "Loss",
@@ -741,10 +717,6 @@ texts! {
         en: "validation",
         ru: "проверка",
     }
-    figure_line_styles() {
-        en: "whole line: training, broken: validation",
-        ru: "сплошная линия — обучение, прерывистая — проверка",
-    }
     figure_best(epoch, value) {
         en: "best: {value}, epoch {epoch}",
         ru: "лучшее: {value}, эпоха {epoch}",
@@ -753,9 +725,13 @@ texts! {
         en: "Test accuracy against time of training",
         ru: "Точность на тесте и время обучения",
     }
-    figure_comparison_line(variants) {
-        en: "comparison, variants: {variants}",
-        ru: "сравнение, вариантов: {variants}",
+    figure_comparison_line(ends) {
+        en: "Test accuracy at the end of training: {ends}",
+        ru: "Точность на тесте в конце обучения: {ends}",
+    }
+    figure_curve(name, accuracy, seconds) {
+        en: "{name} {accuracy:.4} after {seconds:.1} s",
+        ru: "{name} {accuracy:.4} через {seconds:.1} с",
     }
     figure_seconds() {
         en: "seconds of training",
@@ -766,19 +742,23 @@ texts! {
         ru: "Что сеть с чем путает",
     }
     figure_confusion_note(correct, all, percent) {
-        en: "right answers: {correct} of {all} ({percent} %)",
+        en: "classified correctly: {correct} of {all} ({percent} %)",
         ru: "верных ответов: {correct} из {all} ({percent} %)",
     }
-    figure_confusion_line(classes, images) {
-        en: "confusion matrix, classes: {classes}, images: {images}",
-        ru: "матрица ошибок, классов: {classes}, изображений: {images}",
+    figure_confusion_line(classes, correct, all, percent) {
+        en: "Confusion matrix, classes: {classes}; classified correctly: {correct} of {all} ({percent} %)",
+        ru: "Матрица ошибок, классов: {classes}; верных ответов: {correct} из {all} ({percent} %)",
+    }
+    figure_confused(label, class, count) {
+        en: "; most frequent mistake: {label} as {class}, {count}",
+        ru: "; самая частая ошибка: {label} как {class}, {count}",
     }
     figure_answered() {
-        en: "the net's answer",
+        en: "predicted class",
         ru: "ответ сети",
     }
     figure_truth() {
-        en: "the truth",
+        en: "true class",
         ru: "на самом деле",
     }
     figure_in_truth(name) {
@@ -792,10 +772,6 @@ texts! {
     figure_weights_table(reach) {
         en: "rows: filters, columns: channels they look at; red: +{reach}, white: 0, blue: −{reach}",
         ru: "строки — фильтры, столбцы — каналы, на которые они смотрят; красный: +{reach}, белый: 0, синий: −{reach}",
-    }
-    figure_own_scales(silent) {
-        en: "each from its own minimum to its own maximum; silent filters: {silent}",
-        ru: "каждый — от своего минимума до своего максимума; молчащих фильтров: {silent}",
     }
     figure_right() {
         en: "right",

@@ -260,8 +260,9 @@ def test_a_plot_shows_itself(tour):
     assert (picture.get("width"), picture.get("height")) == ("320", "240")
     (line,) = picture.iter("{http://www.w3.org/2000/svg}polyline")
     assert line.get("stroke") == "#FF0000" and len(line.get("points").split()) == 11
-    # svertka draws with plotters too, so both change with its features, and nothing else.
-    assert tour.compiled() == {"plotters", "svertka", "ctx"}
+    # What is there already, svertka's own dependencies, is not compiled again.
+    compiled = tour.compiled()
+    assert {"plotters", "ctx"} <= compiled and not compiled & {"tch", "svertka"}
     assert told(cell)[-1].startswith("Compiled in ")
 
 

@@ -321,9 +321,14 @@ impl Publisher {
                 };
                 if message["data"].is_object() && message["id"].is_string() {
                     let transient = json!({"display_id": message["id"]});
+                    // A picture's width and height.
+                    let metadata = match &message["metadata"] {
+                        Value::Object(metadata) => json!(metadata),
+                        _ => json!({}),
+                    };
                     self.publish(
                         kind,
-                        json!({"data": message["data"], "metadata": {}, "transient": transient}),
+                        json!({"data": message["data"], "metadata": metadata, "transient": transient}),
                         parent,
                     );
                 }
