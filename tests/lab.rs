@@ -445,7 +445,7 @@ fn one_result_holds_table_and_chart_in_every_kernel() {
         assert_eq!(found, [1, 1, 1]);
         assert!(table.contains("a &lt; b"), "{table}");
         let (_, html) = table.split_once("BEGIN_CONTENT text/html").unwrap();
-        let chart = html.find("<img alt=\"Test accuracy").unwrap();
+        let chart = html.find("<img alt=\"Validation accuracy").unwrap();
         assert!(html.find("<table>").unwrap() < chart);
         assert!(finding.contains("<b>Not yet</b>"), "{finding}");
     }

@@ -210,7 +210,7 @@ texts! {
     }
     validation(reason) {
         en: "validation data: {reason}",
-        ru: "данные для проверки: {reason}",
+        ru: "данные для валидации: {reason}",
     }
     labels_shape(shape) {
         en: "the labels have the shape {shape}, but [images] is needed, one class number for each image: make a row of them with .reshape([-1])",
@@ -356,7 +356,7 @@ texts! {
     }
     epoch_validation(loss, accuracy) {
         en: " · val_loss {loss:.4} · val_accuracy {accuracy:.4}",
-        ru: " · на проверке: потери {loss:.4} · точность {accuracy:.4}",
+        ru: " · на валидации: потери {loss:.4} · точность {accuracy:.4}",
     }
     training_interrupted(epoch, epochs, percent) {
         en: "Interrupted in epoch {epoch}/{epochs} at {percent:.0} %: the model keeps the weights of this moment, the next fit goes on from here",
@@ -477,7 +477,7 @@ texts! {
     }
     data_sample(title, train, test, tried) {
         en: "The full {title} could not be had ({tried}): its sample is used, {train} images to train and {test} to test.",
-        ru: "Полный {title} взять неоткуда ({tried}): используется его часть, изображений для обучения {train}, для проверки {test}.",
+        ru: "Полный {title} взять неоткуда ({tried}): используется его часть, изображений для обучения {train}, для теста {test}.",
     }
     data_asking(title, host) {
         en: "{title}: asking {host}.",
@@ -493,7 +493,7 @@ texts! {
     }
     // Datasets: what a dataset shows of itself
     data_train() { en: "train", ru: "обучение" }
-    data_test() { en: "test", ru: "проверка" }
+    data_test() { en: "test", ru: "тест" }
     data_images() { en: "images", ru: "изображения" }
     data_labels() { en: "labels", ru: "метки" }
     data_classes() { en: "classes", ru: "классы" }
@@ -695,7 +695,7 @@ texts! {
     }
     figure_history_validation(loss, last_loss, accuracy, last_accuracy) {
         en: "; validation: loss from {loss:.4} to {last_loss:.4}, accuracy from {accuracy:.4} to {last_accuracy:.4}",
-        ru: "; проверка: потери от {loss:.4} до {last_loss:.4}, точность от {accuracy:.4} до {last_accuracy:.4}",
+        ru: "; валидация: потери от {loss:.4} до {last_loss:.4}, точность от {accuracy:.4} до {last_accuracy:.4}",
     }
     figure_loss() {
         en: "Loss",
@@ -715,19 +715,19 @@ texts! {
     }
     figure_validation() {
         en: "validation",
-        ru: "проверка",
+        ru: "валидация",
     }
     figure_best(epoch, value) {
         en: "best: {value}, epoch {epoch}",
         ru: "лучшее: {value}, эпоха {epoch}",
     }
     figure_comparison() {
-        en: "Test accuracy against time of training",
-        ru: "Точность на тесте и время обучения",
+        en: "Validation accuracy against time of training",
+        ru: "Точность на валидации и время обучения",
     }
     figure_comparison_line(ends) {
-        en: "Test accuracy at the end of training: {ends}",
-        ru: "Точность на тесте в конце обучения: {ends}",
+        en: "Validation accuracy at the end of training: {ends}",
+        ru: "Точность на валидации в конце обучения: {ends}",
     }
     figure_curve(name, accuracy, seconds) {
         en: "{name} {accuracy:.4} after {seconds:.1} s",

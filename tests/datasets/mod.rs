@@ -198,7 +198,7 @@ fn a_sample_stands_in_and_says_so() {
         "The full Whole could not be had (not in {root}/cache/whole; not in {root}/system/whole): its sample is used, \
          300 images to train and 100 to test.",
         "Полный Whole взять неоткуда (нет в {root}/cache/whole; нет в {root}/system/whole): используется его часть, \
-         изображений для обучения 300, для проверки 100.",
+         изображений для обучения 300, для теста 100.",
     );
     assert_eq!(notes.lines, [sentence.replace("{root}", &root.to_string())]);
 
@@ -238,7 +238,7 @@ fn a_dataset_shows_itself() {
                  licence: CC0"
             ),
             &format!(
-                "Noise\n  обучение: изображения uint8 [300, 28, 28], метки int64 [300]\n  проверка: изображения uint8 \
+                "Noise\n  обучение: изображения uint8 [300, 28, 28], метки int64 [300]\n  тест: изображения uint8 \
                  [100, 28, 28], метки int64 [100]\n  классы: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 nine & <ten>\n  источник: \
                  {system}\n  лицензия: CC0"
             )
