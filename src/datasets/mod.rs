@@ -32,7 +32,7 @@ use tch::{Kind, Tensor};
 
 use crate::Result;
 use crate::session::display::{self, Content, Show, escape, shows_itself};
-use crate::session::interrupt::Watch;
+use crate::session::interrupt::InterruptGuard;
 use crate::session::progress::Progress;
 use crate::session::{error, texts, torch};
 use cache::{Cache, Watcher, cache_folder};
@@ -528,7 +528,7 @@ impl fmt::Display for Dataset {
 #[derive(Default)]
 struct Session {
     progress: Option<Progress>,
-    watch: Option<Watch>,
+    interrupt: Option<InterruptGuard>,
 }
 
 impl Watcher for Session {
@@ -555,7 +555,9 @@ impl Watcher for Session {
     }
 
     fn interrupted(&mut self) -> bool {
-        self.watch.get_or_insert_with(Watch::new).requested()
+        self.interrupt
+            .get_or_insert_with(InterruptGuard::new)
+            .requested()
     }
 }
 

@@ -58,7 +58,7 @@ struct LivePlot {
 impl Callback for LivePlot {
     fn on_epoch_end(&mut self, epoch: &Epoch, _: &mut Control) -> ControlFlow<String> {
         self.seen.push(epoch.clone());
-        if display::speaks() {
+        if display::kernel_connected() {
             let figure = Figure::new(Chart {
                 epochs: self.seen.clone(),
                 planned: self.epochs,

@@ -12,7 +12,7 @@ use super::network::{BuiltLayer, Network, all_finite};
 use super::optimizer::{Optimizer, OptimizerState};
 use super::summary::Summary;
 use crate::Result;
-use crate::session::interrupt::Watch;
+use crate::session::interrupt::InterruptGuard;
 use crate::session::threads::Threads;
 use crate::session::{compute, device, display, error, texts, torch};
 
@@ -169,13 +169,13 @@ impl Sequential {
     pub fn predict(&self, images: &Tensor) -> Result<Tensor> {
         let network = self.classifier()?;
         check_images(network, images)?;
-        let watch = Watch::new();
+        let interrupt = InterruptGuard::new();
         let _guard = tch::no_grad_guard();
         let mut threads = network.threads(batch_len(images).min(INFERENCE_BATCH));
         let mut parts = Vec::new();
         for batch in batches(batch_len(images), INFERENCE_BATCH) {
             threads.follow();
-            if watch.requested() {
+            if interrupt.requested() {
                 return Err(error(texts::interrupted("predict")));
             }
             parts.push(compute(|| {
@@ -197,8 +197,14 @@ impl Sequential {
         check_images(network, images)?;
         let labels = check_labels(network, images, labels)?;
         let mut threads = network.threads(batch_len(images).min(INFERENCE_BATCH));
-        evaluate(network, images, &labels, &mut threads, &Watch::new())?
-            .ok_or_else(|| error(texts::interrupted("evaluate")))
+        evaluate(
+            network,
+            images,
+            &labels,
+            &mut threads,
+            &InterruptGuard::new(),
+        )?
+        .ok_or_else(|| error(texts::interrupted("evaluate")))
     }
 
     /// Each layer's output for these images, by one pass and without gradients. All outputs are held at once: give a
@@ -378,14 +384,14 @@ pub(crate) fn evaluate(
     images: &Tensor,
     labels: &Tensor,
     threads: &mut Threads,
-    watch: &Watch,
+    interrupt: &InterruptGuard,
 ) -> Result<Option<Score>> {
     let _guard = tch::no_grad_guard();
     // Kept on the device and read once at the end.
     let mut totals = Vec::new();
     for batch in batches(batch_len(images), INFERENCE_BATCH) {
         threads.follow();
-        if watch.requested() {
+        if interrupt.requested() {
             return Ok(None);
         }
         totals.push(compute(|| {

@@ -19,7 +19,7 @@ use super::sequential::{
 };
 use crate::Result;
 use crate::session::files::check_path;
-use crate::session::interrupt::Watch;
+use crate::session::interrupt::InterruptGuard;
 use crate::session::progress::Progress;
 use crate::session::threads::Threads;
 use crate::session::{allocator, compute, error, texts, torch};
@@ -261,7 +261,7 @@ impl Sequential {
             validation,
             fit,
             threads,
-            watch: Watch::new(),
+            interrupt: InterruptGuard::new(),
             progress,
         };
         trainer.run()
@@ -361,7 +361,7 @@ struct Trainer<'a> {
     validation: Option<(Tensor, Tensor)>,
     fit: &'a mut Fit,
     threads: Threads,
-    watch: Watch,
+    interrupt: InterruptGuard,
     progress: &'a mut Progress,
 }
 
@@ -405,7 +405,7 @@ impl Trainer<'_> {
                 }
                 break;
             }
-            if self.watch.requested() {
+            if self.interrupt.requested() {
                 history.stopped = Some(self.interrupt(number, 1.0));
                 return Ok(history);
             }
@@ -452,8 +452,13 @@ impl Trainer<'_> {
             validation: None,
         };
         if let (None, Some((images, labels))) = (interrupted, &self.validation) {
-            epoch.validation =
-                evaluate(self.network, images, labels, &mut self.threads, &self.watch)?;
+            epoch.validation = evaluate(
+                self.network,
+                images,
+                labels,
+                &mut self.threads,
+                &self.interrupt,
+            )?;
             if epoch.validation.is_none() {
                 interrupted = Some(1.0);
             }
@@ -483,7 +488,7 @@ impl Trainer<'_> {
             })?;
             steps += 1;
             self.threads.follow();
-            let interrupted = self.watch.requested();
+            let interrupted = self.interrupt.requested();
             if !interrupted && Instant::now() < due {
                 continue;
             }

@@ -161,7 +161,7 @@ impl Display {
 
     /// Shows `content`, in the place of what this display showed before. Without the kernel the plain text is printed.
     pub(crate) fn show(&mut self, content: &Content) {
-        if !speaks() {
+        if !kernel_connected() {
             print(&content.plain);
             return;
         }
@@ -173,13 +173,13 @@ impl Display {
 }
 
 /// Whether the kernel shows messages while a cell runs.
-pub(crate) fn speaks() -> bool {
+pub(crate) fn kernel_connected() -> bool {
     std::env::var("SVERTKA_KERNEL").is_ok_and(|version| version == PROTOCOL)
 }
 
 /// Tells the kernel whether this crate answers an interrupt itself from now on.
 pub(crate) fn interruptible(value: bool) {
-    if speaks() {
+    if kernel_connected() {
         send(&json!({"type": "interruptible", "value": value}));
     }
 }

@@ -35,7 +35,7 @@ impl Progress {
     pub(crate) fn new(silent: bool) -> Self {
         let out = if silent {
             Out::Silent
-        } else if display::speaks() {
+        } else if display::kernel_connected() {
             Out::Kernel(Display::new(), false)
         } else if std::io::stdout().is_terminal() {
             Out::Terminal
