@@ -88,7 +88,7 @@ impl Figure {
     /// # Errors
     /// As [`show`](Self::show).
     pub fn png(&self) -> Result<Vec<u8>> {
-        self.scene().paint().and_then(|canvas| canvas.png())
+        self.scene().png()
     }
 
     /// The figure as the text of an SVG file.

@@ -327,7 +327,7 @@ mod tests {
 
     #[test]
     fn both_lines_have_their_colours() {
-        let canvas = chart(epochs(5), 0).scene().paint().unwrap();
+        let canvas = chart(epochs(5), 0).scene().painted();
         let (width, height) = chart(epochs(5), 0).size();
         let colors = (0..2 * width).flat_map(|x| (0..2 * height).map(move |y| (x, y)));
         let colors: Vec<_> = colors.map(|(x, y)| canvas.color(x, y)).collect();

@@ -207,7 +207,7 @@ mod tests {
         assert!(f64::from(scene.width) <= WIDTH);
         let shown = scene.pictures().len() / 2;
         assert!((250..512).contains(&shown), "{shown} channels");
-        assert!(scene.paint().is_ok());
+        assert!(scene.png().is_ok());
     }
 
     #[test]

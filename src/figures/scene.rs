@@ -2,14 +2,13 @@
 //!
 //! All lengths are in pixels as shown; `y` grows downwards.
 
-use ab_glyph::InvalidFont;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use plotters::backend::DrawingBackend;
 
-use super::canvas::{Anchor, Canvas, Color, PAPER, Style, png};
+use super::canvas::{self, Anchor, Canvas, Color, Point, SCALE, Style};
 use crate::Result;
 use crate::session::display::escape;
-use crate::session::{error, texts};
 
 /// Coloured cells in rows and columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,10 +30,19 @@ impl Cells {
         let size = |count: usize| (side * count as f64 / self.longer()).round().max(1.0);
         (size(self.columns), size(self.rows))
     }
-}
 
-/// Across and down.
-pub(crate) type Point = (f64, f64);
+    /// As an element of an SVG document: a pixel for each cell, of which the viewer makes sharp blocks.
+    fn svg(&self, (x, y): Point, (width, height): Point) -> Result<String> {
+        let (columns, rows) = (self.columns as u32, self.rows as u32);
+        let file = STANDARD.encode(canvas::png(columns, rows, self.colors.as_flattened())?);
+        let [x, y, width, height] = [x, y, width, height].map(|length| length * f64::from(SCALE));
+        Ok(format!(
+            "<image x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" preserveAspectRatio=\"none\" \
+             style=\"image-rendering:optimizeSpeed;image-rendering:pixelated\" \
+             href=\"data:image/png;base64,{file}\"/>\n"
+        ))
+    }
+}
 
 /// One thing to paint. Text stands on its baseline; a line and a disc are followed by width and radius.
 enum Mark {
@@ -102,107 +110,57 @@ impl Scene {
         (at, size)
     }
 
-    /// What is painted, as pixels: twice as many in each direction as are shown.
-    pub(crate) fn paint(&self) -> Result<Canvas> {
-        let mut canvas = Canvas::new(self.width, self.height);
-        for mark in &self.marks {
-            mark.paint(&mut canvas)
-                .map_err(|problem| error(texts::figure_not_drawn(problem)))?;
-        }
-        Ok(canvas)
+    /// The figure as the bytes of a PNG file, with twice as many pixels in each direction as are shown.
+    pub(crate) fn png(&self) -> Result<Vec<u8>> {
+        canvas::png(self.width * SCALE, self.height * SCALE, &self.pixels()?)
+    }
+
+    fn pixels(&self) -> Result<Vec<u8>> {
+        canvas::pixels(self.width, self.height, |canvas| {
+            self.marks.iter().try_for_each(|mark| mark.paint(canvas))
+        })
     }
 
     /// The figure as an SVG document with this title.
     pub(crate) fn svg(&self, title: &str) -> Result<String> {
-        let (width, height, paper) = (self.width, self.height, hex(PAPER));
-        let marks = self
-            .marks
-            .iter()
-            .map(Mark::svg)
-            .collect::<Result<Vec<_>>>()?;
-        Ok(format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-             viewBox=\"0 0 {width} {height}\" role=\"img\" font-family=\"DejaVu Sans, Verdana, sans-serif\">\n\
-             <title>{}</title>\n<rect width=\"100%\" height=\"100%\" fill=\"{paper}\"/>\n{}</svg>\n",
-            escape(title),
-            marks.concat(),
-        ))
+        let mut document = canvas::svg(self.width, self.height, |canvas| {
+            let marks = self.marks.iter();
+            let mut marks = marks.filter(|mark| !matches!(mark, Mark::Picture(..)));
+            marks.try_for_each(|mark| mark.paint(canvas))
+        })?;
+        // plotters' SVG has neither a title nor, unless all of the crate `image` comes with it, pictures.
+        let begin = document.find('>').map_or(0, |end| end + 1);
+        document.insert_str(begin, &format!("\n<title>{}</title>", escape(title)));
+        let mut pictures = String::new();
+        for mark in &self.marks {
+            if let Mark::Picture(at, size, cells) = mark {
+                pictures += &cells.svg(*at, *size)?;
+            }
+        }
+        let end = document.rfind("</svg>").unwrap_or(document.len());
+        document.insert_str(end, &pictures);
+        Ok(document)
     }
 }
 
 impl Mark {
-    fn paint(&self, canvas: &mut Canvas) -> std::result::Result<(), InvalidFont> {
+    fn paint<B: DrawingBackend>(&self, canvas: &mut Canvas<B>) -> Result<()> {
         match self {
-            Self::Text(at, anchor, style, text) => canvas.text(*at, *anchor, *style, text)?,
-            Self::Line(points, width, color) => {
-                for pair in points.windows(2) {
-                    canvas.line(pair[0], pair[1], *width, *color);
-                }
-            }
+            Self::Text(at, anchor, style, text) => canvas.text(*at, *anchor, *style, text),
+            Self::Line(points, width, color) => canvas.line(points, *width, *color),
             Self::Rectangle(at, size, color) => canvas.rectangle(*at, *size, *color),
-            Self::Disc(center, radius, color) => {
-                canvas.line(*center, *center, 2.0 * radius, *color)
-            }
+            Self::Disc(center, radius, color) => canvas.disc(*center, *radius, *color),
             Self::Picture(at, size, cells) => {
                 let cell = (size.0 / cells.columns as f64, size.1 / cells.rows as f64);
                 for (i, color) in cells.colors.iter().enumerate() {
                     let (column, row) = ((i % cells.columns) as f64, (i / cells.columns) as f64);
                     let at = (at.0 + column * cell.0, at.1 + row * cell.1);
-                    canvas.rectangle(at, cell, *color);
+                    canvas.rectangle(at, cell, *color)?;
                 }
+                Ok(())
             }
         }
-        Ok(())
     }
-
-    /// The mark as an element of an SVG document.
-    fn svg(&self) -> Result<String> {
-        Ok(match self {
-            Self::Text((x, y), anchor, style, text) => {
-                let anchor = format!("{anchor:?}").to_lowercase();
-                let weight = if style.bold { "bold" } else { "normal" };
-                let turn = if style.upward { -90 } else { 0 };
-                let (size, fill, text) = (style.size, hex(style.color), escape(text));
-                format!(
-                    "<text x=\"{x}\" y=\"{y}\" transform=\"rotate({turn} {x} {y})\" text-anchor=\"{anchor}\" \
-                     font-size=\"{size}\" font-weight=\"{weight}\" fill=\"{fill}\">{text}</text>\n"
-                )
-            }
-            Self::Line(points, width, color) => {
-                let points: Vec<String> = points.iter().map(|(x, y)| format!("{x},{y}")).collect();
-                let (points, stroke) = (points.join(" "), hex(*color));
-                format!(
-                    "<polyline points=\"{points}\" fill=\"none\" stroke=\"{stroke}\" stroke-width=\"{width}\" \
-                     stroke-linecap=\"round\" stroke-linejoin=\"round\"/>\n"
-                )
-            }
-            Self::Rectangle((x, y), (width, height), color) => {
-                let fill = hex(*color);
-                format!(
-                    "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" fill=\"{fill}\"/>\n"
-                )
-            }
-            Self::Disc((x, y), radius, color) => {
-                let fill = hex(*color);
-                format!("<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" fill=\"{fill}\"/>\n")
-            }
-            // A pixel for each cell: the viewer makes sharp blocks of them.
-            Self::Picture((x, y), (width, height), cells) => {
-                let (columns, rows) = (cells.columns as u32, cells.rows as u32);
-                let file = STANDARD.encode(png(columns, rows, cells.colors.as_flattened())?);
-                format!(
-                    "<image x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" preserveAspectRatio=\"none\" \
-                     style=\"image-rendering:optimizeSpeed;image-rendering:pixelated\" \
-                     href=\"data:image/png;base64,{file}\"/>\n"
-                )
-            }
-        })
-    }
-}
-
-/// The colour as SVG writes it.
-fn hex([red, green, blue]: Color) -> String {
-    format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
 /// The dashes of a line.
@@ -246,9 +204,19 @@ fn cut(points: &[(f64, f64)], dash: f64, gap: f64) -> Vec<Vec<(f64, f64)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figures::canvas::PAPER;
+    use crate::figures::canvas::tests::Painted;
     use crate::figures::theme::TEXT;
 
     impl Scene {
+        /// The painted pixels.
+        pub(crate) fn painted(&self) -> Painted {
+            Painted {
+                width: self.width * SCALE,
+                pixels: self.pixels().unwrap(),
+            }
+        }
+
         /// What is written on the paper.
         pub(crate) fn texts(&self) -> Vec<&str> {
             let texts = self.marks.iter().filter_map(|mark| match mark {
@@ -282,7 +250,7 @@ mod tests {
         let colors = [[1, 2, 3], [4, 5, 6], [7, 8, 9], [10, 11, 12]];
         let place = scene.picture((5.0, 6.0), 10.0, cells(2, &colors));
         assert_eq!(place, ((5.0, 6.0), (10.0, 10.0)));
-        let canvas = scene.paint().unwrap();
+        let canvas = scene.painted();
         for (x, y, color) in [
             (10, 12, [1, 2, 3]),
             (19, 21, [1, 2, 3]),
@@ -310,7 +278,7 @@ mod tests {
     fn cells_that_do_not_divide_the_size_leave_no_gap() {
         let mut scene = Scene::new(10.0, 10.0);
         scene.picture((0.0, 0.0), 10.0, cells(7, &[[9; 3]; 49]));
-        let canvas = scene.paint().unwrap();
+        let canvas = scene.painted();
         assert!((0..20).all(|x| (0..20).all(|y| canvas.color(x, y) == [9; 3])));
     }
 
@@ -345,16 +313,16 @@ mod tests {
             "{svg}"
         );
         for part in [
-            "width=\"60\" height=\"40\"",
+            "width=\"60\" height=\"40\" viewBox=\"0 0 120 80\"",
             "<title>Имя &lt;1&gt;</title>",
-            "<text x=\"10\" y=\"30.5\" transform=\"rotate(0 10 30.5)\" text-anchor=\"end\" font-size=\"13\"",
-            ">Потери &lt; 1 &amp; больше</text>",
-            "transform=\"rotate(-90 1 2)\" text-anchor=\"middle\"",
-            ">вверх</text>",
-            "<polyline points=\"1,2 3.5,4\" fill=\"none\" stroke=\"#0072b2\" stroke-width=\"2\"",
-            "<rect x=\"1\" y=\"1\" width=\"5\" height=\"6\" fill=\"#010203\"/>",
-            "<circle cx=\"7\" cy=\"8\" r=\"3.5\" fill=\"#ff0000\"/>",
-            "<image x=\"3\" y=\"4\" width=\"6\" height=\"6\"",
+            "text-anchor=\"end\" font-family=\"DejaVu Sans, Verdana, sans-serif\"",
+            "Потери &lt; 1 &amp; больше\n</text>",
+            "rotate(270, ",
+            "вверх\n</text>",
+            "stroke=\"#0072B2\" stroke-width=\"4\" points=\"2,4 7,8 \"",
+            "<rect x=\"2\" y=\"2\" width=\"10\" height=\"12\" opacity=\"1\" fill=\"#010203\"",
+            "<circle cx=\"14\" cy=\"16\" r=\"7\" opacity=\"1\" fill=\"#FF0000\"",
+            "<image x=\"6\" y=\"8\" width=\"12\" height=\"12\"",
         ] {
             assert!(svg.contains(part), "{part} in {svg}");
         }
