@@ -57,10 +57,10 @@ pub mod prelude {
     pub use crate::Activation::{self, Linear, Relu, Sigmoid, Softmax, Tanh};
     pub use crate::Padding::{self, Same, Valid};
     pub use crate::{
-        Adam, Callback, Comparison, Control, EarlyStopping, Epoch, Exercise, Figure, Fit, History,
-        Layer, LayerInfo, LayerOutput, LearningRateSchedule, Optimizer, Score, Sequential, Sgd,
-        SparseCategoricalCrossentropy, StopAtAccuracy, StopAtLoss, Stopped, Summary, Verbosity,
-        activation_grid, confusion_matrix, conv2d, datasets, dense, dropout, flatten, gallery,
-        kernel_grid, max_pooling2d, misclassified, seed, versions,
+        Adam, Callback, Comparison, Control, EarlyStopping, Epoch, Exercise, Figure, Finding, Fit,
+        History, Layer, LayerInfo, LayerOutput, LearningRateSchedule, Optimizer, Score, Sequential,
+        Sgd, SparseCategoricalCrossentropy, StopAtAccuracy, StopAtLoss, Stopped, Summary, Variant,
+        Verbosity, Versions, activation_grid, confusion_matrix, conv2d, datasets, dense, dropout,
+        flatten, gallery, kernel_grid, max_pooling2d, misclassified, seed, versions,
     };
 }
