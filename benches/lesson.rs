@@ -1,18 +1,13 @@
 //! The lesson's work in small pieces: `cargo bench`, or `cargo bench -- training_step` for one of them.
 //!
-//! Images are noise: the time does not depend on what they show.
-
-use std::io::Write;
-use std::path::Path;
+//! Images are noise where nothing is loaded: the time does not depend on what they show.
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use ring::digest::{SHA256, digest};
-use svertka::datasets::{DatasetSpec, Sources, Watcher};
 use svertka::prelude::*;
 
 fn main() {
-    // The first model says which device is in use: above the table, not in it.
+    // The first model tells of a GPU: above the table, not in it.
     net("dense");
     divan::main();
 }
@@ -82,86 +77,10 @@ fn grid_drawing(bencher: Bencher) {
     });
 }
 
-struct Silent;
-
-impl Watcher for Silent {
-    fn line(&mut self, _: &str) {}
-    fn progress(&mut self, _: &str, _: u64, _: Option<u64>) {}
-    fn interrupted(&mut self) -> bool {
-        false
-    }
-}
-
-/// An IDX file of `images` images, or of as many labels; two thirds of the pixels are black, as in Fashion-MNIST's.
-fn idx(images: usize, labels: bool) -> Vec<u8> {
-    let (mut file, values) = if labels {
-        (vec![0, 0, 8, 1], images)
-    } else {
-        (vec![0, 0, 8, 3], images * 28 * 28)
-    };
-    file.extend((images as u32).to_be_bytes());
-    if !labels {
-        file.extend([0, 0, 0, 28, 0, 0, 0, 28]);
-    }
-    let mut state = 1u32;
-    file.extend((0..values).map(|_| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let value = (state >> 24) as u8;
-        match (labels, value % 3) {
-            (true, _) => value % 10,
-            (false, 0) => value,
-            (false, _) => 0,
-        }
-    }));
-    file
-}
-
-fn write_gzipped(path: &Path, content: &[u8]) {
-    let file = std::fs::File::create(path).unwrap();
-    let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::default());
-    packed.write_all(content).unwrap();
-    packed.finish().unwrap();
-}
-
-/// A dataset of 11,000 images from a folder: reading, unpacking where gzipped, SHA-256, IDX.
-#[divan::bench(args = ["plain", "gzipped"], max_time = 5)]
-fn idx_parsing(bencher: Bencher, form: &str) {
-    let root = tempfile::tempdir().unwrap();
-    let folder = root.path().join("noise");
-    std::fs::create_dir(&folder).unwrap();
-    let files = [
-        ("train-images-idx3-ubyte", idx(10_000, false)),
-        ("train-labels-idx1-ubyte", idx(10_000, true)),
-        ("t10k-images-idx3-ubyte", idx(1_000, false)),
-        ("t10k-labels-idx1-ubyte", idx(1_000, true)),
-    ];
-    // A declaration is made to be a constant: this one lives as long as the program, too.
-    let sha256 = files.each_ref().map(|(name, content)| {
-        match form {
-            "plain" => std::fs::write(folder.join(name), content).unwrap(),
-            _ => write_gzipped(&folder.join(format!("{name}.gz")), content),
-        }
-        let hash = digest(&SHA256, content);
-        let hex = hash.as_ref().iter().map(|byte| format!("{byte:02x}"));
-        &*hex.collect::<String>().leak()
-    });
-    let spec = DatasetSpec {
-        title: "Noise",
-        folder: "noise",
-        class_names: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
-        licence: "none",
-        train: 10_000,
-        test: 1_000,
-        sha256,
-        mirrors: &[],
-    };
-    let sources = Sources {
-        own: Some(root.path().to_path_buf()),
-        cache: None,
-        system: root.path().join("nothing"),
-        limits: Default::default(),
-    };
+/// Fashion-MNIST from this machine's disk: reading, unpacking where it is gzipped, SHA-256, IDX.
+#[divan::bench(max_time = 5)]
+fn load_dataset(bencher: Bencher) {
     bencher
-        .counter(ItemsCount::new(11_000usize))
-        .bench_local(|| svertka::datasets::load(&spec, None, &sources, &mut Silent).unwrap());
+        .counter(ItemsCount::new(70_000usize))
+        .bench_local(|| datasets::fashion_mnist().unwrap());
 }

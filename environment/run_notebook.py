@@ -86,7 +86,7 @@ def stock_failure(cell):
 
 def shorten(source):
     """Whatever a cell's training is, one epoch on a twentieth of the images."""
-    return re.sub(r"Fit::epochs\(\d+\)(\.share\([\d.]+\))?", "Fit::epochs(1).share(0.05)", source)
+    return re.sub(r"Fit::epochs\(\d+\)(\.fraction\([\d.]+\))?", "Fit::epochs(1).fraction(0.05)", source)
 
 
 def may_fail(cell):

@@ -28,16 +28,13 @@ mod lab;
 mod model;
 mod session;
 
-pub use figures::{
-    Examples, Figure, activation_grid, activation_grid_of, activation_map, confusion_matrix,
-    filters, gallery, gallery_of_answers, histories, mistakes,
-};
+pub use figures::{Figure, activation_grid, confusion_matrix, gallery, kernel_grid, misclassified};
 pub use lab::{Comparison, Exercise, Finding, Variant};
 pub use model::{
-    Activation, Adam, Callback, Control, EarlyStopping, Epoch, Fit, History, Layer, LayerOutput,
-    LearningRateSchedule, Optimizer, Score, Sequential, Sgd, SparseCategoricalCrossentropy,
-    StopAtAccuracy, StopAtLoss, Summary, SummaryRow, TimeLimit, Verbosity, conv2d, dense, dropout,
-    flatten, max_pooling2d,
+    Activation, Adam, Callback, Control, EarlyStopping, Epoch, Fit, History, Layer, LayerInfo,
+    LayerOutput, LearningRateSchedule, Optimizer, Padding, Score, Sequential, Sgd, Size,
+    SparseCategoricalCrossentropy, StopAtAccuracy, StopAtLoss, Stopped, Summary, SummaryRow,
+    Verbosity, conv2d, dense, dropout, flatten, max_pooling2d,
 };
 pub use session::{Versions, versions};
 
@@ -45,7 +42,8 @@ pub use session::{Versions, versions};
 pub type Result<T> = anyhow::Result<T>;
 
 /// Makes what follows repeatable: the same seed gives the same initial weights, the same order of images and the same
-/// dropout, bit for bit on one machine with the same number of threads.
+/// dropout, bit for bit on one machine with the same number of threads. That number follows what other programs leave
+/// free, unless [`Fit::threads`] or the environment variable `OMP_NUM_THREADS` sets it.
 pub fn seed(seed: i64) {
     tch::manual_seed(seed);
 }
@@ -57,12 +55,12 @@ pub mod prelude {
     pub use tch::{Device, IndexOp, Kind, Tensor};
 
     pub use crate::Activation::{self, Linear, Relu, Sigmoid, Softmax, Tanh};
+    pub use crate::Padding::{self, Same, Valid};
     pub use crate::{
-        Adam, Callback, Comparison, Control, EarlyStopping, Epoch, Exercise, Figure, Fit, History,
-        Layer, LearningRateSchedule, Optimizer, Score, Sequential, Sgd,
-        SparseCategoricalCrossentropy, StopAtAccuracy, StopAtLoss, Summary, TimeLimit, Verbosity,
-        activation_grid, activation_grid_of, activation_map, confusion_matrix, conv2d, datasets,
-        dense, dropout, filters, flatten, gallery, gallery_of_answers, histories, max_pooling2d,
-        mistakes, seed, versions,
+        Adam, Callback, Comparison, Control, EarlyStopping, Epoch, Exercise, Figure, Finding, Fit,
+        History, Layer, LayerInfo, LayerOutput, LearningRateSchedule, Optimizer, Score, Sequential,
+        Sgd, SparseCategoricalCrossentropy, StopAtAccuracy, StopAtLoss, Stopped, Summary, Variant,
+        Verbosity, Versions, activation_grid, confusion_matrix, conv2d, datasets, dense, dropout,
+        flatten, gallery, kernel_grid, max_pooling2d, misclassified, seed, versions,
     };
 }

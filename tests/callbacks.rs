@@ -6,11 +6,10 @@ use svertka::prelude::*;
 
 /// Shows the callback one epoch for each pair of loss and validation loss, and tells after which it stopped and for
 /// which epochs it wanted the weights kept.
-fn run(mut callback: impl Callback, losses: &[(f64, Option<f64>)]) -> (Option<usize>, Vec<usize>) {
+fn run(mut callback: impl Callback, losses: &[(f64, Option<f64>)]) -> (Option<i64>, Vec<i64>) {
     let mut control = Control::new(0.001);
     let mut kept = Vec::new();
-    for (i, &(loss, validation)) in losses.iter().enumerate() {
-        let number = i + 1;
+    for (number, &(loss, validation)) in (1..).zip(losses) {
         callback.on_epoch_begin(number, &mut control);
         let epoch = Epoch {
             number,
@@ -77,6 +76,28 @@ fn early_stopping_waits_and_keeps_the_best() {
 }
 
 #[test]
+fn early_stopping_begins_anew_with_each_training() {
+    let mut stopping = EarlyStopping::patience(2);
+    let losses = training(&[0.5, 0.6, 0.7]);
+    assert_eq!(run(stopping.clone(), &losses), (Some(3), vec![1]));
+    let mut control = Control::new(0.1);
+    let epoch = |loss| Epoch {
+        number: 1,
+        seconds: 1.0,
+        loss,
+        accuracy: 0.5,
+        validation: None,
+    };
+    assert!(
+        stopping
+            .on_epoch_end(&epoch(0.1), &mut control)
+            .is_continue()
+    );
+    stopping.on_train_begin();
+    assert_eq!(run(stopping, &losses), (Some(3), vec![1]));
+}
+
+#[test]
 fn early_stopping_prefers_the_validation_loss() {
     let losses = [(0.5, Some(0.6)), (0.4, Some(0.7)), (0.3, Some(0.8))];
     assert_eq!(run(EarlyStopping::patience(2), &losses), (Some(3), vec![1]));
@@ -90,19 +111,6 @@ fn early_stopping_prefers_the_validation_loss() {
     };
     let _ = EarlyStopping::patience(2).on_epoch_end(&epoch, &mut control);
     assert!(control.restore_weights);
-}
-
-#[test]
-fn time_limit() {
-    assert_eq!(
-        run(TimeLimit::seconds(0.0), &training(&[1.0, 1.0])).0,
-        Some(1)
-    );
-    assert_eq!(
-        run(TimeLimit::seconds(3600.0), &training(&[1.0, 1.0])).0,
-        None
-    );
-    assert_eq!(run(TimeLimit::seconds(-1.0), &training(&[1.0])).0, Some(1));
 }
 
 #[test]
@@ -127,11 +135,8 @@ fn reasons_stand_on_one_line() {
         validation: None,
     };
     let mut control = Control::new(0.1);
-    let callbacks: [Box<dyn Callback>; 3] = [
-        Box::new(StopAtLoss(0.3)),
-        Box::new(StopAtAccuracy(0.8)),
-        Box::new(TimeLimit::seconds(0.0)),
-    ];
+    let callbacks: [Box<dyn Callback>; 2] =
+        [Box::new(StopAtLoss(0.3)), Box::new(StopAtAccuracy(0.8))];
     for mut callback in callbacks {
         callback.on_epoch_begin(1, &mut control);
         match callback.on_epoch_end(&epoch, &mut control) {

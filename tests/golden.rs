@@ -296,7 +296,7 @@ fn odd_shapes() {
         cropped,
         [
             conv2d(3, (5, 3), Relu),
-            max_pooling2d(3, 2),
+            max_pooling2d((3, 2), (3, 2)),
             conv2d(1, (2, 2), Tanh),
             max_pooling2d(2, 2),
             flatten(),
@@ -314,7 +314,7 @@ fn one_filter_and_one_unit() {
         [
             conv2d(1, (3, 3), Relu),
             conv2d(2, (1, 4), Linear),
-            max_pooling2d(4, 3),
+            max_pooling2d((4, 3), (4, 3)),
             flatten(),
             dense(1, Tanh),
             dense(10, Softmax),
@@ -331,6 +331,76 @@ fn three_channels() {
             conv2d(5, (3, 3), Sigmoid),
             max_pooling2d(2, 2),
             conv2d(4, (2, 3), Relu),
+            flatten(),
+            dense(10, Softmax),
+        ],
+    );
+}
+
+/// Padding alike at both ends, and by one more at the bottom and right.
+#[test]
+fn same() {
+    check(
+        "same",
+        whole,
+        [
+            conv2d(3, 3, Relu).padding(Same),
+            max_pooling2d(2, 2).padding(Same),
+            conv2d(2, 2, Tanh).padding(Same),
+            max_pooling2d(3, 2).padding(Same),
+            conv2d(2, (5, 3), Linear).padding(Same),
+            max_pooling2d(2, 1).padding(Same),
+            flatten(),
+            dense(10, Softmax),
+        ],
+    );
+}
+
+#[test]
+fn same_with_strides() {
+    check(
+        "same_strides",
+        whole,
+        [
+            conv2d(3, 3, Relu).strides(2).padding(Same),
+            conv2d(2, (5, 3), Sigmoid).padding(Same).strides((2, 1)),
+            max_pooling2d((2, 3), (1, 2)).padding(Same),
+            conv2d(2, 2, Tanh).strides(3).padding(Same),
+            flatten(),
+            dense(10, Softmax),
+        ],
+    );
+}
+
+#[test]
+fn same_with_strides_on_odd_images() {
+    check(
+        "same_strides_odd",
+        cropped,
+        [
+            conv2d(3, 3, Relu).padding(Same),
+            max_pooling2d(3, 2).padding(Same),
+            conv2d(2, (5, 3), Tanh).padding(Same).strides((2, 1)),
+            max_pooling2d((2, 1), (2, 1)).padding(Same),
+            conv2d(2, 3, Relu).strides(3).padding(Same),
+            flatten(),
+            dense(10, Softmax),
+        ],
+    );
+}
+
+/// Windows that overlap, and windows that leave pixels out.
+#[test]
+fn strides() {
+    check(
+        "strides",
+        cropped,
+        [
+            conv2d(3, 3, Relu).strides(2),
+            max_pooling2d(3, 2),
+            conv2d(3, 2, Tanh).strides((2, 1)),
+            max_pooling2d((2, 1), (1, 3)),
+            conv2d(4, 1, Relu).strides(3),
             flatten(),
             dense(10, Softmax),
         ],

@@ -9,7 +9,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::{message, printed_in};
-use svertka::datasets::Dataset;
 use svertka::prelude::*;
 
 fn silent(epochs: i64) -> Fit {
@@ -22,24 +21,15 @@ fn alone() -> MutexGuard<'static, ()> {
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Real digits, so many to train with and so many to test with, as the notebooks prepare them.
-fn digits(train: i64, test: i64) -> Dataset {
+/// So many real digits and their labels, as the notebooks prepare them.
+fn digits(n: i64) -> (Tensor, Tensor) {
     // Unpacked once for all tests: that takes longer than most of them.
-    static ALL: Mutex<Option<Dataset>> = Mutex::new(None);
+    static ALL: Mutex<Option<(Tensor, Tensor)>> = Mutex::new(None);
     let mut all = ALL.lock().unwrap_or_else(PoisonError::into_inner);
-    let all = all.get_or_insert_with(|| datasets::mnist().expect("set-up provides the digits"));
-    let part = |(images, labels): &(Tensor, Tensor), n| {
-        let images = images.narrow(0, 0, n).reshape([-1, 1, 28, 28]) / 255.0;
-        (images, labels.narrow(0, 0, n).copy())
-    };
-    Dataset {
-        train: part(&all.train, train),
-        test: part(&all.test, test),
-        class_names: all.class_names,
-        name: all.name,
-        licence: all.licence,
-        origins: all.origins.clone(),
-    }
+    let all =
+        all.get_or_insert_with(|| datasets::mnist().expect("set-up provides the digits").train);
+    let images = all.0.narrow(0, 0, n).reshape([-1, 1, 28, 28]) / 255.0;
+    (images, all.1.narrow(0, 0, n).copy())
 }
 
 /// A net like the lesson's with these numbers of filters.
@@ -50,16 +40,17 @@ fn net(filters: &[i64]) -> Vec<Layer> {
     pairs.chain([flatten(), dense(10, Softmax)]).collect()
 }
 
-/// A row's name, parameters, losses and accuracies, and tests.
-type Figures = (String, i64, Vec<(f64, f64)>, Vec<Score>);
+/// A row's name, parameters, losses and accuracies, and validation scores.
+type Metrics = (String, i64, Vec<(f64, f64)>, Vec<Option<Score>>);
 
 /// All that a run determines, without what depends on the clock.
-fn figures(lab: &Comparison) -> Vec<Figures> {
+fn metrics(lab: &Comparison) -> Vec<Metrics> {
     let of = |variant: &svertka::Variant| {
-        let epochs = variant.history.epochs.iter();
-        let epochs = epochs.map(|epoch| (epoch.loss, epoch.accuracy)).collect();
+        let epochs = || variant.histories.iter().flat_map(|history| &history.epochs);
+        let training = epochs().map(|epoch| (epoch.loss, epoch.accuracy)).collect();
+        let validation = epochs().map(|epoch| epoch.validation).collect();
         let name = variant.name.clone();
-        (name, variant.parameters, epochs, variant.tests.clone())
+        (name, variant.parameters, training, validation)
     };
     lab.variants().iter().map(of).collect()
 }
@@ -67,42 +58,56 @@ fn figures(lab: &Comparison) -> Vec<Figures> {
 #[test]
 fn a_run_adds_a_row_and_a_rerun_repeats_it_in_place() {
     let _alone = alone();
-    let data = digits(320, 200);
+    let (images, labels) = digits(320);
+    let run = |lab: &mut Comparison, name: &str, filters: &[i64], epochs| {
+        lab.run(name, net(filters), &images, &labels, silent(epochs))
+            .unwrap();
+    };
     let mut lab = Comparison::new();
-    lab.run("first", net(&[4]), &data, silent(2)).unwrap();
-    lab.run("second", net(&[2]), &data, silent(2)).unwrap();
-    let before = figures(&lab);
+    run(&mut lab, "first", &[4], 2);
+    run(&mut lab, "second", &[2], 2);
+    let before = metrics(&lab);
     assert_eq!(before.len(), 2);
-    lab.run("first", net(&[4]), &data, silent(2)).unwrap();
-    assert!(figures(&lab) == before, "{before:?} {:?}", figures(&lab));
-    lab.run("first", net(&[3]), &data, silent(1)).unwrap();
+    run(&mut lab, "first", &[4], 2);
+    assert!(metrics(&lab) == before, "{before:?} {:?}", metrics(&lab));
+    run(&mut lab, "first", &[3], 1);
     let names: Vec<_> = lab.variants().iter().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["first", "second"]);
-    assert_eq!(lab.variants()[0].tests.len(), 1);
+    assert_eq!(lab.variants()[0].history().epochs.len(), 1);
+    let parameters = |name| lab.model(name).unwrap().summary().unwrap().total;
+    assert_eq!(parameters("first"), lab.variants()[0].parameters);
+    assert_eq!(parameters("second"), lab.variants()[1].parameters);
 
     let mut other = Comparison::new().seed(2);
-    other.run("first", net(&[4]), &data, silent(2)).unwrap();
-    assert!(figures(&other)[0] != before[0]);
+    run(&mut other, "first", &[4], 2);
+    assert!(metrics(&other)[0] != before[0]);
 }
 
 #[test]
 fn a_row_holds_what_a_training_by_hand_gives() {
     let _alone = alone();
-    let data = digits(320, 200);
+    let (images, labels) = digits(320);
+    let fit = || silent(2).fraction(0.5).batch_size(16);
     let mut lab = Comparison::new().seed(5);
-    let fit = silent(2).share(0.5).batch_size(16);
-    lab.run("by lab", net(&[4]), &data, fit).unwrap();
+    lab.run("by lab", net(&[4]), &images, &labels, fit())
+        .unwrap();
     seed(5);
     let mut model = Sequential::new(net(&[4]));
     model.compile(Adam::default(), SparseCategoricalCrossentropy);
-    let fit = silent(2).share(0.5).batch_size(16);
-    let history = model.fit(&data.train.0, &data.train.1, fit).unwrap();
-    let score = model.evaluate(&data.test.0, &data.test.1).unwrap();
+    let by_hand = fit().validation_split(0.1);
+    let history = model.fit(&images, &labels, by_hand).unwrap();
+    let kept_back = (images.narrow(0, 288, 32), labels.narrow(0, 288, 32));
+    let score = model.evaluate(&kept_back.0, &kept_back.1).unwrap();
     let row = &lab.variants()[0];
-    assert_eq!(row.test_accuracy(), score.accuracy);
+    assert_eq!(row.validation_accuracy(), score.accuracy);
     assert_eq!(row.train_accuracy(), history.epochs[1].accuracy);
     assert_eq!(row.parameters, model.summary().unwrap().total);
-    assert_eq!((row.share, row.batch_size, row.test_images), (0.5, 16, 200));
+    assert_eq!(
+        (row.fraction, row.batch_size, row.validation_images),
+        (0.5, 16, 32)
+    );
+    let kept = lab.model("by lab").unwrap();
+    assert_eq!(kept.evaluate(&kept_back.0, &kept_back.1).unwrap(), score);
 
     let table = lab.to_string();
     let accuracy = format!("{:.1}", score.accuracy * 100.0);
@@ -118,25 +123,93 @@ fn a_row_holds_what_a_training_by_hand_gives() {
 }
 
 #[test]
+fn validation_data_of_the_learners_own_are_taken() {
+    let _alone = alone();
+    let (images, labels) = digits(164);
+    let [train, validation] = [(0, 64), (64, 100)]
+        .map(|(start, n)| (images.narrow(0, start, n), labels.narrow(0, start, n)));
+    let fit = silent(1).validation(&validation.0, &validation.1);
+    let mut lab = Comparison::new();
+    lab.run("x", net(&[4]), &train.0, &train.1, fit).unwrap();
+    let score = lab
+        .model("x")
+        .unwrap()
+        .evaluate(&validation.0, &validation.1)
+        .unwrap();
+    let row = &lab.variants()[0];
+    assert_eq!(row.validation_images, 100);
+    assert_eq!(row.validation_accuracy(), score.accuracy);
+}
+
+#[test]
+fn seeds_give_a_median_and_its_spread() {
+    let _alone = alone();
+    let (images, labels) = digits(600);
+    let run = |lab: &mut Comparison| {
+        let fit = silent(2).callback(EarlyStopping::patience(5));
+        lab.run("x", net(&[4]), &images, &labels, fit).unwrap();
+    };
+    let mut lab = Comparison::new().seed(3).seeds(3);
+    run(&mut lab);
+    let mut alone: Vec<f64> = [3, 4, 5]
+        .map(|seed| {
+            let mut lab = Comparison::new().seed(seed);
+            run(&mut lab);
+            lab.variants()[0].validation_accuracy()
+        })
+        .to_vec();
+    alone.sort_by(f64::total_cmp);
+    let row = &lab.variants()[0];
+    assert_eq!(row.histories.len(), 3);
+    assert_eq!(row.validation_accuracy(), alone[1]);
+    assert_eq!(row.spread(), (alone[0], alone[2]));
+    let kept_back = (images.narrow(0, 540, 60), labels.narrow(0, 540, 60));
+    let score = lab
+        .model("x")
+        .unwrap()
+        .evaluate(&kept_back.0, &kept_back.1)
+        .unwrap();
+    assert_eq!(score.accuracy, alone[1]);
+    let [low, median, high] = [0, 1, 2].map(|i| format!("{:.1}", alone[i] * 100.0));
+    let shown = format!("{median} ({low}–{high})");
+    assert!(lab.to_string().contains(&shown), "{shown} in\n{lab}");
+}
+
+#[test]
+fn a_model_is_asked_for_by_its_rows_name() {
+    let _alone = alone();
+    let (images, labels) = digits(64);
+    let mut lab = Comparison::new();
+    let empty = message(lab.model("x"));
+    assert!(empty.contains("lab.run("), "{empty}");
+    lab.run("a", net(&[2]), &images, &labels, silent(1))
+        .unwrap();
+    let unknown = message(lab.model("x"));
+    assert!(
+        unknown.contains('x') && unknown.contains("\"a\""),
+        "{unknown}"
+    );
+}
+
+#[test]
 fn an_error_or_an_interrupt_leaves_the_table_as_it_was() {
     let _alone = alone();
-    let data = digits(64, 40);
+    let (images, labels) = digits(64);
     let mut lab = Comparison::new();
-    lab.run("good", net(&[2]), &data, silent(1)).unwrap();
+    lab.run("good", net(&[2]), &images, &labels, silent(1))
+        .unwrap();
     let before = lab.variants().to_vec();
+    let mut fails = |name: &str, filters: &[i64], fit| {
+        message(lab.run(name, net(filters), &images, &labels, fit))
+    };
 
-    let too_deep = message(lab.run("good", net(&[2, 2, 2, 2]), &data, silent(1)));
+    let too_deep = fails("good", &[2, 2, 2, 2], silent(1));
     assert!(too_deep.contains("(conv2d_3)"), "{too_deep}");
-    let no_epochs = message(lab.run("good", net(&[2]), &data, silent(0)));
+    let no_epochs = fails("good", &[2], silent(0));
     assert!(no_epochs.contains("epochs(0)"), "{no_epochs}");
-
-    let mut flat = digits(64, 40);
-    flat.test.0 = flat.test.0.reshape([-1, 28, 28]);
-    let shape = message(lab.run("new", net(&[2]), &flat, silent(1)));
-    assert!(
-        shape.starts_with("data.test: ") && shape.contains("reshape"),
-        "{shape}"
-    );
+    let flat = images.reshape([-1, 28, 28]);
+    let shape = fails("new", &[2], silent(1).validation(&flat, &labels));
+    assert!(shape.contains("reshape"), "{shape}");
 
     let fit = silent(3).on_epoch_end(|_| {
         let own = std::process::id().to_string();
@@ -147,7 +220,7 @@ fn an_error_or_an_interrupt_leaves_the_table_as_it_was() {
         std::thread::sleep(Duration::from_millis(50));
         ControlFlow::Continue(())
     });
-    let interrupted = message(lab.run("new", net(&[2]), &data, fit));
+    let interrupted = fails("new", &[2], fit);
     assert!(
         interrupted.contains("new") && interrupted.contains("/3"),
         "{interrupted}"
@@ -157,49 +230,56 @@ fn an_error_or_an_interrupt_leaves_the_table_as_it_was() {
         assert!(!text.contains('\n'), "{text}");
     }
     assert!(lab.variants() == before);
+    assert!(lab.model("new").is_err());
 }
 
 #[test]
-fn the_test_costs_no_time_and_callbacks_see_it() {
+fn the_validation_costs_no_time_and_callbacks_see_it() {
     let _alone = alone();
-    // Few images to learn from and many to be tested on.
-    let mut data = digits(32, 1000);
-    data.test.0 = data.test.0.repeat([4, 1, 1, 1]);
-    data.test.1 = data.test.1.repeat([4]);
+    // Few images to learn from and many to validate with.
+    let (images, labels) = digits(32);
+    let many = (images.repeat([125, 1, 1, 1]), labels.repeat([125]));
     let seen = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
     let notes = seen.clone();
-    let fit = silent(3).on_epoch_end(move |epoch| {
-        notes.borrow_mut().push((epoch.seconds, epoch.validation));
-        ControlFlow::Continue(())
-    });
+    let fit = silent(3)
+        .validation(&many.0, &many.1)
+        .on_epoch_end(move |epoch| {
+            notes.borrow_mut().push((epoch.seconds, epoch.validation));
+            ControlFlow::Continue(())
+        });
     let mut lab = Comparison::new();
     let begun = Instant::now();
-    lab.run("x", net(&[32]), &data, fit).unwrap();
+    lab.run("x", net(&[32]), &images, &labels, fit).unwrap();
     let all = begun.elapsed().as_secs_f64();
     let row = &lab.variants()[0];
-    let trained: f64 = row.seconds.iter().sum();
+    let epochs = &row.history().epochs;
+    let trained: f64 = epochs.iter().map(|epoch| epoch.seconds).sum();
     assert!(trained > 0.0 && trained < all / 2.0, "{trained} of {all}");
-    let told: f64 = seen.borrow().iter().map(|(seconds, _)| seconds).sum();
-    assert!(told < all / 2.0, "{told} of {all}");
-    let shown = seen.borrow();
-    let shown: Vec<_> = shown.iter().filter_map(|(_, score)| *score).collect();
-    assert_eq!(shown, row.tests);
-    assert_eq!((row.tests.len(), row.test_images), (3, 4000));
+    let told: Vec<_> = epochs
+        .iter()
+        .map(|epoch| (epoch.seconds, epoch.validation))
+        .collect();
+    assert_eq!(*seen.borrow(), told);
+    assert!(told.iter().all(|(_, score)| score.is_some()));
+    assert_eq!((epochs.len(), row.validation_images), (3, 4000));
 }
 
 #[test]
 fn weights_that_were_brought_back_are_the_rows() {
     let _alone = alone();
-    let data = digits(64, 100);
+    let (images, labels) = digits(164);
     let schedule = LearningRateSchedule::new(|number, rate| if number > 2 { 5.0 } else { rate });
     let fit = silent(9)
+        .validation_split(0.6)
         .callback(schedule)
         .callback(EarlyStopping::patience(2));
     let mut lab = Comparison::new();
-    lab.run("x", net(&[4]), &data, fit).unwrap();
+    lab.run("x", net(&[4]), &images, &labels, fit).unwrap();
     let row = &lab.variants()[0];
-    assert!(row.epoch < row.tests.len(), "{row:?}");
-    assert_eq!(row.test_accuracy(), row.tests[row.epoch - 1].accuracy);
+    let history = row.history();
+    let kept = history.kept().unwrap();
+    assert!(kept.number < history.epochs.len() as i64, "{row:?}");
+    assert_eq!(row.validation_accuracy(), kept.validation.unwrap().accuracy);
     assert!(lab.check(Exercise::StopInTime).done);
 }
 
@@ -215,26 +295,31 @@ const EXERCISES: [Exercise; 5] = [
 #[test]
 #[ignore = "run by the tests of both languages"]
 fn say_the_findings() {
-    let data = digits(64, 100);
-    let mut lab = Comparison::new();
-    let mut run = |name: &str, layers: Vec<Layer>, fit: Fit| {
-        lab.run(name, layers, &data, fit).unwrap();
-        lab.clone()
-    };
+    let (images, labels) = digits(164);
     let print = |lab: &Comparison| {
         for exercise in EXERCISES {
             println!("@{}", lab.check(exercise));
         }
     };
     print(&Comparison::new());
+    let mut lab = Comparison::new();
+    let mut run = |name: &str, layers: Vec<Layer>, fit: Fit| {
+        lab.run(name, layers, &images, &labels, fit.validation_split(0.6))
+            .unwrap();
+    };
     run("4-4", net(&[4, 4]), silent(3));
     for name in ["#2", "#3", "#4"] {
         run(name, net(&[4, 4]), silent(3));
     }
     let stood = |_: &Epoch| ControlFlow::Continue(());
     run("#1", net(&[2, 2]), silent(3));
-    print(&run("#5", net(&[4, 4]), silent(2).on_epoch_end(stood)));
+    run("#5", net(&[4, 4]), silent(2).on_epoch_end(stood));
+    print(&lab);
 
+    let mut run = |name: &str, layers: Vec<Layer>, fit: Fit| {
+        lab.run(name, layers, &images, &labels, fit.validation_split(0.6))
+            .unwrap();
+    };
     run("#6", net(&[3, 3]), silent(3));
     let mut without = net(&[4, 4]);
     without.remove(2);
@@ -247,9 +332,9 @@ fn say_the_findings() {
         true => ControlFlow::Break(()),
         false => ControlFlow::Continue(()),
     };
-    let done = run("#5", net(&[4, 4]), silent(10).on_epoch_end(stop));
-    print(&done);
-    println!("@{done}");
+    run("#5", net(&[4, 4]), silent(10).on_epoch_end(stop));
+    print(&lab);
+    println!("@{lab}");
 }
 
 fn findings_in(language: &str, verdicts: [&str; 2]) -> Vec<String> {
@@ -280,7 +365,7 @@ fn findings_in(language: &str, verdicts: [&str; 2]) -> Vec<String> {
 fn checks_speak_english() {
     let said = findings_in("en", ["Done", "Not yet"]);
     assert!(
-        said[10].contains("test accuracy") && said[10].contains("(±"),
+        said[10].contains("validation accuracy") && said[10].contains("(±"),
         "{}",
         said[10]
     );
@@ -297,7 +382,7 @@ fn checks_speak_english() {
 fn checks_speak_russian() {
     let said = findings_in("ru", ["Сделано", "Пока нет"]);
     assert!(
-        said[10].contains("точность на тесте") && said[10].contains("(±"),
+        said[10].contains("точность на валидации") && said[10].contains("(±"),
         "{}",
         said[10]
     );
@@ -315,18 +400,11 @@ fn checks_speak_russian() {
 fn show_as_a_value() {
     let images = |n| Tensor::rand([n, 1, 28, 28], (Kind::Float, Device::Cpu));
     let labels = |n| Tensor::zeros([n], (Kind::Int64, Device::Cpu));
-    let data = Dataset {
-        train: (images(64), labels(64)),
-        test: (images(32), labels(32)),
-        class_names: [""; 10],
-        name: "noise",
-        licence: "none",
-        origins: Vec::new(),
-    };
     let mut lab = Comparison::new();
     lab.evcxr_display();
     println!("@");
-    lab.run("a < b", net(&[2]), &data, silent(2)).unwrap();
+    lab.run("a < b", net(&[2]), &images(64), &labels(64), silent(2))
+        .unwrap();
     println!("@");
     lab.evcxr_display();
     println!("@");
@@ -357,32 +435,18 @@ fn count(text: &str, what: &str) -> usize {
 }
 
 #[test]
-fn in_the_kernel_a_table_is_shown_and_then_the_chart() {
-    let [empty, table, finding] = shown(Some("1"));
-    assert!(
-        count(&empty, "image/png") == 0 && empty.contains("lab.run"),
-        "{empty}"
-    );
-    let message = table.find("\u{1e}svertka {").unwrap();
-    let result = table.find("EVCXR_BEGIN_CONTENT image/png").unwrap();
-    assert!(message < result);
-    assert_eq!(
-        (count(&table, "image/png"), count(&table, "<table>")),
-        (1, 1)
-    );
-    assert!(table[message..result].contains("a &lt; b"), "{table}");
-    assert!(finding.contains("<b>Not yet</b>"), "{finding}");
-}
-
-#[test]
-fn elsewhere_one_result_holds_table_and_chart() {
-    let [empty, table, finding] = shown(None);
-    assert!(
-        count(&empty, "image/png") == 0 && empty.contains("lab.run"),
-        "{empty}"
-    );
-    assert_eq!(count(&table, "BEGIN_CONTENT text/html"), 1);
-    assert_eq!(count(&table, "BEGIN_CONTENT image/png"), 1);
-    assert!(table.contains("<table>") && table.contains("src=\"data:image/png;base64,"));
-    assert!(finding.contains("<b>Not yet</b>"), "{finding}");
+fn one_result_holds_table_and_chart_in_every_kernel() {
+    for kernel in [None, Some("1")] {
+        let [empty, table, finding] = shown(kernel);
+        assert_eq!(count(&empty, "image/png"), 0, "{empty}");
+        assert!(empty.contains("lab.run"), "{empty}");
+        let contents = ["text/html", "image/png", "text/plain"];
+        let found = contents.map(|mime| count(&table, &format!("BEGIN_CONTENT {mime}")));
+        assert_eq!(found, [1, 1, 1]);
+        assert!(table.contains("a &lt; b"), "{table}");
+        let (_, html) = table.split_once("BEGIN_CONTENT text/html").unwrap();
+        let chart = html.find("<img alt=\"Validation accuracy").unwrap();
+        assert!(html.find("<table>").unwrap() < chart);
+        assert!(finding.contains("<b>Not yet</b>"), "{finding}");
+    }
 }

@@ -47,7 +47,7 @@ impl Lesson {
         self.model.fit(&self.images, &self.labels, fit)
     }
 
-    /// Trains the lesson's model with this optimiser.
+    /// Trains the lesson's model with this optimizer.
     fn learn(&mut self, optimizer: impl Into<Optimizer>) -> Result<History> {
         self.model.compile(optimizer, SparseCategoricalCrossentropy);
         self.fit(once())
@@ -121,6 +121,7 @@ const ROWS: &[Row] = rows! {
     };
     "channels last", |it| it.model.fit(&it.images.permute([0, 2, 3, 1]), &it.labels, once());
     "channels last, no input shape", |it| net([conv2d(4, (3, 3), Relu), flatten(), dense(10, Softmax)]).fit(&it.images.permute([0, 2, 3, 1]), &it.labels, once());
+    "channels last, padded", |it| net([conv2d(4, 3, Relu).padding(Same), flatten(), dense(10, Softmax)]).fit(&it.images.permute([0, 2, 3, 1]), &it.labels, once());
     "channels last in input_shape", |_it| Sequential::new([max_pooling2d(2, 2), flatten(), dense(10, Softmax)]).input_shape([28, 28, 1]).summary();
     "32 × 32 for 28 × 28", |it| it.model.predict(&zeros(&[32, 1, 32, 32]));
     "three channels for one", |it| it.model.predict(&zeros(&[32, 3, 28, 28]));
@@ -165,7 +166,13 @@ const ROWS: &[Row] = rows! {
     "dropout of 50 per cent", |it| it.train([flatten(), dropout(50.0), dense(10, Softmax)]);
     "negative filters", |it| it.train([conv2d(-3, (3, 3), Relu), flatten(), dense(10, Softmax)]);
     "a kernel of height 0", |it| it.train([conv2d(4, (0, 3), Relu), flatten(), dense(10, Softmax)]);
-    "pooling of width 0", |it| it.train([max_pooling2d(2, 0), flatten(), dense(10, Softmax)]);
+    "pooling of width 0", |it| it.train([max_pooling2d((2, 0), 2), flatten(), dense(10, Softmax)]);
+    "pooling with strides 0", |it| it.train([max_pooling2d(2, 0), flatten(), dense(10, Softmax)]);
+    "negative strides", |it| it.train([conv2d(4, 3, Relu).strides((1, -1)), flatten(), dense(10, Softmax)]);
+    "padding of a flatten", |it| it.train([conv2d(4, 3, Relu), flatten().padding(Same), dense(10, Softmax)]);
+    "strides of a dense layer", |it| it.train([flatten(), dense(10, Softmax).strides(2)]);
+    "a huge kernel, padded", |it| it.train([conv2d(4, 1_000_000_000, Relu).padding(Same), flatten(), dense(10, Softmax)]);
+    "a huge pooling, padded", |it| it.train([max_pooling2d(i64::MAX, 2).padding(Same), flatten(), dense(10, Softmax)]);
     "no units", |it| it.train([flatten(), dense(0, Relu), dense(10, Softmax)]);
     "a huge dense layer", |it| it.train([flatten(), dense(10_000_000_000, Relu), dense(10, Softmax)]);
     "an empty input shape", |_it| shortest().input_shape([]).summary();
@@ -193,8 +200,13 @@ const ROWS: &[Row] = rows! {
     "epsilon 0", |it| it.learn(Adam { epsilon: 0.0, ..Adam::default() });
     "0 epochs", |it| it.fit(Fit::epochs(0));
     "batch size 0", |it| it.fit(once().batch_size(0));
-    "share 0", |it| it.fit(once().share(0.0));
-    "share of 50 per cent", |it| it.fit(once().share(50.0));
+    "fraction 0", |it| it.fit(once().fraction(0.0));
+    "fraction of 50 per cent", |it| it.fit(once().fraction(50.0));
+    "validation split 0", |it| it.fit(once().validation_split(0.0));
+    "validation split 1", |it| it.fit(once().validation_split(1.0));
+    "validation split NaN", |it| it.fit(once().validation_split(f64::NAN));
+    "validation split that leaves nothing to train on", |it| it.fit(once().validation_split(0.99));
+    "validation split that holds nothing back", |it| it.fit(once().validation_split(1e-20));
     "validation images of another shape", |it| {
         let fit = once().validation(&it.images.squeeze(), &it.labels);
         it.fit(fit)
@@ -206,6 +218,7 @@ const ROWS: &[Row] = rows! {
     "saving each epoch into a folder that is not there", |it| it.fit(once().save_each_epoch("missing/model.safetensors"));
 
     // Weights and files
+    "a layer of another name", |it| it.model.layer("conv");
     "weights of another name", |it| it.model.set_weights(&[("conv.kernel", zeros(&[64, 1, 3, 3]))]);
     "weights of another shape", |it| it.model.set_weights(&[("conv2d.kernel", zeros(&[3, 3, 1, 64]))]);
     "save to a folder", |it| it.model.save("tests");
@@ -214,7 +227,7 @@ const ROWS: &[Row] = rows! {
     "load a file that is not there", |_it| Sequential::load("model.safetensors");
     "load a text", |_it| Sequential::load("Cargo.toml");
     "a figure to a folder", |it| gallery(&it.images, &it.labels)?.save("tests");
-    "a figure as JPEG", |it| gallery(&it.images, &it.labels)?.save("missing/figure.jpg");
+    "a figure as JPEG", |it| gallery(&it.images, &it.labels)?.save("figure.jpg");
     "a figure into a folder that is not there", |it| gallery(&it.images, &it.labels)?.save("missing/figure.png");
 
     // Figures
@@ -223,19 +236,14 @@ const ROWS: &[Row] = rows! {
     "image 10000 of 10000", |it| activation_grid(&it.model, &zeros(&[1, 1, 28, 28]).expand([10000, 1, 28, 28], false), [0, 23, 10000], 1);
     "a grid of no image", |it| activation_grid(&it.model, &it.images, [], 1);
     "a grid of too many images", |it| activation_grid(&it.model, &it.images, 0..20, 1);
-    "a picture of a dense layer", |it| activation_grid_of(&it.model, ["conv2d", "dense"], &it.images, [0], 1);
     "a picture of a net without pictures", |it| activation_grid(&shortest().input_shape([28, 28]), &it.images.squeeze(), [0], 1);
-    "activation of a layer that is not there", |it| activation_map(&it.model, &it.images.get(0), "conv2d_1");
-    "activation of several images", |it| activation_map(&it.model, &it.images, "conv2d");
-    "filters of a dense layer", |it| filters(&it.model, "dense");
-    "filters of a net without convolutions", |_it| filters(&shortest().input_shape([28, 28]), "conv2d");
+    "kernels of a dense layer", |it| kernel_grid(&it.model, "dense");
+    "kernels of a net without convolutions", |_it| kernel_grid(&shortest().input_shape([28, 28]), "conv2d");
     "a gallery with too few labels", |it| gallery(&it.images, &it.labels.narrow(0, 0, 5));
     "a gallery of flat images", |it| gallery(&it.images.flatten(1, -1), &it.labels);
     "a gallery with a label of -1", |it| gallery(&it.images, &(&it.labels - 10));
-    "no mistakes wanted", |it| mistakes(&it.model, (&it.images, &it.labels), 0);
-    "mistakes with too few labels", |it| mistakes(&it.model, (&it.images, &it.labels.narrow(0, 0, 5)), 16);
-    "confusion with too few images", |it| confusion_matrix(&it.model, (&it.images.narrow(0, 0, 5), &it.labels));
-    "no histories", |_it| histories(Vec::<(&str, &History)>::new());
+    "mistakes with too few labels", |it| misclassified(&it.model, &it.images, &it.labels.narrow(0, 0, 5));
+    "confusion with too few images", |it| confusion_matrix(&it.model, &it.images.narrow(0, 0, 5), &it.labels);
 
     // The environment
     "SVERTKA_DEVICE=gpu", |_it| {

@@ -39,21 +39,82 @@ impl Array {
     }
 }
 
-/// `out[n, f, y, x] = activation(bias[f] + Σ in[n, c, y + i, x + j] · kernel[f, c, i, j])`
-fn convolve(input: &Array, kernel: &Array, bias: &[f64], activation: impl Fn(f64) -> f64) -> Array {
-    let [images, channels, rows, columns] = input.shape;
-    let [filters, _, h, w] = kernel.shape;
-    let mut output = Array::zeros([images, filters, rows - h + 1, columns - w + 1]);
+/// How windows go along rows and columns.
+#[derive(Clone, Copy, Debug)]
+struct Windows {
+    size: (usize, usize),
+    strides: (usize, usize),
+    same: bool,
+}
+
+impl Windows {
+    /// The number of outputs of an axis, and how many zeros stand before it: TensorFlow's definition.
+    fn axis(input: usize, size: usize, stride: usize, same: bool) -> (usize, usize) {
+        if !same {
+            return ((input - size) / stride + 1, 0);
+        }
+        let output = input.div_ceil(stride);
+        let pad = ((output - 1) * stride + size).saturating_sub(input);
+        (output, pad / 2)
+    }
+
+    /// Rows and columns that come out of so many.
+    fn output(&self, (rows, columns): (usize, usize)) -> (usize, usize) {
+        (
+            Self::axis(rows, self.size.0, self.strides.0, self.same).0,
+            Self::axis(columns, self.size.1, self.strides.1, self.same).0,
+        )
+    }
+
+    /// The pixels that the window at output (y, x) sees: (row in the window, column in it, row, column).
+    fn pixels(
+        &self,
+        image: (usize, usize),
+        (y, x): (usize, usize),
+    ) -> Vec<(usize, usize, usize, usize)> {
+        let (_, top) = Self::axis(image.0, self.size.0, self.strides.0, self.same);
+        let (_, left) = Self::axis(image.1, self.size.1, self.strides.1, self.same);
+        let mut pixels = Vec::new();
+        for i in 0..self.size.0 {
+            for j in 0..self.size.1 {
+                let row = (y * self.strides.0 + i).checked_sub(top);
+                let column = (x * self.strides.1 + j).checked_sub(left);
+                if let (Some(row), Some(column)) = (row, column)
+                    && row < image.0
+                    && column < image.1
+                {
+                    pixels.push((i, j, row, column));
+                }
+            }
+        }
+        pixels
+    }
+
+    fn layer(&self, layer: Layer) -> Layer {
+        layer
+            .strides(self.strides)
+            .padding(if self.same { Same } else { Valid })
+    }
+}
+
+/// `out[n, f, y, x] = activation(bias[f] + Σ in[n, c, row, column] · kernel[f, c, i, j])` over the window's pixels.
+fn convolve(
+    input: &Array,
+    windows: Windows,
+    (kernel, bias): &(Array, Vec<f64>),
+    activation: impl Fn(f64) -> f64,
+) -> Array {
+    let [images, channels, h, w] = input.shape;
+    let (rows, columns) = windows.output((h, w));
+    let mut output = Array::zeros([images, bias.len(), rows, columns]);
     for n in 0..images {
         for (f, bias) in bias.iter().enumerate() {
-            for y in 0..=rows - h {
-                for x in 0..=columns - w {
+            for y in 0..rows {
+                for x in 0..columns {
                     let mut sum = *bias;
-                    for c in 0..channels {
-                        for i in 0..h {
-                            for j in 0..w {
-                                sum += input.at(n, c, y + i, x + j) * kernel.at(f, c, i, j);
-                            }
+                    for (i, j, row, column) in windows.pixels((h, w), (y, x)) {
+                        for c in 0..channels {
+                            sum += input.at(n, c, row, column) * kernel.at(f, c, i, j);
                         }
                     }
                     output.set(n, f, y, x, activation(sum));
@@ -64,21 +125,18 @@ fn convolve(input: &Array, kernel: &Array, bias: &[f64], activation: impl Fn(f64
     output
 }
 
-/// The largest of each h × w window; what is left over at the edge is dropped.
-fn pool(input: &Array, h: usize, w: usize) -> Array {
-    let [images, channels, rows, columns] = input.shape;
-    let mut output = Array::zeros([images, channels, rows / h, columns / w]);
+/// The largest of the pixels that each window sees.
+fn pool(input: &Array, windows: Windows) -> Array {
+    let [images, channels, h, w] = input.shape;
+    let (rows, columns) = windows.output((h, w));
+    let mut output = Array::zeros([images, channels, rows, columns]);
     for n in 0..images {
         for c in 0..channels {
-            for y in 0..rows / h {
-                for x in 0..columns / w {
-                    let mut largest = f64::NEG_INFINITY;
-                    for i in 0..h {
-                        for j in 0..w {
-                            largest = largest.max(input.at(n, c, y * h + i, x * w + j));
-                        }
-                    }
-                    output.set(n, c, y, x, largest);
+            for y in 0..rows {
+                for x in 0..columns {
+                    let seen = windows.pixels((h, w), (y, x)).into_iter();
+                    let values = seen.map(|(_, _, row, column)| input.at(n, c, row, column));
+                    output.set(n, c, y, x, values.fold(f64::NEG_INFINITY, f64::max));
                 }
             }
         }
@@ -99,41 +157,61 @@ fn activations() -> impl Strategy<Value = Activation> {
     prop_oneof![Just(Linear), Just(Relu), Just(Sigmoid), Just(Tanh)]
 }
 
-/// A convolution and a pooling that fit an image, and the seed of the numbers in them.
+/// An image, a convolution and a pooling that fit it in either order, and the seed of the numbers in them.
 #[derive(Clone, Debug)]
 struct Case {
     image: [usize; 4],
     filters: usize,
-    kernel: (usize, usize),
-    pool: (usize, usize),
+    kernel: Windows,
+    pool: Windows,
     activation: Activation,
     seed: i64,
 }
 
+fn windows() -> impl Strategy<Value = Windows> {
+    let windows = |size, strides, same| Windows {
+        size,
+        strides,
+        same,
+    };
+    (
+        (1..6usize, 1..6usize),
+        (1..4usize, 1..4usize),
+        any::<bool>(),
+    )
+        .prop_map(move |(size, strides, same)| windows(size, strides, same))
+}
+
 fn cases() -> impl Strategy<Value = Case> {
     let image = (1..4usize, 1..5usize, 1..10usize, 1..10usize);
-    let fitting = |(n, c, h, w)| {
-        (1..=h, 1..=w).prop_flat_map(move |(kh, kw)| {
-            (
-                Just([n, c, h, w]),
-                Just((kh, kw)),
-                (1..=h - kh + 1, 1..=w - kw + 1),
-                1..6usize,
-                activations(),
-                0..i64::MAX,
-            )
-        })
+    (
+        image,
+        windows(),
+        windows(),
+        1..6usize,
+        activations(),
+        0..i64::MAX,
+    )
+        .prop_map(
+            |((n, c, h, w), kernel, pool, filters, activation, seed)| Case {
+                image: [n, c, h, w],
+                filters,
+                kernel,
+                pool,
+                activation,
+                seed,
+            },
+        )
+}
+
+/// Windows that are not padded become what fits into so many rows and columns.
+fn fitting(windows: Windows, (rows, columns): (usize, usize)) -> Windows {
+    let (h, w) = windows.size;
+    let size = match windows.same {
+        true => (h, w),
+        false => (h.min(rows), w.min(columns)),
     };
-    image
-        .prop_flat_map(fitting)
-        .prop_map(|(image, kernel, pool, filters, activation, seed)| Case {
-            image,
-            filters,
-            kernel,
-            pool,
-            activation,
-            seed,
-        })
+    Windows { size, ..windows }
 }
 
 /// Numbers in [−1, 1) that depend on nothing but `seed`: the tests run side by side and share libtorch's generator.
@@ -161,13 +239,30 @@ impl Case {
         numbers(self.seed, &sizes(self.image))
     }
 
+    /// The case with windows that fit where the convolution comes first, or the pooling.
+    fn fitting(self, convolution_first: bool) -> Self {
+        let image = (self.image[2], self.image[3]);
+        let [kernel, pool] = if convolution_first {
+            let kernel = fitting(self.kernel, image);
+            [kernel, fitting(self.pool, kernel.output(image))]
+        } else {
+            let pool = fitting(self.pool, image);
+            [fitting(self.kernel, pool.output(image)), pool]
+        };
+        Self {
+            kernel,
+            pool,
+            ..self
+        }
+    }
+
     fn convolution(&self) -> Layer {
-        let [h, w] = sizes([self.kernel.0, self.kernel.1]);
-        conv2d(self.filters as i64, (h, w), self.activation)
+        let layer = conv2d(self.filters as i64, self.kernel.size, self.activation);
+        self.kernel.layer(layer)
     }
 
     fn pooling(&self) -> Layer {
-        max_pooling2d(self.pool.0 as i64, self.pool.1 as i64)
+        self.pool.layer(max_pooling2d(self.pool.size, 1))
     }
 
     /// A model for the case's images whose weights come from the case's seed.
@@ -210,36 +305,32 @@ proptest! {
 
     #[test]
     fn convolution_and_the_pooling_behind_it(case in cases()) {
+        let case = case.fitting(true);
         let images = case.images();
         let model = case.model(vec![case.convolution(), case.pooling()]);
         let outputs = model.activations(&images).unwrap();
-        let (kernel, bias) = kernel_and_bias(&model);
-        let convolved = convolve(&Array::from_tensor(&images), &kernel, &bias, apply(case.activation));
+        let weights = kernel_and_bias(&model);
+        let convolved = convolve(&Array::from_tensor(&images), case.kernel, &weights, apply(case.activation));
         assert_close("conv2d", &outputs[0].output, &convolved)?;
-        let pooled = pool(&convolved, case.pool.0, case.pool.1);
-        assert_close("max_pooling2d", &outputs[1].output, &pooled)?;
+        assert_close("max_pooling2d", &outputs[1].output, &pool(&convolved, case.pool))?;
     }
 
     #[test]
     fn pooling_of_the_image_and_the_convolution_behind_it(case in cases()) {
-        // The pooling leaves fewer pixels: the kernel becomes what still fits.
-        let [_, _, h, w] = case.image;
-        let (rows, columns) = (h / case.pool.0, w / case.pool.1);
-        let kernel = (case.kernel.0.min(rows), case.kernel.1.min(columns));
-        let case = Case { kernel, ..case };
+        let case = case.fitting(false);
         let images = case.images();
         let model = case.model(vec![case.pooling(), case.convolution()]);
         let outputs = model.activations(&images).unwrap();
-        let pooled = pool(&Array::from_tensor(&images), case.pool.0, case.pool.1);
+        let pooled = pool(&Array::from_tensor(&images), case.pool);
         assert_close("max_pooling2d", &outputs[0].output, &pooled)?;
-        let (kernel, bias) = kernel_and_bias(&model);
-        let convolved = convolve(&pooled, &kernel, &bias, apply(case.activation));
+        let convolved = convolve(&pooled, case.kernel, &kernel_and_bias(&model), apply(case.activation));
         assert_close("conv2d", &outputs[1].output, &convolved)?;
     }
 
     /// `predict`, `evaluate` and `fit` take faster ways than `activations`: their numbers are the same.
     #[test]
     fn fast_ways_agree_with_the_plain_one(case in cases()) {
+        let case = case.fitting(true);
         let images = case.images();
         let layers = vec![case.convolution(), case.pooling(), flatten(), dense(3, Softmax)];
         let mut model = case.model(layers);
@@ -274,8 +365,16 @@ fn gradients_are_slopes() {
     let case = Case {
         image: [3, 2, 6, 5],
         filters: 3,
-        kernel: (3, 2),
-        pool: (1, 1),
+        kernel: Windows {
+            size: (3, 2),
+            strides: (1, 2),
+            same: true,
+        },
+        pool: Windows {
+            size: (1, 1),
+            strides: (1, 1),
+            same: false,
+        },
         activation: Tanh,
         seed: 11,
     };

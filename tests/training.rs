@@ -175,13 +175,52 @@ fn validation_is_measured_and_nothing_is_learnt_from_it() {
 }
 
 #[test]
-fn a_share_trains_on_the_first_images() {
+fn a_validation_split_holds_the_last_images_back() {
+    let _alone = alone();
+    let (images, labels) = digits(210);
+    let part = |from, n| (images.narrow(0, from, n), labels.narrow(0, from, n));
+    let run = |(images, labels): &(Tensor, Tensor), fit: Fit| {
+        seed(4);
+        let mut model = small_net();
+        let history = model.fit(images, labels, fit).unwrap();
+        let scores: Vec<_> = history
+            .epochs
+            .iter()
+            .map(|e| (e.loss, e.validation))
+            .collect();
+        (scores, weights(&model))
+    };
+    let all = part(0, 210);
+    // Keras keeps floor(n · (1 − split)) images for training; its 1 − 0.8 is a little less than 0.2.
+    for (split, n) in [(0.1, 189), (0.25, 157), (0.8, 41)] {
+        let (validation, labels) = part(n, 210 - n);
+        let by_hand = run(&part(0, n), silent(2).validation(&validation, &labels));
+        assert!(by_hand.0.iter().all(|(_, score)| score.is_some()));
+        assert!(
+            run(&all, silent(2).validation_split(split)) == by_hand,
+            "{split}"
+        );
+    }
+    // The fraction is one of what is left for training.
+    let (validation, labels) = part(105, 105);
+    let by_hand = run(&part(0, 21), silent(1).validation(&validation, &labels));
+    assert!(run(&all, silent(1).validation_split(0.5).fraction(0.2)) == by_hand);
+    // Validation data are used in place of a split, as in Keras.
+    let (validation, labels) = part(0, 50);
+    let given = || silent(1).validation(&validation, &labels);
+    assert!(run(&all, given().validation_split(0.5)) == run(&all, given()));
+}
+
+#[test]
+fn a_fraction_trains_on_the_first_images() {
     let _alone = alone();
     let (images, labels) = digits(200);
-    let run = |images: &Tensor, labels: &Tensor, share: f64| {
+    let run = |images: &Tensor, labels: &Tensor, fraction: f64| {
         seed(9);
         let mut model = small_net();
-        model.fit(images, labels, silent(1).share(share)).unwrap();
+        model
+            .fit(images, labels, silent(1).fraction(fraction))
+            .unwrap();
         weights(&model)
     };
     let first = run(&images.narrow(0, 0, 50), &labels.narrow(0, 0, 50), 1.0);
@@ -232,7 +271,8 @@ fn callbacks_are_called_in_order_and_can_end_it() {
         });
     let history = model.fit(&images, &labels, fit).unwrap();
     assert_eq!(history.epochs.len(), 2);
-    assert!(history.stopped.is_some() && !history.interrupted);
+    assert!(matches!(&history.stopped, Some(Stopped::Callback(reason)) if !reason.is_empty()));
+    assert!(!history.interrupted());
     assert_eq!(
         *order.borrow(),
         [("first", 1), ("second", 1), ("first", 2), ("second", 2)]
@@ -263,7 +303,7 @@ fn early_stopping_brings_the_best_weights_back() {
         .unwrap() as i64
         + 1;
     assert!((best as usize) < history.epochs.len(), "{history:?}");
-    assert_eq!(history.restored, Some(best as usize));
+    assert_eq!(history.restored, Some(best));
     let kept = weights(&model);
 
     seed(8);
@@ -292,12 +332,12 @@ fn interrupt() {
 
 /// Interrupts in an epoch: after its first step, or at its end.
 struct Interrupt {
-    epoch: usize,
+    epoch: i64,
     at_end: bool,
 }
 
 impl Callback for Interrupt {
-    fn on_epoch_begin(&mut self, number: usize, _: &mut Control) {
+    fn on_epoch_begin(&mut self, number: i64, _: &mut Control) {
         if number == self.epoch && !self.at_end {
             interrupt();
         }
@@ -334,7 +374,7 @@ fn an_interrupt_keeps_the_weights_of_its_moment_with_early_stopping_too() {
         let interrupted = || fit(9).callback(Interrupt { epoch: 4, at_end });
         let (plain, _) = trained(interrupted());
         let (with, history) = trained(interrupted().callback(EarlyStopping::patience(5)));
-        assert!(history.interrupted && history.epochs.len() == 4);
+        assert!(history.interrupted() && history.epochs.len() == 4);
         assert_eq!(history.restored, None);
         assert!(history.epochs[1].loss < history.epochs[3].loss);
         assert!(with == plain, "at the end of an epoch: {at_end}");
@@ -346,7 +386,7 @@ fn an_interrupt_keeps_the_weights_of_its_moment_with_early_stopping_too() {
         at_end: true,
     });
     let (with, history) = trained(interrupted.callback(EarlyStopping::patience(2)));
-    assert!(!history.interrupted && history.epochs.len() == 4);
+    assert!(!history.interrupted() && history.epochs.len() == 4);
     assert!(with == best);
 }
 
@@ -355,7 +395,7 @@ fn an_epoch_whose_validation_was_interrupted_is_no_callbacks() {
     /// Interrupts while an epoch is validated, the second or, on a fast machine, a later one.
     struct During;
     impl Callback for During {
-        fn on_epoch_begin(&mut self, number: usize, _: &mut Control) {
+        fn on_epoch_begin(&mut self, number: i64, _: &mut Control) {
             if number == 2 {
                 std::thread::spawn(|| {
                     std::thread::sleep(Duration::from_millis(100));
@@ -384,7 +424,7 @@ fn an_epoch_whose_validation_was_interrupted_is_no_callbacks() {
                 .callback(During),
         )
         .unwrap();
-    assert!(history.interrupted, "{history:?}");
+    assert!(history.interrupted(), "{history:?}");
     assert_eq!(history.epochs.pop().unwrap().validation, None);
     assert!(!history.epochs.is_empty());
 }

@@ -1,19 +1,22 @@
 """Runs the lesson's work in svertka and in Keras, turn about, and tells how they compare. `environment/compare` calls it.
 
 Prints a table and writes it with all that was measured to target/compare.json; with --seeds, the accuracies over several
-seeds to target/compare-seeds.json.
+seeds to target/compare-seeds.json; with --beside, the CNN's training beside others to target/compare-beside.json.
 """
 
 import argparse
+import contextlib
 import gzip
 import json
 import os
 import platform
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,9 +76,9 @@ class Failed(Exception):
     pass
 
 
-def run(side, command, environment):
+def run(side, command, environment, log="lesson"):
     """Runs one lesson to its end. Returns its parts by name, with `lesson` from the process's start and its peak memory."""
-    log_path = ROOT / "target" / "compare" / f"{side}.log"
+    log_path = ROOT / "target" / "compare" / f"{side}-{log}.log"
     print(f"  {NAMES[side]}: ", end="", flush=True)
     begin = time.perf_counter()
     parts = {}
@@ -242,7 +245,7 @@ def compare(options, commands, digits):
     runs = {side: [] for side in commands}
     for number in range(options.runs):
         print(f"run {number + 1} of {options.runs}", flush=True)
-        # Turn about: who came first comes last in the next run.
+        # Alternating: who came first comes last in the next run.
         order = list(commands) if number % 2 == 0 else list(reversed(commands))
         for side in order:
             command, environment = commands[side]
@@ -305,6 +308,58 @@ def compare_seeds(options, commands):
     print(write("compare-seeds.json", {"machine": machine(), "epochs": epochs, "seeds": options.seeds, "sides": results}))
 
 
+# --- beside others --------------------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def other_work(what):
+    """Something else that the machine does meanwhile: `busy`, a loop; `build`, the crate compiled over and over."""
+    build = f"""
+        while rm -rf {ROOT}/target/compare/build; do
+            cargo build --locked --quiet --target-dir {ROOT}/target/compare/build || exit
+        done
+    """
+    commands = {"busy": ["bash", "-c", "while :; do :; done"], "build": ["bash", "-c", build]}
+    if what not in commands:
+        yield
+        return
+    process = subprocess.Popen(commands[what], cwd=ROOT, start_new_session=True)
+    try:
+        yield
+        if process.poll() is not None:
+            raise Failed(f"what should have run beside it ({what}) ended with status {process.returncode}")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def compare_beside(options, commands):
+    """The CNN's training alone and beside other work: seconds of one epoch, the mean where several train at once."""
+    at_once = int(options.beside) if options.beside.isdigit() else 1
+    chosen = ["svertka", "keras"]
+    seconds = {side: {"alone": [], "beside": []} for side in chosen}
+
+    def train(side, number):
+        command, environment = commands[side]
+        return run(side, [*command, "--only-cnn"], environment, f"beside-{number}")["cnn fit"][0]["seconds"]
+
+    for number in range(options.runs):
+        print(f"run {number + 1} of {options.runs}", flush=True)
+        for side in chosen if number % 2 == 0 else reversed(chosen):
+            seconds[side]["alone"].append(train(side, 0))
+            with other_work(options.beside), ThreadPoolExecutor(at_once) as pool:
+                trained = list(pool.map(train, [side] * at_once, range(at_once)))
+            seconds[side]["beside"].append(statistics.mean(trained))
+    print("\n|  | svertka | Keras | svertka / Keras |\n|---|---:|---:|---:|")
+    medians = {side: {when: statistics.median(times) for when, times in seconds[side].items()} for side in chosen}
+    for when in ("alone", "beside"):
+        own, keras = (medians[side][when] for side in chosen)
+        print(f"| {when} | {own:.1f} s | {keras:.1f} s | {own / keras:.2f} |")
+    own, keras = (medians[side]["beside"] / medians[side]["alone"] for side in chosen)
+    print(f"| beside / alone | {own:.2f} | {keras:.2f} |  |\n")
+    print(write("compare-beside.json", {"machine": machine(), "beside": options.beside, "epochs": options.epochs, "sides": seconds}))
+
+
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--example", type=Path, required=True, help="the built examples/lesson.rs")
@@ -313,6 +368,7 @@ def main():
     options.add_argument("--epochs", default="5,5,10")
     options.add_argument("--runs", type=int, default=3)
     options.add_argument("--seeds", type=int)
+    options.add_argument("--beside", help="busy, build, or how many train at once")
     options = options.parse_args()
     (ROOT / "target" / "compare").mkdir(parents=True, exist_ok=True)
     data = ROOT / "target" / "compare" / "data"
@@ -321,6 +377,8 @@ def main():
     try:
         if options.seeds:
             compare_seeds(options, commands)
+        elif options.beside:
+            compare_beside(options, commands)
         else:
             compare(options, commands, digits)
     except Failed as failure:

@@ -8,8 +8,15 @@ use std::time::{Duration, Instant};
 use super::content::{self, FileSpec};
 use crate::session::{plain, texts};
 
+/// By the rule of the XDG base directories: a relative `XDG_CACHE_HOME` does not count.
+pub(super) fn cache_folder(set: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
+    let folder = set.filter(|folder| folder.is_absolute());
+    let folder = folder.or_else(|| Some(home?.join(".cache")));
+    Some(folder?.join("svertka"))
+}
+
 /// Who is told how the work goes, and may stop it.
-pub trait Watcher {
+pub(super) trait Watcher {
     /// Something to know, in one line.
     fn line(&mut self, text: &str);
     /// `done` bytes of a file are here, of `total` where that is known.
@@ -119,4 +126,23 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&sibling);
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_is_where_xdg_says() {
+        let folder = |set: Option<&str>, home: Option<&str>| {
+            cache_folder(set.map(PathBuf::from), home.map(PathBuf::from))
+        };
+        let at = |path: &str| Some(PathBuf::from(path));
+        assert_eq!(folder(Some("/big"), Some("/home/a")), at("/big/svertka"));
+        assert_eq!(folder(Some("/big"), None), at("/big/svertka"));
+        for set in [None, Some(""), Some("big")] {
+            assert_eq!(folder(set, Some("/home/a")), at("/home/a/.cache/svertka"));
+            assert_eq!(folder(set, None), None);
+        }
+    }
 }

@@ -31,18 +31,13 @@ use std::time::Duration;
 use tch::{Kind, Tensor};
 
 use crate::Result;
-use crate::session::display::{self, Content};
-use crate::session::interrupt::Watch;
-use crate::session::progress::{Progress, escape};
+use crate::session::display::{self, Content, Show, escape, shows_itself};
+use crate::session::interrupt::InterruptGuard;
+use crate::session::progress::Progress;
 use crate::session::{error, texts, torch};
-use cache::Cache;
+use cache::{Cache, Watcher, cache_folder};
 use content::FileSpec;
-use download::DownloadError;
-
-#[doc(hidden)]
-pub use cache::Watcher;
-#[doc(hidden)]
-pub use download::Limits;
+use download::{DownloadError, Limits};
 
 /// A dataset: images and labels to train with, images and labels to test with.
 ///
@@ -94,9 +89,8 @@ pub fn mnist() -> Result<Dataset> {
 }
 
 /// What is to be known of a dataset in MNIST's format before it is loaded.
-#[doc(hidden)]
 #[derive(Clone, Debug)]
-pub struct DatasetSpec {
+struct DatasetSpec {
     /// Its name to show.
     pub title: &'static str,
     /// Its name as a folder.
@@ -159,8 +153,7 @@ const FASHION_MNIST: DatasetSpec = DatasetSpec {
 };
 
 /// MNIST's declaration.
-#[doc(hidden)]
-pub const MNIST: DatasetSpec = DatasetSpec {
+const MNIST: DatasetSpec = DatasetSpec {
     title: "MNIST",
     folder: "mnist",
     class_names: DIGITS,
@@ -215,9 +208,8 @@ impl DatasetSpec {
 }
 
 /// The folders that are looked at, and the limits of a download.
-#[doc(hidden)]
 #[derive(Clone, Debug)]
-pub struct Sources {
+struct Sources {
     /// The folder of the user's own data: `SVERTKA_DATA`.
     pub own: Option<PathBuf>,
     /// The folder for svertka in the user's cache; none where there is no home folder.
@@ -244,16 +236,8 @@ impl Sources {
     }
 }
 
-/// By the rule of the XDG base directories: a relative `XDG_CACHE_HOME` does not count.
-fn cache_folder(set: Option<PathBuf>, home: Option<PathBuf>) -> Option<PathBuf> {
-    let folder = set.filter(|folder| folder.is_absolute());
-    let folder = folder.or_else(|| Some(home?.join(".cache")));
-    Some(folder?.join("svertka"))
-}
-
 /// Loads a dataset; `sample`, if it lies in the cache, stands in for it where it can't be had.
-#[doc(hidden)]
-pub fn load(
+fn load(
     spec: &DatasetSpec,
     sample: Option<&DatasetSpec>,
     sources: &Sources,
@@ -467,26 +451,15 @@ fn tensor(file: &FileSpec, bytes: &[u8]) -> Result<Tensor> {
     Tensor::f_from_data_size(idx.values, &size, Kind::Uint8).map_err(torch)
 }
 
+shows_itself!(Dataset);
+
+impl Show for Dataset {
+    fn content(&self) -> Result<Content> {
+        Ok(Content::html(self.to_string(), self.html()))
+    }
+}
+
 impl Dataset {
-    /// Shows the dataset now: name, shapes, classes, origin. As a cell's last expression it shows itself.
-    ///
-    /// # Errors
-    /// None today.
-    pub fn show(&self) -> Result<()> {
-        self.content().show();
-        Ok(())
-    }
-
-    /// Called by the evcxr kernel for a value that ends a cell.
-    #[doc(hidden)]
-    pub fn evcxr_display(&self) {
-        self.content().show_as_result();
-    }
-
-    fn content(&self) -> Content {
-        Content::html(self.to_string(), self.html())
-    }
-
     /// Of each part its name, and the kind and shape of its images and labels.
     fn parts(&self) -> [(String, String, String); 2] {
         let describe = |tensor: &Tensor| {
@@ -552,11 +525,10 @@ impl fmt::Display for Dataset {
 }
 
 /// The learner's cell or terminal. From the first moment of a download an interrupt stops it and nothing else.
-#[doc(hidden)]
 #[derive(Default)]
-pub struct Session {
+struct Session {
     progress: Option<Progress>,
-    watch: Option<Watch>,
+    interrupt: Option<InterruptGuard>,
 }
 
 impl Watcher for Session {
@@ -583,25 +555,12 @@ impl Watcher for Session {
     }
 
     fn interrupted(&mut self) -> bool {
-        self.watch.get_or_insert_with(Watch::new).requested()
+        self.interrupt
+            .get_or_insert_with(InterruptGuard::new)
+            .requested()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cache_is_where_xdg_says() {
-        let folder = |set: Option<&str>, home: Option<&str>| {
-            cache_folder(set.map(PathBuf::from), home.map(PathBuf::from))
-        };
-        let at = |path: &str| Some(PathBuf::from(path));
-        assert_eq!(folder(Some("/big"), Some("/home/a")), at("/big/svertka"));
-        assert_eq!(folder(Some("/big"), None), at("/big/svertka"));
-        for set in [None, Some(""), Some("big")] {
-            assert_eq!(folder(set, Some("/home/a")), at("/home/a/.cache/svertka"));
-            assert_eq!(folder(set, None), None);
-        }
-    }
-}
+#[path = "../../tests/datasets/mod.rs"]
+mod tests;

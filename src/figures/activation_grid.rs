@@ -1,26 +1,29 @@
-//! The lesson's grid: what one filter makes of several images, layer by layer.
+//! The lesson's grid: several images, and what one filter makes of them layer by layer.
 
 use tch::Tensor;
 
 use super::axis::{short, whole_step};
-use super::figure::{Figure, Names};
-use super::scene::{Anchor, Picture, Scene, fitted, look, text_width};
+use super::canvas::{Anchor, fitted, text_width};
+use super::figure::{Drawing, Figure, Names};
+use super::images::{draw_images, image_shape, numbers, range, select};
+use super::scene::{Cells, Scene};
+use super::theme::{GREY, HEADING, MARGIN, NOTE, SMALL, TITLE, WIDTH};
 use crate::Result;
-use crate::model::{LayerOutput, LayerRef, Sequential, check_images};
-use crate::session::{error, texts, torch};
+use crate::model::{LayerOutput, LayerRef, Sequential, batch_len, check_images};
+use crate::session::{compute, error, texts};
 
-/// How many layers the grid shows unless they are chosen.
-const LAYERS: usize = 4;
-/// More images or layers in one grid would be a picture that no page shows.
-const MOST: usize = 12;
+/// How many layers the grid shows.
+const MAX_LAYERS: usize = 4;
+/// More images in one grid would be a picture that no page shows.
+const MAX_IMAGES: usize = 12;
 
-/// What one filter makes of several images, layer by layer: a row for each image, a column for each of the first four
-/// layers (of fewer where a layer that gives no image comes earlier).
+/// What one filter makes of several images, layer by layer: a row for each image, with the image itself and a column for
+/// each of the first four layers (of fewer where a layer that gives no image comes earlier).
 ///
 /// `images`: `[images, …]` as the model takes them; `indices`: which of them; `filter`: which of each layer's output
-/// channels, from 0. Only the chosen images go through the network. Each panel has inferno's colours from its own
-/// minimum to its own maximum, which stand above it. The rows also tell the net's answer, as a number or, with
-/// [`Figure::names`], as a name.
+/// channels, from 0. Only the chosen images go through the network. Each panel has its colours (inferno's; the image,
+/// grey or RGB, its own) from its own minimum to its own maximum, which stand above it. The rows also tell the class that
+/// the model predicts, as a number or, with [`Figure::names`], as a name.
 ///
 /// ```no_run
 /// # use svertka::prelude::*;
@@ -34,226 +37,162 @@ const MOST: usize = 12;
 ///
 /// # Errors
 /// If there is no such image, or one of the layers has no such filter: the error tells the valid range. If more than 12
-/// images are asked for. If the model does not begin with a layer that gives images. As [`Sequential::activations`].
+/// images are asked for. If the model does not begin with a layer that gives images. As [`Sequential::activations`], for
+/// the chosen images.
 pub fn activation_grid(
     model: &Sequential,
     images: &Tensor,
     indices: impl IntoIterator<Item = i64>,
     filter: i64,
 ) -> Result<Figure> {
-    grid(model, None, images, indices.into_iter().collect(), filter)
-}
+    let indices: Vec<i64> = indices.into_iter().collect();
+    let chosen = choose(model, images, &indices)?;
+    let outputs = model.activations(&chosen)?;
+    let is_picture = |layer: &&LayerOutput| layer.output.dim() == 4;
+    let layers = outputs.iter().take_while(is_picture).take(MAX_LAYERS);
+    let layers: Vec<&LayerOutput> = layers.collect();
+    check_filter(&outputs, layers.len(), filter)?;
 
-/// [`activation_grid`] of chosen layers, by the names that the model's summary gives them:
-/// `activation_grid_of(&model, ["conv2d", "conv2d_1"], &images, [0, 23, 28], 1)?`.
-///
-/// # Errors
-/// As [`activation_grid`], and if there is no layer of that name or it gives no image (a dense one), or more than 12
-/// layers are asked for.
-pub fn activation_grid_of<'a>(
-    model: &Sequential,
-    layers: impl IntoIterator<Item = &'a str>,
-    images: &Tensor,
-    indices: impl IntoIterator<Item = i64>,
-    filter: i64,
-) -> Result<Figure> {
-    let layers = layers.into_iter().collect();
-    grid(
-        model,
-        Some(layers),
-        images,
-        indices.into_iter().collect(),
+    let mut headings: Vec<_> = layers
+        .iter()
+        .map(|it| (it.name.clone(), &it.output))
+        .collect();
+    let has_picture = image_shape(&chosen).is_some();
+    if has_picture {
+        headings.insert(0, (texts::figure_input(), &chosen));
+    }
+    let classes = classes(&outputs)?;
+    let row = |(row, &index): (usize, &i64)| {
+        let own = select(&chosen, &[row as i64])?;
+        let image = has_picture.then(|| Panel::of_image(&own)).into_iter();
+        let maps = layers.iter().map(|layer| {
+            let map = compute(|| layer.output.f_get(row as i64)?.f_get(filter))?;
+            Panel::of_feature_map(&map)
+        });
+        Ok(Row {
+            index,
+            class: classes.get(row).copied(),
+            panels: image.chain(maps).collect::<Result<_>>()?,
+        })
+    };
+    Ok(Figure::new(Grid {
         filter,
-    )
+        layers: layers.len(),
+        headings: headings
+            .iter()
+            .map(|(name, output)| (name.clone(), format!("{:?}", &output.size()[1..])))
+            .collect(),
+        rows: indices.iter().enumerate().map(row).collect::<Result<_>>()?,
+    }))
 }
 
-fn grid(
-    model: &Sequential,
-    layers: Option<Vec<&str>>,
-    images: &Tensor,
-    indices: Vec<i64>,
-    filter: i64,
-) -> Result<Figure> {
-    check_images(model.built()?, images)?;
-    let count = images.size()[0];
+/// The images of these numbers.
+fn choose(model: &Sequential, images: &Tensor, indices: &[i64]) -> Result<Tensor> {
+    let count = batch_len(images);
+    if count == 0 {
+        check_images(model.built()?, images)?;
+    }
     if indices.is_empty() {
         return Err(error(texts::figure_no_indices(count - 1)));
     }
     if let Some(index) = indices.iter().find(|index| !(0..count).contains(*index)) {
         return Err(error(texts::figure_no_such_image(index, count - 1)));
     }
-    let layers_asked = layers.as_ref().map_or(0, Vec::len);
-    if indices.len().max(layers_asked) > MOST {
-        return Err(error(texts::figure_grid_too_large(MOST)));
+    if indices.len() > MAX_IMAGES {
+        return Err(error(texts::figure_grid_too_large(MAX_IMAGES)));
     }
-    let chosen = Tensor::from_slice(&indices);
-    let chosen = images.f_index_select(0, &chosen.to_device(images.device()));
-    let outputs = model.activations(&chosen.map_err(torch)?)?;
-
-    let shown = match layers {
-        None => first_pictures(&outputs)?,
-        Some(names) => {
-            let found = names.into_iter().map(|name| picture(&outputs, name));
-            found.collect::<Result<Vec<_>>>()?
-        }
-    };
-    for &layer in &shown {
-        let filters = outputs[layer].output.size()[1];
-        if !(0..filters).contains(&filter) {
-            let place = place(&outputs, layer);
-            return Err(error(texts::figure_no_such_filter(
-                place,
-                filter,
-                filters - 1,
-            )));
-        }
-    }
-    let heading = |&layer: &usize| Heading {
-        name: outputs[layer].name.clone(),
-        shape: format!("{:?}", &outputs[layer].output.size()[1..]),
-    };
-    let headings: Vec<Heading> = shown.iter().map(heading).collect();
-    let answers = answers(&outputs)?;
-    let mut rows = Vec::new();
-    for (row, index) in indices.iter().enumerate() {
-        let planes = shown
-            .iter()
-            .map(|&layer| Plane::of(&outputs[layer].output, row as i64, filter))
-            .collect::<Result<Vec<_>>>()?;
-        rows.push(Row {
-            index: *index,
-            answer: answers.get(row).copied(),
-            planes,
-        });
-    }
-    let what = texts::figure_activations(rows.len(), headings.len());
-    let title = texts::figure_filter(filter);
-    Ok(Figure::with_classes(
-        move |names| draw(&title, &headings, &rows, names),
-        what,
-    ))
+    select(images, indices)
 }
 
-/// The layers at the beginning whose output is images, four at most.
-fn first_pictures(outputs: &[LayerOutput]) -> Result<Vec<usize>> {
-    let pictures = outputs.iter().take_while(|layer| is_picture(layer)).count();
-    if pictures == 0 {
-        return Err(no_picture(outputs, 0));
-    }
-    Ok((0..pictures.min(LAYERS)).collect())
-}
-
-/// The position of the layer of this name, if its output is images.
-pub(crate) fn picture(outputs: &[LayerOutput], name: &str) -> Result<usize> {
-    let Some(position) = outputs.iter().position(|layer| layer.name == name) else {
-        let names: Vec<&str> = outputs.iter().map(|layer| layer.name.as_str()).collect();
-        return Err(error(texts::figure_no_such_layer(name, names.join(", "))));
-    };
-    if !is_picture(&outputs[position]) {
-        return Err(no_picture(outputs, position));
-    }
-    Ok(position)
-}
-
-fn no_picture(outputs: &[LayerOutput], position: usize) -> anyhow::Error {
-    let pictures = outputs.iter().filter(|layer| is_picture(layer));
-    let names: Vec<&str> = pictures.map(|layer| layer.name.as_str()).collect();
-    let place = place(outputs, position);
-    error(if names.is_empty() {
-        texts::figure_no_pictures_at_all(place)
-    } else {
-        texts::figure_layer_without_picture(place, names.join(", "))
-    })
-}
-
-fn is_picture(layer: &LayerOutput) -> bool {
-    layer.output.dim() == 4
-}
-
-fn place(outputs: &[LayerOutput], position: usize) -> LayerRef {
-    LayerRef {
+/// Refuses a filter that one of the first `shown` layers doesn't have, and a model of which none is shown.
+fn check_filter(outputs: &[LayerOutput], shown: usize, filter: i64) -> Result<()> {
+    let place = |position: usize| LayerRef {
         position: position + 1,
         name: outputs[position].name.clone(),
+    };
+    if shown == 0 {
+        return Err(error(texts::figure_no_pictures_at_all(place(0))));
     }
+    for (position, layer) in outputs[..shown].iter().enumerate() {
+        let last = layer.output.size()[1] - 1;
+        if !(0..=last).contains(&filter) {
+            let text = texts::figure_no_such_filter(place(position), filter, last);
+            return Err(error(text));
+        }
+    }
+    Ok(())
 }
 
 /// The most probable class of each image, if the last layer tells classes.
-fn answers(outputs: &[LayerOutput]) -> Result<Vec<usize>> {
+fn classes(outputs: &[LayerOutput]) -> Result<Vec<usize>> {
     match outputs.last() {
         Some(LayerOutput { output, .. }) if output.dim() == 2 && output.size()[1] > 1 => {
-            let answers = output
-                .f_argmax(-1, false)
-                .and_then(|it| Vec::<i64>::try_from(&it));
-            let answers = answers.map_err(torch)?.into_iter();
-            Ok(answers.map(|class| class as usize).collect())
+            let classes = compute(|| Vec::<i64>::try_from(&output.f_argmax(-1, false)?))?;
+            Ok(classes.into_iter().map(|class| class as usize).collect())
         }
         _ => Ok(Vec::new()),
     }
 }
 
-/// One filter's output for one image: numbers in rows and columns.
-#[derive(Clone, Debug)]
-pub(crate) struct Plane {
-    pub rows: usize,
-    pub columns: usize,
-    /// Row by row, `rows × columns` of them.
-    pub values: Vec<f32>,
-}
-
-impl Plane {
-    /// Channel `filter` of image `index` of `[images, channels, height, width]`.
-    pub(crate) fn of(output: &Tensor, index: i64, filter: i64) -> Result<Self> {
-        let size = output.size();
-        let values = || {
-            let plane = output.f_get(index)?.f_get(filter)?;
-            Vec::<f32>::try_from(&plane.f_reshape([-1])?)
-        };
-        Ok(Self {
-            rows: size[2] as usize,
-            columns: size[3] as usize,
-            values: values().map_err(torch)?,
-        })
-    }
-
-    /// The smallest and the largest finite value; 0 and 0 when there is none.
-    pub(crate) fn range(&self) -> (f32, f32) {
-        self.values
-            .iter()
-            .filter(|value| value.is_finite())
-            .fold(None, |range, &value| match range {
-                None => Some((value, value)),
-                Some((low, high)) => Some((value.min(low), value.max(high))),
-            })
-            .unwrap_or_default()
-    }
-
-    /// Inferno colours from the plane's own minimum to its own maximum, as matplotlib's `imshow` gives them; a plane
-    /// that is the same everywhere is dark. Grey stands for what is not a number.
-    pub(crate) fn cells(&self) -> Vec<[u8; 3]> {
-        let (low, high) = self.range();
-        let span = if high > low { high - low } else { 1.0 };
-        self.values
-            .iter()
-            .map(|value| inferno(f64::from((value - low) / span)))
-            .collect()
-    }
-}
-
 /// The colour for a value between 0 and 1.
-pub(crate) fn inferno(value: f64) -> [u8; 3] {
+fn inferno(value: f64) -> [u8; 3] {
     if !value.is_finite() {
         return [128, 128, 128];
     }
     // matplotlib's own rounding to one of the 256 colours.
     let color = colorous::INFERNO.eval_rational((value * 256.0).clamp(0.0, 255.0) as usize, 256);
-    [color.r, color.g, color.b]
+    color.as_array()
 }
 
-/// A heading over a column: a layer's name and its output's shape.
-#[derive(Clone, Debug)]
-pub(crate) struct Heading {
-    pub name: String,
-    pub shape: String,
+/// An image, or what a filter makes of it, with the range of its values.
+struct Panel {
+    cells: Cells,
+    range: (f32, f32),
+}
+
+impl Panel {
+    /// The only one of these images.
+    fn of_image(image: &Tensor) -> Result<Self> {
+        Ok(Self {
+            cells: draw_images(image, &[0])?.swap_remove(0),
+            range: range(&numbers(image)?),
+        })
+    }
+
+    /// A feature map, `[height, width]`, in inferno's colours from its own minimum to its own maximum, as matplotlib's
+    /// `imshow` gives them; a map that is the same everywhere is dark. Grey stands for what is not a number.
+    fn of_feature_map(map: &Tensor) -> Result<Self> {
+        let (size, values) = (map.size(), numbers(map)?);
+        let (low, high) = range(&values);
+        let span = if high > low { high - low } else { 1.0 };
+        let color = |value: &f32| inferno(f64::from((value - low) / span));
+        Ok(Self {
+            cells: Cells {
+                columns: size[1] as usize,
+                rows: size[0] as usize,
+                colors: values.iter().map(color).collect(),
+            },
+            range: (low, high),
+        })
+    }
+}
+
+/// One image's row.
+struct Row {
+    /// The image's number.
+    index: i64,
+    /// The class that the model predicts.
+    class: Option<usize>,
+    panels: Vec<Panel>,
+}
+
+/// The whole grid.
+struct Grid {
+    filter: i64,
+    layers: usize,
+    /// Over each column: a name and a shape.
+    headings: Vec<(String, String)>,
+    rows: Vec<Row>,
 }
 
 /// Space between the panels: for the vertical ticks, and for the horizontal ticks with the range of the next row.
@@ -262,150 +201,113 @@ const GAP: (f64, f64) = (30.0, 40.0);
 const TICK: f64 = 4.0;
 /// The largest side of a panel.
 const PANEL: f64 = 200.0;
+/// Where the panels begin, under the title and the headings.
+const TOP: f64 = MARGIN + TITLE.size + 56.0;
 
-/// One image's row.
-#[derive(Clone, Debug)]
-pub(crate) struct Row {
-    /// The image's number.
-    pub index: i64,
-    /// The class that the net takes it for.
-    pub answer: Option<usize>,
-    pub planes: Vec<Plane>,
+impl Drawing for Grid {
+    fn alt(&self, names: &Names) -> String {
+        let images = self.rows.iter().map(|row| match row.class {
+            Some(class) => format!("{} ({})", row.index, names.of(class)),
+            None => row.index.to_string(),
+        });
+        let images = images.collect::<Vec<_>>().join(", ");
+        texts::figure_activations(images, self.layers, self.filter)
+    }
+
+    fn scene(&self, names: &Names) -> Scene {
+        let labels: Vec<Vec<String>> = self.rows.iter().map(|row| row.label(names)).collect();
+        let widths = labels
+            .iter()
+            .flatten()
+            .map(|line| text_width(line, HEADING));
+        let label = widths.fold(0.0, f64::max).min(160.0).ceil();
+        let left = MARGIN + label + GAP.0;
+        let columns = self.headings.len() as f64;
+        let room = WIDTH - left - MARGIN - GAP.0 * (columns - 1.0);
+        let side = self.side((room / columns).clamp(24.0, PANEL).floor());
+        let step = (side + GAP.0, side + GAP.1);
+
+        let title = texts::figure_filter(self.filter);
+        let width = left + columns * step.0 - GAP.0 + MARGIN;
+        let width = width.max(text_width(&title, TITLE) + 2.0 * MARGIN);
+        let height = TOP + self.rows.len() as f64 * step.1 - GAP.1 + 20.0 + MARGIN;
+        let mut scene = Scene::new(width, height);
+        let at = (MARGIN, MARGIN + TITLE.size * 0.8);
+        scene.text(at, Anchor::Start, TITLE, title);
+        for (column, (name, shape)) in self.headings.iter().enumerate() {
+            let middle = left + column as f64 * step.0 + side / 2.0;
+            for (up, style, text) in [(34.0, HEADING, name), (19.0, SMALL, shape)] {
+                let text = fitted(text, style, step.0 - 6.0);
+                scene.text((middle, TOP - up), Anchor::Middle, style, text);
+            }
+        }
+        for (i, (row, lines)) in self.rows.iter().zip(&labels).enumerate() {
+            let y = TOP + i as f64 * step.1;
+            draw_label(&mut scene, lines, y + side / 2.0, label);
+            for (column, panel) in row.panels.iter().enumerate() {
+                panel.draw(&mut scene, (left + column as f64 * step.0, y), side);
+            }
+        }
+        scene
+    }
+}
+
+impl Grid {
+    /// A side at most 15 % smaller at which the first layer's cells are whole pixels, as the next ones' are where pooling
+    /// leaves half as many; or `room` itself.
+    fn side(&self, room: f64) -> f64 {
+        let first = self.headings.len() - self.layers;
+        let longer = self.rows[0].panels[first].cells.longer();
+        let whole = (room / longer).floor() * longer;
+        if whole >= room * 0.85 { whole } else { room }
+    }
 }
 
 impl Row {
     /// What stands before the row, line by line.
     fn label(&self, names: &Names) -> Vec<String> {
         let mut lines = vec![texts::figure_image(self.index)];
-        if let Some(class) = self.answer {
+        if let Some(class) = self.class {
             lines.extend([texts::figure_answer(), names.of(class)]);
         }
         lines
     }
 }
 
-/// Draws rows of planes under the headings.
-pub(crate) fn draw(title: &str, headings: &[Heading], rows: &[Row], names: &Names) -> Scene {
-    let labelled: Vec<_> = rows
-        .iter()
-        .map(|row| (row.label(names), &row.planes))
-        .collect();
-    let labels = labelled.iter().flat_map(|(lines, _)| lines);
-    let label = labels
-        .map(|line| text_width(line, look::TEXT, true))
-        .fold(0.0, f64::max)
-        .min(160.0)
-        .ceil();
-    let left = look::MARGIN + label + GAP.0;
-    let count = headings.len().max(1) as f64;
-    let room = look::WIDTH - left - look::MARGIN - GAP.0 * (count - 1.0);
-    let side = whole_pixels((room / count).clamp(24.0, PANEL).floor(), rows);
-    let title_width = text_width(title, look::TITLE, true) + 2.0 * look::MARGIN;
-    let width = left + count * (side + GAP.0) - GAP.0 + look::MARGIN;
-    let top = look::MARGIN + look::TITLE + 56.0;
-    let height = top + rows.len() as f64 * (side + GAP.1) - GAP.1 + 20.0 + look::MARGIN;
-
-    let mut scene = Scene::new(width.max(title_width), height);
-    let baseline = look::MARGIN + look::TITLE * 0.8;
-    scene.heading((look::MARGIN, baseline), Anchor::Start, look::TITLE, title);
-    for (column, heading) in headings.iter().enumerate() {
-        let middle = left + column as f64 * (side + GAP.0) + side / 2.0;
-        let name = fitted(&heading.name, look::TEXT, true, side + GAP.0 - 6.0);
-        scene.heading((middle, top - 34.0), Anchor::Middle, look::TEXT, name);
-        let shape = fitted(&heading.shape, look::SMALL, false, side + GAP.0 - 6.0);
-        scene.text(
-            (middle, top - 19.0),
-            Anchor::Middle,
-            look::SMALL,
-            look::GREY,
-            shape,
-        );
+/// Lines of text, the first one bold, at the left of the paper.
+fn draw_label(scene: &mut Scene, lines: &[String], middle: f64, width: f64) {
+    let first = middle - (lines.len() as f64 - 1.0) * 9.0;
+    for (i, line) in lines.iter().enumerate() {
+        let style = if i == 0 { HEADING } else { NOTE };
+        let at = (MARGIN, style.centered(first + i as f64 * 18.0));
+        scene.text(at, Anchor::Start, style, fitted(line, style, width));
     }
-    for (row, (lines, planes)) in labelled.iter().enumerate() {
-        let y = top + row as f64 * (side + GAP.1);
-        let first = y + side / 2.0 - (lines.len() as f64 - 1.0) * 9.0 + look::TEXT * 0.36;
-        for (i, line) in lines.iter().enumerate() {
-            let at = (look::MARGIN, first + i as f64 * 18.0);
-            if i == 0 {
-                let line = fitted(line, look::TEXT, true, label);
-                scene.heading(at, Anchor::Start, look::TEXT, line);
-            } else {
-                let line = fitted(line, look::TEXT, false, label);
-                scene.text(at, Anchor::Start, look::TEXT, look::GREY, line);
-            }
-        }
-        for (column, plane) in planes.iter().enumerate() {
-            panel(
-                &mut scene,
-                plane,
-                (left + column as f64 * (side + GAP.0), y),
-                side,
-            );
-        }
-    }
-    scene
 }
 
-/// A side at most 15 % smaller at which the largest plane's pixels are all equally large, or `side` itself.
-fn whole_pixels(side: f64, rows: &[Row]) -> f64 {
-    let planes = rows.iter().flat_map(|row| &row.planes);
-    let largest = planes.map(|plane| plane.rows.max(plane.columns)).max();
-    let largest = largest.unwrap_or(1).max(1) as f64;
-    let whole = (side / largest).floor() * largest;
-    if whole >= side * 0.85 { whole } else { side }
-}
-
-/// One plane in a square of `side`, with its ticks and its range.
-fn panel(scene: &mut Scene, plane: &Plane, at: (f64, f64), side: f64) {
-    // The longer axis fills the square, the other keeps the pixels square.
-    let longer = plane.rows.max(plane.columns).max(1) as f64;
-    let width = (side * plane.columns as f64 / longer).round().max(1.0);
-    let height = (side * plane.rows as f64 / longer).round().max(1.0);
-    let (x, y) = (
-        at.0 + ((side - width) / 2.0).floor(),
-        at.1 + ((side - height) / 2.0).floor(),
-    );
-    scene.pictures.push(Picture {
-        at: (x as u32, y as u32),
-        size: (width as u32, height as u32),
-        columns: plane.columns,
-        rows: plane.rows,
-        cells: plane.cells(),
-    });
-    let limit = if side < 100.0 { 3 } else { 6 };
-    let ticks = |count: usize| (0..count).step_by(whole_step(count, limit));
-    for tick in ticks(plane.columns) {
-        let x = x + (tick as f64 + 0.5) * width / plane.columns as f64;
-        scene.line(
-            vec![(x, y + height), (x, y + height + TICK)],
-            1.0,
-            look::GREY,
-        );
-        let at = (x, y + height + TICK + look::SMALL);
-        scene.text(
-            at,
-            Anchor::Middle,
-            look::SMALL,
-            look::GREY,
-            tick.to_string(),
-        );
-    }
-    for tick in ticks(plane.rows) {
-        let y = y + (tick as f64 + 0.5) * height / plane.rows as f64;
-        scene.line(vec![(x - TICK, y), (x, y)], 1.0, look::GREY);
-        let at = (x - TICK - 2.0, y + look::SMALL * 0.36);
-        scene.text(at, Anchor::End, look::SMALL, look::GREY, tick.to_string());
-    }
-    if side >= 100.0 {
-        let (low, high) = plane.range();
-        let range = format!("{} … {}", short(low.into()), short(high.into()));
-        scene.text(
-            (x + width, y - 5.0),
-            Anchor::End,
-            look::SMALL,
-            look::GREY,
-            range,
-        );
+impl Panel {
+    /// Draws it in a square of `side`, with its ticks and its range.
+    fn draw(&self, scene: &mut Scene, square: (f64, f64), side: f64) {
+        let ((x, y), (width, height)) = scene.picture(square, side, self.cells.clone());
+        let limit = if side < 100.0 { 3 } else { 6 };
+        let ticks = |count: usize| (0..count).step_by(whole_step(count, limit));
+        for tick in ticks(self.cells.columns) {
+            let x = x + (tick as f64 + 0.5) * width / self.cells.columns as f64;
+            let end = y + height + TICK;
+            scene.line(vec![(x, y + height), (x, end)], 1.0, GREY);
+            let at = (x, end + SMALL.size);
+            scene.text(at, Anchor::Middle, SMALL, tick.to_string());
+        }
+        for tick in ticks(self.cells.rows) {
+            let y = y + (tick as f64 + 0.5) * height / self.cells.rows as f64;
+            scene.line(vec![(x - TICK, y), (x, y)], 1.0, GREY);
+            let at = (x - TICK - 2.0, SMALL.centered(y));
+            scene.text(at, Anchor::End, SMALL, tick.to_string());
+        }
+        if side >= 100.0 {
+            let (low, high) = self.range;
+            let text = format!("{} … {}", short(low.into()), short(high.into()));
+            scene.text((x + width, y - 5.0), Anchor::End, SMALL, text);
+        }
     }
 }
 
@@ -416,12 +318,10 @@ mod tests {
     use super::*;
     use crate::model::{Activation, conv2d, dense, flatten, max_pooling2d};
 
-    fn plane(rows: usize, columns: usize, values: &[f32]) -> Plane {
-        Plane {
-            rows,
-            columns,
-            values: values.to_vec(),
-        }
+    /// The colours of a feature map of these values in one row.
+    fn colors(values: &[f32]) -> Vec<[u8; 3]> {
+        let map = Tensor::from_slice(values).reshape([1, -1]);
+        Panel::of_feature_map(&map).unwrap().cells.colors
     }
 
     /// The lesson's net, untrained, and five different images.
@@ -440,10 +340,8 @@ mod tests {
     }
 
     fn refused(result: Result<Figure>) -> String {
-        result
-            .map(|figure| figure.to_string())
-            .unwrap_err()
-            .to_string()
+        let figure = result.map(|figure| figure.to_string());
+        figure.unwrap_err().to_string()
     }
 
     #[test]
@@ -468,120 +366,96 @@ mod tests {
     }
 
     #[test]
-    fn each_plane_has_its_own_scale() {
+    fn each_map_has_its_own_scale() {
         let (dark, bright) = ([0, 0, 4], [252, 255, 164]);
-        assert_eq!(
-            plane(1, 3, &[2.0, 5.0, 3.5]).cells(),
-            [dark, bright, inferno(0.5)]
-        );
-        assert_eq!(plane(1, 2, &[-1.0, -0.9]).cells(), [dark, bright]);
-        assert_eq!(
-            plane(1, 2, &[7.0, 7.0]).cells(),
-            [dark, dark],
-            "all the same"
-        );
-        let cells = plane(1, 3, &[0.0, f32::NAN, 1.0]).cells();
-        assert_eq!(cells, [dark, [128; 3], bright]);
+        assert_eq!(colors(&[2.0, 5.0, 3.5]), [dark, bright, inferno(0.5)]);
+        assert_eq!(colors(&[-1.0, -0.9]), [dark, bright]);
+        assert_eq!(colors(&[7.0, 7.0]), [dark, dark], "all the same");
+        assert_eq!(colors(&[0.0, f32::NAN, 1.0]), [dark, [128; 3], bright]);
     }
 
     #[test]
-    fn panels_lie_in_a_grid_on_the_paper() {
-        let rows: Vec<Row> = (0..3)
-            .map(|index| Row {
-                index,
-                answer: None,
-                planes: vec![plane(2, 2, &[0.0, 1.0, 2.0, 3.0]), plane(1, 2, &[0.0, 1.0])],
-            })
-            .collect();
-        let heading = Heading {
-            name: "conv2d".into(),
-            shape: "[1, 2, 2]".into(),
-        };
-        let scene = draw("", &[heading.clone(), heading], &rows, &Names::default());
-        assert_eq!(scene.pictures.len(), 6);
-        let pixels = scene.pixels().unwrap();
-        assert_eq!(pixels.len(), (scene.width * scene.height * 3) as usize);
-        assert!(f64::from(scene.width) <= look::WIDTH);
-        for picture in &scene.pictures {
-            assert!(picture.at.0 + picture.size.0 <= scene.width);
-            assert!(picture.at.1 + picture.size.1 <= scene.height);
-            // The middle of the first and of the last cell, in the finished picture.
-            let cell = (
-                picture.size.0 / picture.columns as u32 / 2,
-                picture.size.1 / picture.rows as u32 / 2,
-            );
-            let color = |x: u32, y: u32| {
-                let at = ((y * scene.width + x) * 3) as usize;
-                [pixels[at], pixels[at + 1], pixels[at + 2]]
-            };
-            assert_eq!(
-                color(picture.at.0 + cell.0, picture.at.1 + cell.1),
-                inferno(0.0)
-            );
-            let end = (picture.at.0 + picture.size.0, picture.at.1 + picture.size.1);
-            assert_eq!(color(end.0 - cell.0, end.1 - cell.1), inferno(1.0));
-        }
-        let [first, below] = [&scene.pictures[0], &scene.pictures[2]];
-        assert_eq!(first.at.0, below.at.0, "a column stands straight");
-        assert_eq!(first.size, below.size);
-    }
-
-    #[test]
-    fn grid_shows_the_models_activations() {
+    fn grid_shows_images_and_the_models_activations() {
         let (model, images) = net();
         let figure = activation_grid(&model, &images, [4, 1], 2).unwrap();
         let outputs = model.activations(&images).unwrap();
-        let pictures = &figure.scene().pictures;
-        assert_eq!(pictures.len(), 8, "two images, four layers");
-        for (i, (image, layer)) in [4, 1]
-            .into_iter()
-            .flat_map(|image| (0..4).map(move |layer| (image, layer)))
-            .enumerate()
-        {
-            let plane = Plane::of(&outputs[layer].output, image, 2).unwrap();
-            assert_eq!(
-                pictures[i].cells,
-                plane.cells(),
-                "image {image}, layer {layer}"
-            );
+        let scene = figure.scene();
+        let pictures = scene.pictures();
+        assert_eq!(pictures.len(), 10, "two rows: an image, four layers");
+        for (row, image) in [4, 1].into_iter().enumerate() {
+            for layer in 0..4 {
+                let map = outputs[layer].output.get(image).get(2);
+                let panel = Panel::of_feature_map(&map).unwrap();
+                let shown = pictures[5 * row + 1 + layer];
+                assert_eq!(*shown, panel.cells, "{image}, layer {layer}");
+            }
         }
-        let texts = figure.scene().texts();
+        let texts = scene.texts();
         for text in [
             "conv2d",
             "max_pooling2d_1",
+            "[1, 28, 28]",
             "[6, 26, 26]",
             "[4, 5, 5]",
             "0",
             "25",
+            &texts::figure_image(4),
         ] {
             assert!(texts.contains(&text), "{text} in {texts:?}");
         }
+        assert!(f64::from(scene.width) <= WIDTH);
+    }
+
+    #[test]
+    fn the_first_column_is_the_image_itself() {
+        let (model, _) = net();
+        let pixels = Tensor::arange(784, (Kind::Float, Device::Cpu)).remainder(256);
+        let image = (&pixels / 255.0).reshape([1, 1, 28, 28]);
+        let figure = activation_grid(&model, &image, [0], 0).unwrap();
+        let scene = figure.scene();
+        let own: Vec<[u8; 3]> = (0..784).map(|i| [i as u8; 3]).collect();
+        assert_eq!(scene.pictures()[0].colors, own);
+        assert!(scene.texts().contains(&texts::figure_input().as_str()));
+        assert!(scene.texts().contains(&"0 … 1.00"), "{:?}", scene.texts());
+    }
+
+    #[test]
+    fn an_image_of_five_channels_has_no_picture() {
+        let model = Sequential::new([conv2d(2, (3, 3), Activation::Relu)]);
+        let model = model.input_shape([5, 8, 8]);
+        let images = Tensor::ones([1, 5, 8, 8], (Kind::Float, Device::Cpu));
+        let figure = activation_grid(&model, &images, [0], 1).unwrap();
+        assert_eq!(figure.scene().pictures().len(), 1);
+    }
+
+    #[test]
+    fn classes_are_called_by_their_names() {
+        let (model, images) = net();
+        let figure = activation_grid(&model, &images, [2], 0).unwrap();
+        let class = model.predict(&images.narrow(0, 2, 1)).unwrap();
+        let class = class.argmax(-1, false).int64_value(&[0]);
+        assert!(figure.to_string().contains(&format!("2 ({class})")));
+        let named = figure.names((0..10).map(|class| format!("класс {class}")));
+        let name = format!("класс {class}");
+        let scene = named.scene();
         assert!(
-            texts.contains(&texts::figure_image(4).as_str()),
-            "{texts:?}"
+            scene.texts().contains(&name.as_str()),
+            "{:?}",
+            scene.texts()
+        );
+        assert!(
+            named.to_string().contains(&format!("2 ({name})")),
+            "{named}"
         );
     }
 
     #[test]
-    fn answers_are_called_by_their_names() {
+    fn only_the_chosen_images_are_looked_at() {
         let (model, images) = net();
-        let figure = activation_grid(&model, &images, [0], 0).unwrap();
-        let names = (0..10).map(|class| format!("класс {class}"));
-        let named = figure.names(names);
-        let texts = named.scene().texts();
-        assert!(
-            texts.iter().any(|text| text.starts_with("класс ")),
-            "{texts:?}"
-        );
-    }
-
-    #[test]
-    fn layers_can_be_chosen() {
-        let (model, images) = net();
-        let figure = activation_grid_of(&model, ["conv2d_1"], &images, [0], 3).unwrap();
-        let pictures = &figure.scene().pictures;
-        assert_eq!(pictures.len(), 1);
-        assert_eq!((pictures[0].rows, pictures[0].columns), (11, 11));
+        let _ = images.get(3).fill_(f64::NAN);
+        assert!(activation_grid(&model, &images, [0, 4], 0).is_ok());
+        let said = refused(activation_grid(&model, &images, [0, 3], 0));
+        assert_eq!(said, texts::image_not_finite(1));
     }
 
     #[test]
@@ -595,17 +469,13 @@ mod tests {
         assert_eq!(said, texts::figure_grid_too_large(12));
         let said = refused(activation_grid(&model, &images, [], 0));
         assert_eq!(said, texts::figure_no_indices(4));
+        let none = images.narrow(0, 0, 0);
+        let said = refused(activation_grid(&model, &none, [0], 0));
+        assert_eq!(said, texts::no_images());
         // The second convolution has four filters, the first has six.
         let said = refused(activation_grid(&model, &images, [0], 5));
         let place = texts::place(3, "conv2d_1");
         assert_eq!(said, texts::figure_no_such_filter(place, 5, 3));
-        let said = refused(activation_grid_of(&model, ["dense"], &images, [0], 0));
-        let pictures = "conv2d, max_pooling2d, conv2d_1, max_pooling2d_1";
-        let place = texts::place(6, "dense");
-        assert_eq!(said, texts::figure_layer_without_picture(place, pictures));
-        let said = refused(activation_grid_of(&model, ["conv2d_7"], &images, [0], 0));
-        let all = format!("{pictures}, flatten, dense");
-        assert_eq!(said, texts::figure_no_such_layer("conv2d_7", all));
     }
 
     #[test]
@@ -628,6 +498,6 @@ mod tests {
         .input_shape([1, 8, 8]);
         let images = Tensor::ones([1, 1, 8, 8], (Kind::Float, Device::Cpu));
         let figure = activation_grid(&model, &images, [0], 1).unwrap();
-        assert_eq!(figure.scene().pictures.len(), 1);
+        assert_eq!(figure.scene().pictures().len(), 2);
     }
 }

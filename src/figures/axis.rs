@@ -39,7 +39,7 @@ pub(crate) fn decimals(ticks: &[f64]) -> usize {
     }
 }
 
-/// A number with about three figures, for small print: `0`, `1.84`, `12.3`, `0.031`, `4.2e-5`.
+/// A number with about three digits, for small print: `0`, `1.84`, `12.3`, `0.031`, `4.2e-5`.
 pub(crate) fn short(value: f64) -> String {
     let size = value.abs();
     if size == 0.0 {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn small_print_has_three_figures() {
+    fn small_print_has_three_digits() {
         for (value, text) in [
             (0.0, "0"),
             (1.8437, "1.84"),

@@ -1,9 +1,9 @@
 //! The frame that all charts share: axes with ticks, lines and points in it.
 
-use plotters::style::RGBColor;
-
 use super::axis::{decimals, round_ticks};
-use super::scene::{Anchor, Scene, look};
+use super::canvas::{Anchor, Color, PAPER};
+use super::scene::Scene;
+use super::theme::{GREY, RULE, SMALL};
 
 /// Where a chart lies on the paper and which values it covers.
 #[derive(Clone, Debug)]
@@ -13,18 +13,18 @@ pub(crate) struct Area {
     pub top: f64,
     pub bottom: f64,
     /// Values at the left and the right edge.
-    pub across: (f64, f64),
+    pub x_range: (f64, f64),
     /// Values at the bottom and the top edge.
-    pub up: (f64, f64),
+    pub y_range: (f64, f64),
 }
 
 impl Area {
     /// The place of a point on the paper.
-    pub(crate) fn place(&self, x: f64, y: f64) -> (f64, f64) {
-        let share = |value: f64, (low, high): (f64, f64)| (value - low) / (high - low);
+    pub(crate) fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
+        let fraction = |value: f64, (low, high): (f64, f64)| (value - low) / (high - low);
         (
-            self.left + share(x, self.across) * (self.right - self.left),
-            self.bottom - share(y, self.up) * (self.bottom - self.top),
+            self.left + fraction(x, self.x_range) * (self.right - self.left),
+            self.bottom - fraction(y, self.y_range) * (self.bottom - self.top),
         )
     }
 
@@ -32,35 +32,30 @@ impl Area {
     pub(crate) fn rules(&mut self, scene: &mut Scene, values: impl Iterator<Item = f64>) {
         let (low, high) = span(values);
         let ticks = round_ticks(low, high, 5);
-        self.up = (ticks[0], ticks[ticks.len() - 1]);
+        self.y_range = (ticks[0], ticks[ticks.len() - 1]);
         let decimals = decimals(&ticks);
         for tick in ticks {
-            let (_, y) = self.place(self.across.0, tick);
-            scene.line(vec![(self.left, y), (self.right, y)], 1.0, look::RULE);
-            let at = (self.left - 8.0, y + look::SMALL * 0.36);
-            let text = format!("{tick:.decimals$}");
-            scene.text(at, Anchor::End, look::SMALL, look::GREY, text);
+            let (_, y) = self.place((self.x_range.0, tick));
+            scene.line(vec![(self.left, y), (self.right, y)], 1.0, RULE);
+            let at = (self.left - 8.0, SMALL.centered(y));
+            scene.text(at, Anchor::End, SMALL, format!("{tick:.decimals$}"));
         }
         let floor = vec![(self.left, self.bottom), (self.right, self.bottom)];
-        scene.line(floor, 1.0, look::GREY);
+        scene.line(floor, 1.0, GREY);
     }
 
     /// Draws a tick of the horizontal axis.
     pub(crate) fn tick(&self, scene: &mut Scene, value: f64, text: String) {
-        let (x, _) = self.place(value, self.up.0);
-        scene.line(
-            vec![(x, self.bottom), (x, self.bottom + 4.0)],
-            1.0,
-            look::GREY,
-        );
-        let at = (x, self.bottom + 4.0 + look::SMALL);
-        scene.text(at, Anchor::Middle, look::SMALL, look::GREY, text);
+        let (x, _) = self.place((value, self.y_range.0));
+        let end = self.bottom + 4.0;
+        scene.line(vec![(x, self.bottom), (x, end)], 1.0, GREY);
+        scene.text((x, end + SMALL.size), Anchor::Middle, SMALL, text);
     }
 
     /// Says what the horizontal axis measures.
     pub(crate) fn unit(&self, scene: &mut Scene, text: String) {
         let at = ((self.left + self.right) / 2.0, self.bottom + 32.0);
-        scene.text(at, Anchor::Middle, look::SMALL, look::GREY, text);
+        scene.text(at, Anchor::Middle, SMALL, text);
     }
 }
 
@@ -82,7 +77,7 @@ fn span(values: impl Iterator<Item = f64>) -> (f64, f64) {
 }
 
 /// Training is a whole line, validation a broken one.
-pub(crate) fn stroke(scene: &mut Scene, points: &[(f64, f64)], color: RGBColor, validation: bool) {
+pub(crate) fn stroke(scene: &mut Scene, points: &[(f64, f64)], color: Color, validation: bool) {
     if validation {
         scene.dashes(points, 2.0, color);
     } else if points.len() > 1 {
@@ -91,18 +86,19 @@ pub(crate) fn stroke(scene: &mut Scene, points: &[(f64, f64)], color: RGBColor, 
 }
 
 /// Training's points are full, validation's are rings.
-pub(crate) fn dot(scene: &mut Scene, center: (f64, f64), color: RGBColor, validation: bool) {
+pub(crate) fn dot(scene: &mut Scene, center: (f64, f64), color: Color, validation: bool) {
     if validation {
-        scene.ring(center, 3.5, color);
+        scene.disc(center, 3.5, color);
+        scene.disc(center, 2.0, PAPER);
     } else {
         scene.disc(center, 3.0, color);
     }
 }
 
 /// A point that is meant to be seen first.
-pub(crate) fn target(scene: &mut Scene, center: (f64, f64), color: RGBColor) {
+pub(crate) fn target(scene: &mut Scene, center: (f64, f64), color: Color) {
     scene.disc(center, 6.5, color);
-    scene.disc(center, 4.5, look::PAPER);
+    scene.disc(center, 4.5, PAPER);
     scene.disc(center, 2.5, color);
 }
 

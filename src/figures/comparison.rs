@@ -1,85 +1,121 @@
 //! Accuracy against time: what a variant of the net costs and what it brings.
 
 use super::axis::{decimals, round_ticks};
+use super::canvas::{Anchor, Color, fitted, text_width};
 use super::chart::{Area, dot, stroke};
-use super::figure::Figure;
-use super::scene::{Anchor, Scene, fitted, look, text_width};
+use super::figure::{Drawing, Figure, Names};
+use super::scene::Scene;
+use super::theme::{HEADING, MARGIN, SERIES, TEXT, WIDTH};
 use crate::session::texts;
 
-/// One variant's way: seconds of training since the start and the accuracy then, epoch by epoch.
+/// One variant's curve: seconds of training since the start and the accuracy then, epoch by epoch.
 #[derive(Clone, Debug)]
-pub(crate) struct Way {
+pub(crate) struct Curve {
     pub name: String,
     pub points: Vec<(f64, f64)>,
+}
+
+impl Curve {
+    /// What can be drawn.
+    fn finite(&self) -> impl Iterator<Item = (f64, f64)> {
+        let points = self.points.iter().copied();
+        points.filter(|(x, y)| x.is_finite() && y.is_finite())
+    }
+}
+
+/// A line for each variant, with its name at its end.
+pub(crate) fn figure(curves: Vec<Curve>) -> Figure {
+    Figure::new(Curves(curves))
+}
+
+struct Curves(Vec<Curve>);
+
+/// A line's end, with what is written beside it.
+struct End<'a> {
+    y: f64,
+    name: &'a str,
+    color: Color,
+    dashed: bool,
 }
 
 const HEIGHT: f64 = 380.0;
 /// Between the labels' baselines.
 const LINE: f64 = 18.0;
 
-/// Draws a line for each variant, with its name at its end.
-pub(crate) fn draw(ways: &[Way]) -> Figure {
-    let finite = |(x, y): &(f64, f64)| x.is_finite() && y.is_finite();
-    let points = || {
-        ways.iter()
-            .flat_map(|way| &way.points)
-            .copied()
-            .filter(finite)
-    };
-    let names = ways
-        .iter()
-        .map(|way| text_width(&way.name, look::TEXT, false));
-    let label = names.fold(0.0, f64::max).min(240.0).ceil();
-
-    let mut scene = Scene::new(look::WIDTH, HEIGHT);
-    let slowest = points().map(|(seconds, _)| seconds).fold(0.0, f64::max);
-    let ticks = round_ticks(0.0, slowest.max(1e-3), 8);
-    let mut area = Area {
-        left: look::MARGIN + 46.0,
-        right: look::WIDTH - look::MARGIN - label - 44.0,
-        top: look::MARGIN + 34.0,
-        bottom: HEIGHT - look::MARGIN - 34.0,
-        across: (0.0, ticks[ticks.len() - 1]),
-        up: (0.0, 1.0),
-    };
-    let at = (area.left, look::MARGIN + look::TEXT);
-    scene.heading(at, Anchor::Start, look::TEXT, texts::figure_comparison());
-    area.rules(&mut scene, points().map(|(_, accuracy)| accuracy));
-    let places = decimals(&ticks);
-    for tick in &ticks {
-        area.tick(&mut scene, *tick, format!("{tick:.places$}"));
+impl Drawing for Curves {
+    fn alt(&self, _: &Names) -> String {
+        let ends = self.0.iter().filter_map(|curve| {
+            let (seconds, accuracy) = curve.finite().last()?;
+            Some(texts::figure_curve(&curve.name, accuracy, seconds))
+        });
+        texts::figure_comparison_line(ends.collect::<Vec<_>>().join(", "))
     }
-    area.unit(&mut scene, texts::figure_seconds());
 
-    let mut ends = Vec::new();
-    for (i, way) in ways.iter().enumerate() {
-        let color = look::SERIES[i % look::SERIES.len()];
-        // When the colours begin anew, so does the line.
-        let dashed = i / look::SERIES.len() % 2 == 1;
-        let points = way.points.iter().copied().filter(finite);
-        let points: Vec<_> = points
-            .map(|(seconds, accuracy)| area.place(seconds, accuracy))
-            .collect();
-        stroke(&mut scene, &points, color, dashed);
-        for point in &points {
-            dot(&mut scene, *point, color, dashed);
+    fn scene(&self, _: &Names) -> Scene {
+        let points = || self.0.iter().flat_map(Curve::finite);
+        let names = self.0.iter().map(|curve| text_width(&curve.name, TEXT));
+        let label = names.fold(0.0, f64::max).min(240.0).ceil();
+
+        let mut scene = Scene::new(WIDTH, HEIGHT);
+        let slowest = points().map(|(seconds, _)| seconds).fold(1e-3, f64::max);
+        let ticks = round_ticks(0.0, slowest, 8);
+        let mut area = Area {
+            left: MARGIN + 46.0,
+            right: WIDTH - MARGIN - label - 44.0,
+            top: MARGIN + 34.0,
+            bottom: HEIGHT - MARGIN - 34.0,
+            x_range: (0.0, ticks[ticks.len() - 1]),
+            y_range: (0.0, 1.0),
+        };
+        let at = (area.left, MARGIN + HEADING.size);
+        scene.text(at, Anchor::Start, HEADING, texts::figure_comparison());
+        area.rules(&mut scene, points().map(|(_, accuracy)| accuracy));
+        let places = decimals(&ticks);
+        for tick in &ticks {
+            area.tick(&mut scene, *tick, format!("{tick:.places$}"));
         }
-        if let Some(end) = points.last() {
-            ends.push((*end, &way.name, color, dashed));
-        }
+        area.unit(&mut scene, texts::figure_seconds());
+        let ends = self.lines(&mut scene, &area);
+        labels(&mut scene, &area, ends, label);
+        scene
     }
-    // The names in the order of their lines' ends, as near to them as they can stand.
-    ends.sort_by(|a, b| a.0.1.total_cmp(&b.0.1));
-    let wanted: Vec<_> = ends.iter().map(|(end, ..)| end.1).collect();
-    for (y, (_, name, color, dashed)) in spread(&wanted, LINE, area.bottom).into_iter().zip(ends) {
+}
+
+impl Curves {
+    /// Draws the lines.
+    fn lines(&self, scene: &mut Scene, area: &Area) -> Vec<End<'_>> {
+        let mut ends = Vec::new();
+        for (i, curve) in self.0.iter().enumerate() {
+            let color = SERIES[i % SERIES.len()];
+            // When the colours begin anew, so does the line.
+            let dashed = i / SERIES.len() % 2 == 1;
+            let points: Vec<_> = curve.finite().map(|point| area.place(point)).collect();
+            stroke(scene, &points, color, dashed);
+            for point in &points {
+                dot(scene, *point, color, dashed);
+            }
+            ends.extend(points.last().map(|&(_, y)| End {
+                y,
+                name: &curve.name,
+                color,
+                dashed,
+            }));
+        }
+        ends
+    }
+}
+
+/// The names in the order of their lines' ends, as near to them as they can stand.
+fn labels(scene: &mut Scene, area: &Area, mut ends: Vec<End>, width: f64) {
+    ends.sort_by(|a, b| a.y.total_cmp(&b.y));
+    let wanted: Vec<f64> = ends.iter().map(|end| end.y).collect();
+    for (y, end) in spread(&wanted, LINE, area.bottom).into_iter().zip(ends) {
         let x = area.right + 14.0;
-        stroke(&mut scene, &[(x, y), (x + 20.0, y)], color, dashed);
-        dot(&mut scene, (x + 10.0, y), color, dashed);
-        let at = (x + 28.0, y + look::TEXT * 0.36);
-        let name = fitted(name, look::TEXT, false, label);
-        scene.text(at, Anchor::Start, look::TEXT, look::INK, name);
+        stroke(scene, &[(x, y), (x + 20.0, y)], end.color, end.dashed);
+        dot(scene, (x + 10.0, y), end.color, end.dashed);
+        let name = fitted(end.name, TEXT, width);
+        scene.text((x + 28.0, TEXT.centered(y)), Anchor::Start, TEXT, name);
     }
-    Figure::new(scene, texts::figure_comparison_line(ways.len()))
 }
 
 /// Moves labels apart that would lie on one another: `wanted` in ascending order, at least `gap` between two, none
@@ -97,31 +133,33 @@ fn spread(wanted: &[f64], gap: f64, limit: f64) -> Vec<f64> {
     }
     places
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_variant_has_its_line_and_its_name() {
-        let way = |name: &str, slower: f64| Way {
+        let curve = |name: &str, slower: f64| Curve {
             name: name.into(),
             points: vec![(slower, 0.8), (2.0 * slower, 0.88), (f64::NAN, 0.9)],
         };
-        let figure = draw(&[way("64-64", 20.0), way("16-16", 6.0)]);
-        let texts = figure.scene().texts();
+        let figure = figure(vec![curve("64-64", 20.0), curve("16-16", 6.0)]);
+        let scene = figure.scene();
+        let texts = scene.texts();
         for text in ["64-64", "16-16", "0", "40"] {
             assert!(texts.contains(&text), "{text} in {texts:?}");
         }
-        assert!(
-            draw(&[]).png().is_ok()
-                && draw(&[Way {
-                    name: "x".into(),
-                    points: vec![]
-                }])
-                .png()
-                .is_ok()
-        );
+        let end = texts::figure_curve("64-64", 0.88, 40.0);
+        assert!(figure.to_string().contains(&end), "{figure}");
+    }
+
+    #[test]
+    fn without_a_point_the_frame_is_drawn() {
+        let empty = Curve {
+            name: "x".into(),
+            points: vec![],
+        };
+        assert!(figure(vec![]).png().is_ok() && figure(vec![empty]).png().is_ok());
     }
 
     #[test]

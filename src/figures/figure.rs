@@ -1,4 +1,4 @@
-//! A finished figure: shows itself, saves itself.
+//! A figure: draws itself when it is asked for, shows itself, saves itself.
 
 use std::fmt;
 use std::path::Path;
@@ -6,23 +6,29 @@ use std::sync::Arc;
 
 use super::scene::Scene;
 use crate::Result;
-use crate::session::display::Content;
-use crate::session::{error, plain, texts};
+use crate::session::display::{Content, Show, shows_itself};
+use crate::session::files::{check_path, write_whole};
+use crate::session::{error, texts};
 
 /// A picture of something: of a layer's activations, of a training's history.
 ///
 /// As the value that ends a notebook cell it shows itself; [`show`](Self::show) shows it in the middle of a cell and
 /// [`save`](Self::save) writes it to a file. It is at most 960 pixels wide, has its own light background and needs no
-/// font of the system's. As text it is one line that says what it shows and how large it is.
+/// font of the system's. A PNG has twice as many pixels in each direction as are shown, which is sharp on every screen.
+/// As text it is one line that says what is seen and how large it is.
 #[derive(Clone)]
 pub struct Figure {
-    scene: Scene,
-    what: String,
-    recipe: Option<Arc<Recipe>>,
+    drawing: Arc<dyn Drawing>,
+    names: Names,
 }
 
-/// Draws a figure again with names for the classes.
-type Recipe = dyn Fn(&Names) -> Scene + Send + Sync;
+/// What a figure shows.
+pub(crate) trait Drawing: Send + Sync {
+    /// What is seen, in a sentence without a full stop: the picture's alternative text.
+    fn alt(&self, names: &Names) -> String;
+    /// The picture.
+    fn scene(&self, names: &Names) -> Scene;
+}
 
 /// Classes by number; without names they are shown as their numbers.
 #[derive(Clone, Debug, Default)]
@@ -30,10 +36,8 @@ pub(crate) struct Names(Vec<String>);
 
 impl Names {
     pub(crate) fn of(&self, class: usize) -> String {
-        self.0
-            .get(class)
-            .cloned()
-            .unwrap_or_else(|| class.to_string())
+        let name = self.0.get(class).cloned();
+        name.unwrap_or_else(|| class.to_string())
     }
 }
 
@@ -43,84 +47,48 @@ impl<N: Into<String>, I: IntoIterator<Item = N>> From<I> for Names {
     }
 }
 
-impl Figure {
-    /// `what` says in a few words what the figure shows.
-    pub(crate) fn new(scene: Scene, what: String) -> Self {
-        Self {
-            scene,
-            what,
-            recipe: None,
-        }
-    }
+shows_itself!(Figure);
 
-    /// A figure in which classes occur.
-    pub(crate) fn with_classes(
-        recipe: impl Fn(&Names) -> Scene + Send + Sync + 'static,
-        what: String,
-    ) -> Self {
+impl Figure {
+    pub(crate) fn new(drawing: impl Drawing + 'static) -> Self {
         Self {
-            scene: recipe(&Names::default()),
-            what,
-            recipe: Some(Arc::new(recipe)),
+            drawing: Arc::new(drawing),
+            names: Names::default(),
         }
     }
 
     /// Calls the classes by their names: `.names(class_names)`. Defaults to their numbers, which also stand for classes
     /// beyond the end of the list. A figure without classes stays as it is.
     #[must_use]
-    pub fn names<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        if let Some(recipe) = &self.recipe {
-            self.scene = recipe(&Names::from(names));
-        }
-        self
-    }
-
-    /// Shows the figure now, also in the middle of a cell; several in one cell appear in order. Outside of a notebook
-    /// its one line of text is printed.
-    ///
-    /// # Errors
-    /// When the figure cannot be drawn, which would be a mistake in this crate.
-    pub fn show(&self) -> Result<()> {
-        self.content()?.show();
-        Ok(())
+    pub fn names<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        let names = Names::from(names);
+        Self { names, ..self }
     }
 
     /// Writes the figure to a file: PNG or SVG, as the end of the name says (`.png`, `.svg`). A file that is there is
-    /// replaced.
+    /// replaced. A PNG is twice as wide and high as [`size`](Self::size) tells.
     ///
     /// # Errors
     /// When the name ends in something else, when the path is a folder or lies in a folder that does not exist, and
     /// when the system does not let the file be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
-        let name = path.display();
-        if path.is_dir() {
-            return Err(error(texts::figure_path_is_folder(name)));
-        }
+        check_path(path)?;
         let ending = path.extension().and_then(|ending| ending.to_str());
-        let ending = ending.map(str::to_lowercase);
-        if !matches!(ending.as_deref(), Some("png" | "svg")) {
-            return Err(error(texts::figure_ending(name)));
-        }
-        if let Some(folder) = path.parent()
-            && !folder.as_os_str().is_empty()
-            && !folder.is_dir()
-        {
-            return Err(error(texts::figure_no_folder(name, folder.display())));
-        }
-        let bytes = match ending.as_deref() {
+        let bytes = match ending.map(str::to_lowercase).as_deref() {
+            Some("png") => self.png()?,
             Some("svg") => self.svg()?.into_bytes(),
-            _ => self.png()?,
+            _ => return Err(error(texts::figure_ending(path.display()))),
         };
-        std::fs::write(path, bytes).map_err(|e| error(texts::not_written(name, plain(&e))))
+        write_whole(path, &bytes)
     }
 
-    /// The figure as the bytes of a PNG file.
+    /// The figure as the bytes of a PNG file, twice as wide and high as [`size`](Self::size) tells.
     ///
     /// # Errors
     /// As [`show`](Self::show).
     pub fn png(&self) -> Result<Vec<u8>> {
-        self.scene.png()
+        self.scene().png()
     }
 
     /// The figure as the text of an SVG file.
@@ -128,37 +96,40 @@ impl Figure {
     /// # Errors
     /// As [`show`](Self::show).
     pub fn svg(&self) -> Result<String> {
-        self.scene.svg()
+        self.scene().svg(&self.alt())
     }
 
-    /// Width and height in pixels.
+    /// Width and height in pixels, as the figure is shown.
     pub fn size(&self) -> (u32, u32) {
-        (self.scene.width, self.scene.height)
+        let scene = self.scene();
+        (scene.width, scene.height)
     }
 
-    #[cfg(test)]
-    pub(crate) fn scene(&self) -> &Scene {
-        &self.scene
+    pub(crate) fn scene(&self) -> Scene {
+        self.drawing.scene(&self.names)
     }
 
-    pub(crate) fn content(&self) -> Result<Content> {
-        Ok(Content::png(self.to_string(), self.png()?))
+    fn alt(&self) -> String {
+        self.drawing.alt(&self.names)
     }
+}
 
-    /// How evcxr shows a figure that ends a cell.
-    #[doc(hidden)]
-    pub fn evcxr_display(&self) {
-        match self.content() {
-            Ok(content) => content.show_as_result(),
-            Err(problem) => eprintln!("{problem}"),
-        }
+impl Show for Figure {
+    fn content(&self) -> Result<Content> {
+        let png = self.png()?;
+        Ok(Content::picture(
+            self.to_string(),
+            &self.alt(),
+            png,
+            self.size(),
+        ))
     }
 }
 
 impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (width, height) = self.size();
-        f.write_str(&texts::figure_line(&self.what, width, height))
+        f.write_str(&texts::figure_line(self.alt(), width, height))
     }
 }
 
@@ -171,15 +142,25 @@ impl fmt::Debug for Figure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::scene::{Anchor, look};
+    use crate::figures::canvas::Anchor;
+    use crate::figures::theme::TEXT;
+
+    struct Sample;
+
+    impl Drawing for Sample {
+        fn alt(&self, names: &Names) -> String {
+            format!("проба <{}>", names.of(1))
+        }
+
+        fn scene(&self, names: &Names) -> Scene {
+            let mut scene = Scene::new(40.0, 20.0);
+            scene.text((2.0, 15.0), Anchor::Start, TEXT, names.of(1));
+            scene
+        }
+    }
 
     fn figure() -> Figure {
-        let recipe = |names: &Names| {
-            let mut scene = Scene::new(40.0, 20.0);
-            scene.text((2.0, 15.0), Anchor::Start, 12.0, look::INK, names.of(1));
-            scene
-        };
-        Figure::with_classes(recipe, "проба".into())
+        Figure::new(Sample)
     }
 
     fn refused(path: &Path) -> String {
@@ -188,14 +169,27 @@ mod tests {
 
     #[test]
     fn plain_text_tells_what_and_how_large() {
-        assert_eq!(figure().to_string(), texts::figure_line("проба", 40, 20));
+        let said = texts::figure_line("проба <1>", 40, 20);
+        assert_eq!(figure().to_string(), said);
     }
 
     #[test]
     fn classes_without_names_are_numbers() {
-        assert_eq!(figure().scene.texts(), ["1"]);
-        assert_eq!(figure().names(["Кот", "Пёс"]).scene.texts(), ["Пёс"]);
-        assert_eq!(figure().names(["Кот"]).scene.texts(), ["1"]);
+        assert_eq!(figure().scene().texts(), ["1"]);
+        assert_eq!(figure().names(["Кот", "Пёс"]).scene().texts(), ["Пёс"]);
+        assert_eq!(figure().names(["Кот"]).scene().texts(), ["1"]);
+    }
+
+    #[test]
+    fn a_picture_of_twice_the_size_is_shown_at_its_size_with_its_alternative_text() {
+        let content = figure().names(["Кот", "Пёс"]).content().unwrap();
+        let png = content.png.unwrap();
+        let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+        assert_eq!((number(16), number(20)), (80, 40));
+        assert_eq!(content.size, (40, 20));
+        let html = content.html.unwrap();
+        let start = "<img alt=\"проба &lt;Пёс&gt;\" width=\"40\" src=\"data:image/png;base64,";
+        assert!(html.starts_with(start), "{html}");
     }
 
     #[test]
@@ -207,24 +201,23 @@ mod tests {
         let path = folder.path().join("рисунок.SVG");
         std::fs::write(&path, "old").unwrap();
         figure().save(&path).unwrap();
-        assert_eq!(
-            std::fs::read_to_string(&path).unwrap(),
-            figure().svg().unwrap()
-        );
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, figure().svg().unwrap());
+        assert!(text.contains("<title>проба &lt;1&gt;</title>"), "{text}");
     }
 
     #[test]
     fn places_that_cannot_be_written_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
-        assert_eq!(refused(path), texts::figure_path_is_folder(path.display()));
+        assert_eq!(refused(path), texts::file_is_folder(path.display()));
         for name in ["a.jpg", "a", "png"] {
             let path = path.join(name);
             assert_eq!(refused(&path), texts::figure_ending(path.display()));
         }
         let missing = path.join("нет");
         let inside = missing.join("a.png");
-        let said = texts::figure_no_folder(inside.display(), missing.display());
+        let said = texts::file_no_folder(inside.display(), missing.display());
         assert_eq!(refused(&inside), said);
         assert!(!missing.exists());
         // Not even root makes a file there.

@@ -1,63 +1,37 @@
-//! A training as a chart: loss and accuracy over the epochs, one training or several.
+//! A training as a chart: loss and accuracy over the epochs.
 
 use std::ops::ControlFlow;
 
-use plotters::style::RGBColor;
-
 use super::axis::{short, whole_step};
+use super::canvas::{Anchor, text_width};
 use super::chart::{Area, dot, stroke, target};
-use super::figure::Figure;
-use super::scene::{Anchor, Scene, fitted, look, text_width};
+use super::figure::{Drawing, Figure, Names};
+use super::scene::Scene;
+use super::theme::{GREY, HEADING, MARGIN, SERIES, SMALL, TEXT, WIDTH};
 use crate::Result;
 use crate::model::{Callback, Control, Epoch, Fit, History, Score};
-use crate::session::display::{self, Content, Display};
-use crate::session::{error, texts};
+use crate::session::display::{self, Content, Display, Show, shows_itself};
+use crate::session::texts;
 
-/// A training's figures, one number for each epoch; the validation's are empty when there was none.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Curves {
-    /// What the legend calls this training; not used when there is only one.
-    pub name: String,
-    /// The number of the first epoch, usually 1.
-    pub first_epoch: usize,
-    pub loss: Vec<f64>,
-    pub accuracy: Vec<f64>,
-    pub validation_loss: Vec<f64>,
-    pub validation_accuracy: Vec<f64>,
-}
-
-/// Several trainings on one chart, each with its name in the legend:
-/// `histories([("Adam", &with_adam), ("Sgd", &with_sgd)])?`.
-///
-/// # Errors
-/// If the list is empty.
-pub fn histories<'a, N: Into<String>>(
-    histories: impl IntoIterator<Item = (N, &'a History)>,
-) -> Result<Figure> {
-    let histories = histories.into_iter();
-    let curves: Vec<Curves> = histories
-        .map(|(name, history)| Curves::of(name, &history.epochs))
-        .collect();
-    if curves.is_empty() {
-        return Err(error(texts::figure_no_histories()));
-    }
-    Ok(draw(&curves, 0))
-}
+shows_itself!(History);
 
 impl History {
     /// The training as a chart: loss and accuracy, training and validation, the best epoch marked. A history that ends
     /// a cell shows itself so; keep the figure to [`show`](Figure::show) or [`save`](Figure::save) it.
     pub fn figure(&self) -> Figure {
-        draw(&[Curves::of("", &self.epochs)], 0)
+        Figure::new(Chart {
+            epochs: self.epochs.clone(),
+            planned: 0,
+        })
     }
+}
 
-    /// How evcxr shows a history that ends a cell.
-    #[doc(hidden)]
-    pub fn evcxr_display(&self) {
-        match self.figure().png() {
-            Ok(png) => Content::png(self.to_string(), png).show_as_result(),
-            Err(problem) => eprintln!("{problem}"),
-        }
+impl Show for History {
+    fn content(&self) -> Result<Content> {
+        Ok(Content {
+            plain: self.to_string(),
+            ..self.figure().content()?
+        })
     }
 }
 
@@ -65,7 +39,7 @@ impl Fit {
     /// Draws loss and accuracy while the training runs: the chart grows with every epoch. It needs svertka's kernel;
     /// elsewhere the history that `fit` returns draws the same chart at the end.
     pub fn plot(self) -> Self {
-        let epochs = self.planned_epochs();
+        let epochs = self.epochs.max(0) as usize;
         self.callback(LivePlot {
             epochs,
             seen: Vec::new(),
@@ -84,8 +58,11 @@ struct LivePlot {
 impl Callback for LivePlot {
     fn on_epoch_end(&mut self, epoch: &Epoch, _: &mut Control) -> ControlFlow<String> {
         self.seen.push(epoch.clone());
-        if display::speaks() {
-            let figure = draw(&[Curves::of("", &self.seen)], self.epochs);
+        if display::kernel_connected() {
+            let figure = Figure::new(Chart {
+                epochs: self.seen.clone(),
+                planned: self.epochs,
+            });
             // A chart that can't be drawn is no reason to end a training.
             if let Ok(content) = figure.content() {
                 self.display.show(&content);
@@ -95,248 +72,210 @@ impl Callback for LivePlot {
     }
 }
 
-impl Curves {
-    /// The figures of finished epochs.
-    pub(crate) fn of(name: impl Into<String>, epochs: &[Epoch]) -> Self {
-        let validation = |which: fn(&Score) -> f64| {
-            // Where one epoch was validated and another was not, the line has a gap.
-            let values = epochs
-                .iter()
-                .map(|epoch| epoch.validation.as_ref().map_or(f64::NAN, which));
-            let values: Vec<f64> = values.collect();
-            if values.iter().all(|value| value.is_nan()) {
-                Vec::new()
-            } else {
-                values
-            }
-        };
-        Self {
-            name: name.into(),
-            first_epoch: epochs.first().map_or(1, |epoch| epoch.number),
-            loss: epochs.iter().map(|epoch| epoch.loss).collect(),
-            accuracy: epochs.iter().map(|epoch| epoch.accuracy).collect(),
-            validation_loss: validation(|score| score.loss),
-            validation_accuracy: validation(|score| score.accuracy),
-        }
-    }
-
-    /// The number of the last epoch.
-    fn last_epoch(&self) -> usize {
-        let count = self.loss.len().max(self.accuracy.len());
-        (self.first_epoch + count).saturating_sub(1)
-    }
+/// What the two charts of a training show.
+struct Chart {
+    epochs: Vec<Epoch>,
+    /// The axis of the epochs reaches to this one at least, so that a chart that grows while the training runs keeps its
+    /// scale.
+    planned: usize,
 }
 
-/// One line of the chart.
-struct Line<'a> {
-    values: &'a [f64],
-    first_epoch: usize,
-    color: RGBColor,
+/// One line of a chart.
+struct Line {
+    /// Epoch and value, without what is not a number.
+    points: Vec<(f64, f64)>,
     validation: bool,
 }
 
-impl Line<'_> {
-    /// Epoch and value, without what is not a number.
-    fn points(&self) -> impl Iterator<Item = (usize, f64)> {
-        let points = self.values.iter().enumerate();
-        let points = points.map(|(i, value)| (self.first_epoch + i, *value));
-        points.filter(|(_, value)| value.is_finite())
-    }
-}
-
-/// Which way is better.
+/// Which of a score's two numbers a chart shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Best {
-    Lowest,
-    Highest,
+enum Metric {
+    Loss,
+    Accuracy,
 }
 
 const HEIGHT: f64 = 340.0;
 /// Room for the numbers of the vertical axis.
 const AXIS: f64 = 46.0;
 
-/// Draws the trainings in one chart. The axis of the epochs reaches to `epochs` at least, so that a chart that grows
-/// while the training runs keeps its scale.
-pub(crate) fn draw(curves: &[Curves], epochs: usize) -> Figure {
-    let first = curves.iter().map(|one| one.first_epoch).min().unwrap_or(1);
-    let last = curves.iter().map(Curves::last_epoch).max().unwrap_or(1);
-    let last = last.max(epochs).max(first + 1);
-    let color = |i: usize, validation: bool| match curves.len() {
-        // One training: its two lines have different colours. Several: a colour for each.
-        1 => look::SERIES[usize::from(validation)],
-        _ => look::SERIES[i % look::SERIES.len()],
-    };
-    let lines = |loss: bool| -> Vec<Line> {
-        let lines = curves.iter().enumerate().flat_map(|(i, one)| {
-            let (training, validation) = if loss {
-                (&one.loss, &one.validation_loss)
-            } else {
-                (&one.accuracy, &one.validation_accuracy)
-            };
-            [(training, false), (validation, true)].map(|(values, validation)| Line {
-                values,
-                first_epoch: one.first_epoch,
-                color: color(i, validation),
-                validation,
-            })
+impl Drawing for Chart {
+    fn alt(&self, _: &Names) -> String {
+        let [training, validation] = [false, true].map(|validation| {
+            let values = |metric| self.line(metric, validation).points;
+            let ends = |points: Vec<(f64, f64)>| Some((points.first()?.1, points.last()?.1));
+            Some((ends(values(Metric::Loss))?, ends(values(Metric::Accuracy))?))
         });
-        lines.filter(|line| !line.values.is_empty()).collect()
-    };
-
-    let mut scene = Scene::new(look::WIDTH, HEIGHT);
-    let top = legend(&mut scene, curves, color) + 44.0;
-    let half = (look::WIDTH - 3.0 * look::MARGIN) / 2.0;
-    let loss = (look::MARGIN, texts::figure_loss(), true, Best::Lowest);
-    let second = 2.0 * look::MARGIN + half;
-    let accuracy = (second, texts::figure_accuracy(), false, Best::Highest);
-    for (left, title, which, best) in [loss, accuracy] {
-        let area = Area {
-            left: left + AXIS,
-            right: left + half - 10.0,
-            top,
-            bottom: HEIGHT - look::MARGIN - 34.0,
-            across: (first as f64, last as f64),
-            up: (0.0, 1.0),
-        };
-        chart(&mut scene, area, &title, &lines(which), best);
+        let mut text = texts::figure_history(self.epochs.len());
+        if let Some((loss, accuracy)) = training {
+            text += &texts::figure_history_training(loss.0, loss.1, accuracy.0, accuracy.1);
+        }
+        if let Some((loss, accuracy)) = validation {
+            text += &texts::figure_history_validation(loss.0, loss.1, accuracy.0, accuracy.1);
+        }
+        text
     }
-    let done = curves.iter().map(|one| one.loss.len()).max().unwrap_or(0);
-    Figure::new(scene, texts::figure_history(done))
+
+    fn scene(&self, _: &Names) -> Scene {
+        let mut scene = Scene::new(WIDTH, HEIGHT);
+        legend(
+            &mut scene,
+            self.epochs.iter().any(|it| it.validation.is_some()),
+        );
+        let first = self.epochs.first().map_or(1, |epoch| epoch.number as usize);
+        let last = self.epochs.last().map_or(1, |epoch| epoch.number as usize);
+        let last = last.max(self.planned).max(first + 1);
+        let half = (WIDTH - 3.0 * MARGIN) / 2.0;
+        for (left, metric) in [
+            (MARGIN, Metric::Loss),
+            (2.0 * MARGIN + half, Metric::Accuracy),
+        ] {
+            let area = Area {
+                left: left + AXIS,
+                right: left + half - 10.0,
+                top: MARGIN + 54.0,
+                bottom: HEIGHT - MARGIN - 34.0,
+                x_range: (first as f64, last as f64),
+                y_range: (0.0, 1.0),
+            };
+            let lines = [false, true].map(|validation| self.line(metric, validation));
+            draw(&mut scene, area, metric, &lines);
+        }
+        scene
+    }
 }
 
-/// The legend's rows; gives back the last one's baseline.
-fn legend(scene: &mut Scene, curves: &[Curves], color: impl Fn(usize, bool) -> RGBColor) -> f64 {
-    let validated = curves
-        .iter()
-        .any(|one| !one.validation_loss.is_empty() || !one.validation_accuracy.is_empty());
-    let mut entries = Vec::new();
-    if let [_] = curves {
-        entries.push((texts::figure_training(), Some((color(0, false), false))));
-        if validated {
-            entries.push((texts::figure_validation(), Some((color(0, true), true))));
-        }
-    } else {
-        for (i, one) in curves.iter().enumerate() {
-            entries.push((one.name.clone(), Some((color(i, false), false))));
-        }
-        if validated {
-            entries.push((texts::figure_line_styles(), None));
+impl Chart {
+    /// The line of the training's or the validation's values.
+    fn line(&self, metric: Metric, validation: bool) -> Line {
+        let point = |epoch: &Epoch| {
+            let training = Score {
+                loss: epoch.loss,
+                accuracy: epoch.accuracy,
+            };
+            let score = if validation {
+                epoch.validation?
+            } else {
+                training
+            };
+            let value = match metric {
+                Metric::Loss => score.loss,
+                Metric::Accuracy => score.accuracy,
+            };
+            value.is_finite().then_some((epoch.number as f64, value))
+        };
+        Line {
+            points: self.epochs.iter().filter_map(point).collect(),
+            validation,
         }
     }
-    let (mut x, mut y) = (look::MARGIN, look::MARGIN + 10.0);
-    for (text, sample) in entries {
-        let text = fitted(&text, look::TEXT, false, 440.0);
-        let before = if sample.is_some() { 36.0 } else { 0.0 };
-        let width = before + text_width(&text, look::TEXT, false);
-        if x > look::MARGIN && x + width > look::WIDTH - look::MARGIN {
-            (x, y) = (look::MARGIN, y + 20.0);
-        }
-        let ink = match sample {
-            Some((color, validation)) => {
-                let line = [(x, y - 4.5), (x + 28.0, y - 4.5)];
-                stroke(scene, &line, color, validation);
-                dot(scene, (x + 14.0, y - 4.5), color, validation);
-                look::INK
-            }
-            None => look::GREY,
-        };
-        scene.text((x + before, y), Anchor::Start, look::TEXT, ink, text);
+}
+
+fn legend(scene: &mut Scene, validated: bool) {
+    let (mut x, y) = (MARGIN, MARGIN + 10.0);
+    let mut entry = |text: String, validation: bool| {
+        let color = SERIES[usize::from(validation)];
+        let line = [(x, y - 4.5), (x + 28.0, y - 4.5)];
+        stroke(scene, &line, color, validation);
+        dot(scene, (x + 14.0, y - 4.5), color, validation);
+        x += 36.0;
+        let width = text_width(&text, TEXT);
+        scene.text((x, y), Anchor::Start, TEXT, text);
         x += width + 24.0;
+    };
+    entry(texts::figure_training(), false);
+    if validated {
+        entry(texts::figure_validation(), true);
     }
-    y
 }
 
-fn chart(scene: &mut Scene, mut area: Area, title: &str, lines: &[Line], best: Best) {
-    scene.heading(
-        (area.left, area.top - 14.0),
-        Anchor::Start,
-        look::TEXT,
-        title,
-    );
-    area.rules(
-        scene,
-        lines.iter().flat_map(Line::points).map(|(_, value)| value),
-    );
+fn draw(scene: &mut Scene, mut area: Area, metric: Metric, lines: &[Line]) {
+    let title = match metric {
+        Metric::Loss => texts::figure_loss(),
+        Metric::Accuracy => texts::figure_accuracy(),
+    };
+    let at = (area.left, area.top - 14.0);
+    scene.text(at, Anchor::Start, HEADING, title);
+    let values = lines.iter().flat_map(|line| &line.points);
+    area.rules(scene, values.map(|point| point.1));
 
-    let (first, last) = (area.across.0 as usize, area.across.1 as usize);
+    let (first, last) = area.x_range;
     // Half a step of air at both ends, at most 12 pixels.
-    let steps = (last - first) as f64;
+    let steps = last - first;
     let air = ((area.right - area.left) / (steps + 1.0) / 2.0).min(12.0);
     let air = air * steps / (area.right - area.left - 2.0 * air);
-    area.across = (first as f64 - air, last as f64 + air);
-    let step = whole_step(last - first + 1, 21);
-    for epoch in (first..=last).filter(|epoch| epoch % step == 0) {
+    area.x_range = (first - air, last + air);
+    let step = whole_step(steps as usize + 1, 21);
+    for epoch in (first as usize..=last as usize).filter(|epoch| epoch % step == 0) {
         area.tick(scene, epoch as f64, epoch.to_string());
     }
     area.unit(scene, texts::figure_epoch());
 
-    let crowded = last - first > 40;
     for line in lines {
-        let points = line
-            .points()
-            .map(|(epoch, value)| area.place(epoch as f64, value));
-        let points: Vec<_> = points.collect();
-        stroke(scene, &points, line.color, line.validation);
-        if !crowded || points.len() == 1 {
+        let color = SERIES[usize::from(line.validation)];
+        let points: Vec<_> = line.points.iter().map(|it| area.place(*it)).collect();
+        stroke(scene, &points, color, line.validation);
+        // More points would touch.
+        if steps <= 40.0 || points.len() == 1 {
             for point in points {
-                dot(scene, point, line.color, line.validation);
+                dot(scene, point, color, line.validation);
             }
         }
     }
-    mark_best(scene, &area, lines, best);
+    mark_best(scene, &area, metric, lines);
 }
 
 /// Marks the best value: of the validation where there is one, because it tells how well the net does on new images.
-fn mark_best(scene: &mut Scene, area: &Area, lines: &[Line], best: Best) {
-    let validated = lines.iter().any(|line| line.validation);
-    let candidates = lines.iter().filter(|line| line.validation == validated);
-    let points = candidates.flat_map(|line| {
-        line.points()
-            .map(|(epoch, value)| (epoch, value, line.color))
-    });
-    let found = points.reduce(|kept, next| {
-        let better = match best {
-            Best::Lowest => next.1 < kept.1,
-            Best::Highest => next.1 > kept.1,
-        };
-        if better { next } else { kept }
-    });
-    let Some((epoch, value, color)) = found else {
+fn mark_best(scene: &mut Scene, area: &Area, metric: Metric, lines: &[Line]) {
+    let Some(line) = lines.iter().rfind(|line| !line.points.is_empty()) else {
         return;
     };
-    let place = area.place(epoch as f64, value);
-    scene.dashes(&[place, (place.0, area.bottom)], 1.0, look::GREY);
-    target(scene, place, color);
-    let number = if value >= 0.01 {
-        format!("{value:.3}")
-    } else {
-        short(value)
+    let better = |kept: (f64, f64), next: (f64, f64)| match metric {
+        Metric::Loss if next.1 < kept.1 => next,
+        Metric::Accuracy if next.1 > kept.1 => next,
+        _ => kept,
+    };
+    let Some((epoch, value)) = line.points.iter().copied().reduce(better) else {
+        return;
+    };
+    let place = area.place((epoch, value));
+    scene.dashes(&[place, (place.0, area.bottom)], 1.0, GREY);
+    target(scene, place, SERIES[usize::from(line.validation)]);
+    let number = match value {
+        0.01.. => format!("{value:.3}"),
+        _ => short(value),
     };
     let at = (area.right, area.top - 14.0);
-    let text = texts::figure_best(epoch, number);
-    scene.text(at, Anchor::End, look::SMALL, look::GREY, text);
+    scene.text(at, Anchor::End, SMALL, texts::figure_best(epoch, number));
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn curves(epochs: usize) -> Curves {
-        let of = |f: fn(f64) -> f64| (0..epochs).map(|i| f(i as f64)).collect();
-        Curves {
-            name: "64".into(),
-            first_epoch: 1,
-            loss: of(|i| 0.5 / (1.0 + i)),
-            accuracy: of(|i| 0.9 + 0.005 * i),
-            validation_loss: of(|i| 0.4 + (i - 2.0).abs() / 10.0),
-            validation_accuracy: of(|i| 0.92 - (i - 3.0).abs() / 100.0),
-        }
+    fn epochs(count: i64) -> Vec<Epoch> {
+        let epoch = |i: i64| {
+            let x = i as f64;
+            Epoch {
+                number: i + 1,
+                seconds: 1.0,
+                loss: 0.5 / (1.0 + x),
+                accuracy: 0.9 + 0.005 * x,
+                validation: Some(Score {
+                    loss: 0.4 + (x - 2.0).abs() / 10.0,
+                    accuracy: 0.92 - (x - 3.0).abs() / 100.0,
+                }),
+            }
+        };
+        (0..count).map(epoch).collect()
+    }
+
+    fn chart(epochs: Vec<Epoch>, planned: usize) -> Figure {
+        Figure::new(Chart { epochs, planned })
     }
 
     #[test]
     fn epochs_are_whole_ticks() {
-        let figure = draw(&[curves(5)], 0);
-        let texts = figure.scene().texts();
+        let scene = chart(epochs(5), 0).scene();
+        let texts = scene.texts();
         for epoch in 1..=5 {
             let epoch = epoch.to_string();
             let found = texts.iter().filter(|text| **text == epoch).count();
@@ -347,93 +286,75 @@ mod tests {
 
     #[test]
     fn the_best_epoch_is_the_validations() {
-        let figure = draw(&[curves(5)], 0);
-        let texts = figure.scene().texts();
-        let loss = texts::figure_best(3, "0.400");
-        let accuracy = texts::figure_best(4, "0.920");
-        assert!(texts.contains(&loss.as_str()), "{texts:?}");
-        assert!(texts.contains(&accuracy.as_str()), "{texts:?}");
+        let scene = chart(epochs(5), 0).scene();
+        let texts = scene.texts();
+        for text in [
+            texts::figure_best(3, "0.400"),
+            texts::figure_best(4, "0.920"),
+        ] {
+            assert!(texts.contains(&text.as_str()), "{text} in {texts:?}");
+        }
     }
 
     #[test]
     fn without_validation_the_trainings_best_is_marked() {
-        let alone = Curves {
-            validation_loss: Vec::new(),
-            validation_accuracy: Vec::new(),
-            ..curves(5)
-        };
-        let figure = draw(&[alone], 0);
-        let texts = figure.scene().texts();
-        assert!(
-            texts.contains(&texts::figure_best(5, "0.100").as_str()),
-            "{texts:?}"
-        );
-        assert!(
-            !texts.contains(&texts::figure_validation().as_str()),
-            "{texts:?}"
-        );
+        let mut epochs = epochs(5);
+        for epoch in &mut epochs {
+            epoch.validation = None;
+        }
+        let figure = chart(epochs, 0);
+        let scene = figure.scene();
+        let texts = scene.texts();
+        let best = texts::figure_best(5, "0.100");
+        assert!(texts.contains(&best.as_str()), "{texts:?}");
+        let validation = texts::figure_validation();
+        assert!(!texts.contains(&validation.as_str()), "{texts:?}");
+        let alt = texts::figure_history_training(0.5, 0.1, 0.9, 0.92);
+        assert!(figure.to_string().ends_with(&alt), "{figure}");
     }
 
     #[test]
-    fn several_trainings_are_told_apart_by_name_and_colour() {
-        let second = Curves {
-            name: "16".into(),
-            ..curves(8)
-        };
-        let figure = draw(&[curves(5), second], 0);
-        let texts = figure.scene().texts();
-        assert!(texts.contains(&"64") && texts.contains(&"16"), "{texts:?}");
-        let pixels = figure.scene().pixels().unwrap();
-        for RGBColor(r, g, b) in &look::SERIES[..2] {
-            let wanted = [*r, *g, *b];
-            assert!(
-                pixels.chunks_exact(3).any(|pixel| pixel == wanted),
-                "{wanted:?}"
-            );
+    fn the_alternative_text_tells_the_first_and_the_last_values() {
+        let figure = chart(epochs(5), 0).to_string();
+        for part in [
+            texts::figure_history(5),
+            texts::figure_history_training(0.5, 0.1, 0.9, 0.92),
+            texts::figure_history_validation(0.6, 0.6, 0.89, 0.91),
+        ] {
+            assert!(figure.contains(&part), "{part} in {figure}");
         }
+    }
+
+    #[test]
+    fn both_lines_have_their_colours() {
+        let canvas = chart(epochs(5), 0).scene().painted();
+        let (width, height) = chart(epochs(5), 0).size();
+        let colors = (0..2 * width).flat_map(|x| (0..2 * height).map(move |y| (x, y)));
+        let colors: Vec<_> = colors.map(|(x, y)| canvas.color(x, y)).collect();
+        assert!(SERIES[..2].iter().all(|color| colors.contains(color)));
     }
 
     #[test]
     fn a_growing_chart_keeps_its_size_and_its_ticks() {
-        let first = draw(&[curves(1)], 20);
-        let last = draw(&[curves(20)], 20);
-        assert_eq!(first.size(), last.size());
+        let first = chart(epochs(1), 20);
+        assert_eq!(first.size(), chart(epochs(20), 20).size());
         assert!(first.scene().texts().contains(&"20"));
     }
 
     #[test]
-    fn twenty_epochs_fit_on_the_screen() {
-        let (width, height) = draw(&[curves(20)], 0).size();
-        assert!(width <= 960 && height <= 400, "{width} × {height}");
-    }
-
-    #[test]
     fn odd_histories_are_drawn() {
-        let broken = Curves {
-            loss: vec![f64::NAN, f64::INFINITY, 0.3],
-            validation_loss: vec![f64::NAN, 0.2, f64::NAN],
-            ..curves(3)
-        };
-        let equal = Curves {
-            loss: vec![0.5; 4],
-            accuracy: vec![1.0; 4],
-            ..curves(4)
-        };
-        let late = Curves {
-            first_epoch: 6,
-            ..curves(3)
-        };
-        for curves in [
-            broken,
-            equal,
-            late,
-            curves(1),
-            curves(300),
-            Curves::default(),
-        ] {
-            let figure = draw(&[curves], 0);
+        let mut broken = epochs(3);
+        broken[0].loss = f64::NAN;
+        broken[1].loss = f64::INFINITY;
+        broken[1].validation = None;
+        let mut equal = epochs(4);
+        for epoch in &mut equal {
+            (epoch.loss, epoch.accuracy) = (0.5, 1.0);
+        }
+        let late = epochs(8).split_off(5);
+        for epochs in [broken, equal, late, epochs(1), epochs(300), Vec::new()] {
+            let figure = chart(epochs, 0);
             assert!(figure.png().is_ok() && figure.svg().is_ok());
         }
-        assert!(draw(&[], 0).png().is_ok());
     }
 }

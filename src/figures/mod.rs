@@ -1,19 +1,27 @@
 //! Pictures: they show themselves in the notebook and save themselves as PNG or SVG.
+//!
+//! Each file imports only from files further up in this list.
 
-mod activation_grid;
+mod canvas;
+mod scene;
+mod theme;
+
 mod axis;
 mod chart;
-pub(crate) mod comparison;
-mod confusion;
 mod figure;
-mod filters;
-mod gallery;
-pub(crate) mod history;
-mod scene;
+mod images;
+mod predictions;
 mod tiles;
 
-pub use activation_grid::{activation_grid, activation_grid_of};
+mod activation_grid;
+pub(crate) mod comparison;
+mod confusion;
+mod gallery;
+pub(crate) mod history;
+mod kernel_grid;
+
+pub use activation_grid::activation_grid;
+pub use confusion::confusion_matrix;
 pub use figure::Figure;
-pub use filters::{activation_map, filters};
-pub use gallery::{Examples, confusion_matrix, gallery, gallery_of_answers, mistakes};
-pub use history::histories;
+pub use gallery::{gallery, misclassified};
+pub use kernel_grid::kernel_grid;

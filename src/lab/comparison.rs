@@ -2,26 +2,29 @@
 
 use std::fmt;
 
-use base64::Engine;
+use tch::Tensor;
 
-use crate::datasets::Dataset;
 use crate::figures::Figure;
-use crate::figures::comparison::{Way, draw};
-use crate::model::{batch_len, check_images, check_labels, thousands};
-use crate::session::display::Content;
-use crate::session::progress::escape;
+use crate::figures::comparison::{self, Curve};
+use crate::model::{batch_len, thousands};
+use crate::session::display::{Content, Show, escape, shows_itself};
 use crate::session::table::Table;
 use crate::session::{error, texts};
-use crate::{Adam, Fit, History, Layer, Result, Score, Sequential, SparseCategoricalCrossentropy};
+use crate::{
+    Adam, Fit, History, Layer, Result, Sequential, SparseCategoricalCrossentropy, Stopped,
+};
+
+/// The part of the images that is kept back to validate with where a `Fit` says nothing of it.
+const VALIDATION_SPLIT: f64 = 0.1;
 
 /// Trains variants of a network and compares them with the first one.
 ///
 /// ```no_run
 /// use svertka::prelude::*;
 /// # fn main() -> svertka::Result<()> {
-/// let mut data = datasets::fashion_mnist()?;
-/// data.train.0 = data.train.0.reshape([-1, 1, 28, 28]) / 255.0;
-/// data.test.0 = data.test.0.reshape([-1, 1, 28, 28]) / 255.0;
+/// let mnist = datasets::fashion_mnist()?;
+/// let (images, labels) = mnist.train;
+/// let images = images.reshape([-1, 1, 28, 28]) / 255.0;
 /// let mut lab = Comparison::new();
 /// for filters in [64, 16] {
 ///     let layers = [
@@ -30,19 +33,23 @@ use crate::{Adam, Fit, History, Layer, Result, Score, Sequential, SparseCategori
 ///         flatten(),
 ///         dense(10, Softmax),
 ///     ];
-///     lab.run(&filters.to_string(), layers, &data, Fit::epochs(3).share(0.2))?;
+///     lab.run(&filters.to_string(), layers, &images, &labels, Fit::epochs(3).fraction(0.2))?;
 /// }
 /// println!("{lab}");
+/// println!("{:?}", lab.model("16")?.predict(&images.narrow(0, 0, 1))?);
 /// # Ok(())
 /// # }
 /// ```
 ///
 /// It shows itself as a table (layers, parameters, seconds an epoch, accuracies, the difference to the first row) and as
-/// a chart of the test accuracy against the seconds of training.
-#[derive(Clone, Debug)]
+/// a chart of the validation accuracy against the seconds of training.
+#[derive(Debug)]
 pub struct Comparison {
     seed: i64,
+    seeds: i64,
     variants: Vec<Variant>,
+    /// The trained model of each variant, in the same order.
+    models: Vec<Sequential>,
 }
 
 /// A network that a [`Comparison`] has trained: one row of its table.
@@ -55,60 +62,92 @@ pub struct Variant {
     /// How many weights it has.
     pub parameters: i64,
     /// How many epochs it was to be trained for, at the most.
-    pub planned_epochs: usize,
-    /// The share of the training images that it saw, above 0 and up to 1.
-    pub share: f64,
+    pub planned_epochs: i64,
+    /// The fraction of the training images that it saw, above 0 and up to 1.
+    pub fraction: f64,
     /// Images per step.
     pub batch_size: i64,
     /// Whether its [`Fit`] had a callback, which could have ended the training.
     pub has_callbacks: bool,
-    /// The figures of its training.
-    pub history: History,
-    /// For each epoch, the seconds that the training took, without the test.
-    pub seconds: Vec<f64>,
-    /// The test data's score after each epoch.
-    pub tests: Vec<Score>,
-    /// How many images each of these tests had.
-    pub test_images: i64,
-    /// The epoch, from 1, whose weights the network has in the end: the last, unless a callback brought back others.
-    pub epoch: usize,
+    /// How many images the validation data had.
+    pub validation_images: i64,
+    /// One for each seed, the lowest validation accuracy first.
+    pub histories: Vec<History>,
 }
 
 impl Variant {
-    /// The mean of its epochs' seconds of training.
+    /// The training of the seed whose validation accuracy is the median; of an even number, the lower of the two in the
+    /// middle.
+    pub fn history(&self) -> &History {
+        &self.histories[(self.histories.len() - 1) / 2]
+    }
+
+    /// The median of the seconds that an epoch's training took, over all epochs and seeds, without the validation.
     pub fn seconds_per_epoch(&self) -> f64 {
-        self.seconds.iter().sum::<f64>() / self.seconds.len() as f64
+        let epochs = self.histories.iter().flat_map(|history| &history.epochs);
+        let mut seconds: Vec<f64> = epochs.map(|epoch| epoch.seconds).collect();
+        seconds.sort_by(f64::total_cmp);
+        seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
     }
 
-    /// Share of the training images that were recognised in the epoch of its weights, 0 to 1, each image before the
-    /// step that learnt from it. NaN without an epoch.
+    /// Fraction of the training images that were classified correctly in the epoch of its weights, 0 to 1, each image
+    /// before the step that learnt from it; the median over the seeds is taken by validation accuracy. NaN without an
+    /// epoch.
     pub fn train_accuracy(&self) -> f64 {
-        let epoch = self.history.epochs.get(self.epoch.wrapping_sub(1));
-        epoch.map_or(f64::NAN, |epoch| epoch.accuracy)
+        self.history()
+            .kept()
+            .map_or(f64::NAN, |epoch| epoch.accuracy)
     }
 
-    /// Share of the test images that it recognises, 0 to 1. NaN without an epoch.
-    pub fn test_accuracy(&self) -> f64 {
-        let test = self.tests.get(self.epoch.wrapping_sub(1));
-        test.map_or(f64::NAN, |test| test.accuracy)
+    /// Fraction of the validation images that it classifies correctly, 0 to 1: the median over the seeds. NaN without an
+    /// epoch.
+    pub fn validation_accuracy(&self) -> f64 {
+        validation_accuracy(self.history())
     }
 
-    /// By how many percentage points its test accuracy is above another's.
+    /// The lowest and the highest validation accuracy of its seeds.
+    pub fn spread(&self) -> (f64, f64) {
+        let last = self.histories.len() - 1;
+        let [low, high] = [0, last].map(|i| validation_accuracy(&self.histories[i]));
+        (low, high)
+    }
+
+    /// By how many percentage points its validation accuracy is above another's.
     pub(crate) fn points_above(&self, other: &Self) -> f64 {
-        (self.test_accuracy() - other.test_accuracy()) * 100.0
+        (self.validation_accuracy() - other.validation_accuracy()) * 100.0
     }
 
-    fn way(&self) -> Way {
+    /// In percent: `89.3`; with several seeds `89.3 (88.9–89.6)`.
+    fn accuracy_with_spread(&self) -> String {
+        let percent = |accuracy: f64| format!("{:.1}", accuracy * 100.0);
+        let median = percent(self.validation_accuracy());
+        let (low, high) = self.spread();
+        match self.histories.len() {
+            1 => median,
+            _ => format!("{median} ({}–{})", percent(low), percent(high)),
+        }
+    }
+
+    fn curve(&self) -> Curve {
         let mut sum = 0.0;
-        let points = self.seconds.iter().zip(&self.tests).map(|(seconds, test)| {
-            sum += seconds;
-            (sum, test.accuracy)
+        let points = self.history().epochs.iter().map(|epoch| {
+            sum += epoch.seconds;
+            (
+                sum,
+                epoch.validation.map_or(f64::NAN, |score| score.accuracy),
+            )
         });
-        Way {
+        Curve {
             name: self.name.clone(),
             points: points.collect(),
         }
     }
+}
+
+/// The validation accuracy of the weights that a training ended with.
+fn validation_accuracy(history: &History) -> f64 {
+    let score = history.kept().and_then(|epoch| epoch.validation);
+    score.map_or(f64::NAN, |score| score.accuracy)
 }
 
 impl Default for Comparison {
@@ -118,11 +157,13 @@ impl Default for Comparison {
 }
 
 impl Comparison {
-    /// An empty table. The seed is 1.
+    /// An empty table. The seed is 1, and each variant is trained once.
     pub fn new() -> Self {
         Self {
             seed: 1,
+            seeds: 1,
             variants: Vec::new(),
+            models: Vec::new(),
         }
     }
 
@@ -132,65 +173,68 @@ impl Comparison {
         Self { seed, ..self }
     }
 
-    /// Trains a network of these layers on `data.train` with Adam, tests it on `data.test` after each epoch, and adds a
-    /// row. A name that is there already gets its row replaced, in its place.
+    /// Trains each variant so many times, with the seed and the ones after it: the table then tells the median and, in
+    /// brackets, the lowest and the highest validation accuracy. Defaults to 1; less is 1.
+    pub fn seeds(self, seeds: i64) -> Self {
+        let seeds = seeds.max(1);
+        Self { seeds, ..self }
+    }
+
+    /// Trains a network of these layers with Adam, and adds a row. A name that is there already gets its row replaced, in
+    /// its place.
     ///
     /// The images must have the shape that the first layer wants, `[images, channels, height, width]` for a convolution,
-    /// and values from 0 to 1. The shape of one is taken from them. The test data are the training's validation data, in
-    /// place of any others: nothing is learnt from them, callbacks see their scores, and their time is not counted.
+    /// and values from 0 to 1. The shape of one is taken from them; labels are `int64 [images]`, counted from 0. Variants
+    /// are compared by the validation data of `fit`; where it has none, the last tenth of the images is kept back, as
+    /// [`Fit::validation_split`] does.
     ///
     /// # Errors
-    /// As [`fit`](Sequential::fit); if the test data don't fit the network; or if an interrupt came. Then the table is
-    /// as it was.
+    /// As [`fit`](Sequential::fit); or if an interrupt came. Then the table is as it was.
     pub fn run(
         &mut self,
         name: &str,
         layers: impl Into<Vec<Layer>>,
-        data: &Dataset,
+        images: &Tensor,
+        labels: &Tensor,
         fit: Fit,
     ) -> Result<()> {
         let layers = layers.into();
-        crate::seed(self.seed);
-        let mut model = Sequential::new(layers.clone());
-        model.compile(Adam::default(), SparseCategoricalCrossentropy);
-        model.build_for(&data.train.0)?;
-        // Before the training: not to learn after an epoch that it was for nothing.
-        let network = model.classifier()?;
-        let (images, labels) = &data.test;
-        let labels = check_images(network, images)
-            .and_then(|()| check_labels(network, images, labels))
-            .map_err(|trouble| error(texts::lab_test_data(trouble)))?;
-        model.warn_unscaled(images)?;
-
-        let parameters = model.summary()?.total;
-        let planned_epochs = fit.planned_epochs();
-        let (batch_size, share) = fit.batch_size_and_share();
-        let has_callbacks = fit.has_callbacks();
-        let fit = fit.validation(images, &labels);
+        let mut fit = match (&fit.validation, fit.validation_split) {
+            (None, None) => fit.validation_split(VALIDATION_SPLIT),
+            _ => fit,
+        };
         let mut progress = fit.progress();
-        let history = model.train(&data.train.0, &data.train.1, fit, &mut progress)?;
-        let tests: Vec<Score> = history.epochs.iter().filter_map(|e| e.validation).collect();
-        if history.interrupted {
-            let epoch = (tests.len() + 1).min(planned_epochs);
-            return Err(error(texts::lab_interrupted(name, epoch, planned_epochs)));
+        let mut trained = Vec::new();
+        for seed in self.seed..self.seed + self.seeds {
+            crate::seed(seed);
+            let mut model = Sequential::new(layers.clone());
+            model.compile(Adam::default(), SparseCategoricalCrossentropy);
+            let history = model.train(images, labels, &mut fit, &mut progress)?;
+            if let Some(Stopped::Interrupt { epoch, epochs, .. }) = history.stopped {
+                return Err(error(texts::lab_interrupted(name, epoch, epochs)));
+            }
+            trained.push((history, model));
         }
+        trained.sort_by(|(a, _), (b, _)| validation_accuracy(a).total_cmp(&validation_accuracy(b)));
+        let (histories, mut models): (Vec<History>, Vec<Sequential>) = trained.into_iter().unzip();
+        let model = models.swap_remove((models.len() - 1) / 2);
         let variant = Variant {
             name: name.to_string(),
             layers,
-            parameters,
-            planned_epochs,
-            share,
-            batch_size,
-            has_callbacks,
-            epoch: history.restored.unwrap_or(history.epochs.len()),
-            seconds: history.epochs.iter().map(|epoch| epoch.seconds).collect(),
-            history,
-            tests,
-            test_images: batch_len(images),
+            parameters: model.summary()?.total,
+            planned_epochs: fit.epochs,
+            fraction: fit.fraction,
+            batch_size: fit.batch_size,
+            has_callbacks: !fit.callbacks.is_empty(),
+            validation_images: fit.validation_images(batch_len(images)),
+            histories,
         };
-        match self.variants.iter_mut().find(|there| there.name == name) {
-            Some(there) => *there = variant,
-            None => self.variants.push(variant),
+        match self.variants.iter().position(|there| there.name == name) {
+            Some(i) => (self.variants[i], self.models[i]) = (variant, model),
+            None => {
+                self.variants.push(variant);
+                self.models.push(model);
+            }
         }
         Ok(())
     }
@@ -198,6 +242,25 @@ impl Comparison {
     /// The rows, in the order in which their names first appeared. The first is what the others are compared with.
     pub fn variants(&self) -> &[Variant] {
         &self.variants
+    }
+
+    /// The trained model of the row `name`; with several seeds, the one of the median validation accuracy.
+    ///
+    /// # Errors
+    /// If no row has this name: the error lists those there are.
+    pub fn model(&self, name: &str) -> Result<&Sequential> {
+        let row = self.variants.iter().position(|there| there.name == name);
+        row.map(|i| &self.models[i]).ok_or_else(|| {
+            let names: Vec<String> = self
+                .variants
+                .iter()
+                .map(|one| format!("{:?}", one.name))
+                .collect();
+            error(match names.is_empty() {
+                true => texts::lab_nothing_yet(),
+                false => texts::lab_no_such_row(name, names.join(", ")),
+            })
+        })
     }
 
     /// A table of these rows, without training.
@@ -209,65 +272,9 @@ impl Comparison {
         }
     }
 
-    /// The test accuracy against the seconds of training, a line for each variant.
+    /// The validation accuracy against the seconds of training, a line for each variant.
     pub fn figure(&self) -> Figure {
-        let ways: Vec<Way> = self.variants.iter().map(Variant::way).collect();
-        draw(&ways)
-    }
-
-    /// Shows table and chart now, in the middle of a cell.
-    ///
-    /// # Errors
-    /// As [`Figure::show`].
-    pub fn show(&self) -> Result<()> {
-        self.content().show();
-        if self.variants.is_empty() {
-            return Ok(());
-        }
-        self.figure().show()
-    }
-
-    /// How evcxr shows a comparison that ends a cell.
-    ///
-    /// Of a result that has HTML and a picture, Jupyter and nbconvert show the HTML only. svertka's kernel therefore
-    /// shows two outputs: the table, then the chart as the result. A stock kernel knows only results: there the HTML
-    /// holds the chart too, and the picture is given beside it for programs that don't show HTML.
-    #[doc(hidden)]
-    pub fn evcxr_display(&self) {
-        let mut table = self.content();
-        if self.variants.is_empty() {
-            table.show_as_result();
-            return;
-        }
-        let chart = match self.figure().content() {
-            Ok(chart) => chart,
-            Err(problem) => {
-                eprintln!("{problem}");
-                table.show_as_result();
-                return;
-            }
-        };
-        if crate::session::display::speaks() {
-            table.show();
-            chart.show_as_result();
-            return;
-        }
-        if let (Some(html), Some(png)) = (&mut table.html, &chart.png) {
-            let png = base64::engine::general_purpose::STANDARD.encode(png);
-            let what = escape(&chart.plain);
-            *html += &format!("<img alt=\"{what}\" src=\"data:image/png;base64,{png}\">");
-        }
-        table.png = chart.png;
-        table.show_as_result();
-    }
-
-    fn content(&self) -> Content {
-        if self.variants.is_empty() {
-            let text = texts::lab_nothing_yet();
-            let html = format!("<p>{}</p>", escape(&text));
-            return Content::html(text, html);
-        }
-        self.table().content()
+        comparison::figure(self.variants.iter().map(Variant::curve).collect())
     }
 
     fn table(&self) -> Table<7> {
@@ -278,7 +285,7 @@ impl Comparison {
                 thousands(variant.parameters),
                 seconds(variant.seconds_per_epoch()),
                 format!("{:.1}", variant.train_accuracy() * 100.0),
-                format!("{:.1}", variant.test_accuracy() * 100.0),
+                variant.accuracy_with_spread(),
                 if i == 0 {
                     "—".to_string()
                 } else {
@@ -293,7 +300,7 @@ impl Comparison {
                 texts::summary_parameters(),
                 texts::lab_seconds(),
                 texts::lab_train(),
-                texts::lab_test(),
+                texts::lab_validation(),
                 texts::lab_difference(),
             ],
             rows: self.variants.iter().enumerate().map(row).collect(),
@@ -329,6 +336,20 @@ fn in_short(layers: &[Layer]) -> String {
     words.collect::<Vec<_>>().join(" · ")
 }
 
+shows_itself!(Comparison);
+
+impl Show for Comparison {
+    /// The table and below it the chart, as one output.
+    fn content(&self) -> Result<Content> {
+        if self.variants.is_empty() {
+            let text = texts::lab_nothing_yet();
+            let html = format!("<p>{}</p>", escape(&text));
+            return Ok(Content::html(text, html));
+        }
+        Ok(self.table().content().above(self.figure().content()?))
+    }
+}
+
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.variants.is_empty() {
@@ -342,7 +363,8 @@ impl fmt::Display for Comparison {
 mod tests {
     use super::*;
     use crate::Activation::{Linear, Relu, Sigmoid, Softmax};
-    use crate::{conv2d, dense, dropout, flatten, max_pooling2d};
+    use crate::Padding::Same;
+    use crate::{Score, conv2d, dense, dropout, flatten, max_pooling2d};
 
     #[test]
     fn layers_in_short_name_what_is_unusual() {
@@ -361,6 +383,16 @@ mod tests {
             "conv 64 · pool · conv 8 5×3 sigmoid · pool 3×3 · dropout 0.5 · dense 128 · dense 10"
         );
         assert_eq!(in_short(&[dense(10, Linear)]), "dense 10 linear");
+        let layers = [
+            conv2d(64, (5, 3), Sigmoid).padding(Same).strides(2),
+            conv2d(64, 3, Relu).strides((2, 1)),
+            max_pooling2d(3, 2),
+            max_pooling2d(2, 2).padding(Same),
+        ];
+        assert_eq!(
+            in_short(&layers),
+            "conv 64 5×3 same /2 sigmoid · conv 64 /2×1 · pool 3×3 /2 · pool same"
+        );
     }
 
     #[test]
@@ -372,17 +404,21 @@ mod tests {
     #[test]
     fn the_weights_that_came_back_are_the_ones_that_count() {
         let mut variant = super::super::exercises::tests::variant("x", &[dense(10, Softmax)]);
-        variant.tests = [0.7, 0.9, 0.8]
-            .map(|accuracy| Score {
-                loss: 0.5,
-                accuracy,
-            })
-            .to_vec();
-        assert_eq!(variant.test_accuracy(), 0.8);
-        variant.epoch = 2;
-        assert_eq!(variant.test_accuracy(), 0.9);
-        variant.seconds = vec![1.0, 2.0, 6.0];
-        assert_eq!(variant.seconds_per_epoch(), 3.0);
-        assert_eq!(variant.way().points, [(1.0, 0.7), (3.0, 0.9), (9.0, 0.8)]);
+        let history = &mut variant.histories[0];
+        for (epoch, (accuracy, seconds)) in
+            history
+                .epochs
+                .iter_mut()
+                .zip([(0.7, 1.0), (0.9, 2.0), (0.8, 6.0)])
+        {
+            let loss = 0.5;
+            epoch.validation = Some(Score { loss, accuracy });
+            epoch.seconds = seconds;
+        }
+        assert_eq!(variant.validation_accuracy(), 0.8);
+        variant.histories[0].restored = Some(2);
+        assert_eq!(variant.validation_accuracy(), 0.9);
+        assert_eq!(variant.seconds_per_epoch(), 2.0);
+        assert_eq!(variant.curve().points, [(1.0, 0.7), (3.0, 0.9), (9.0, 0.8)]);
     }
 }

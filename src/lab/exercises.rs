@@ -3,11 +3,10 @@
 use std::fmt;
 
 use super::comparison::{Comparison, Variant, signed};
-use crate::Layer;
 use crate::model::LayerKind;
-use crate::session::display::Content;
-use crate::session::progress::escape;
+use crate::session::display::{Content, Show, escape, shows_itself};
 use crate::session::texts;
+use crate::{Layer, Result, Stopped};
 
 /// The five exercises of the lesson. The first row of the table is the network that they start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,9 +40,10 @@ impl Comparison {
     /// Holds the table against an exercise. It gives no marks: it says whether the exercise was done, and what came of
     /// it or what is still to do.
     ///
-    /// A difference in test accuracy is called more than chance if it is larger than `1.96 · √(2 p (1 − p) / n)`, with
-    /// `p` the mean of both accuracies and `n` the number of test images: so much do two equally good networks differ
-    /// in 95 of 100 tests at the most. What other first weights would have changed comes on top.
+    /// A difference in validation accuracy is called more than chance if it is larger than `1.96 · √(2 p (1 − p) / n)`,
+    /// with `p` the mean of both accuracies and `n` the number of validation images: so much do two equally good networks
+    /// differ in 95 of 100 tests at the most. What other initial weights would have changed comes on top; with
+    /// [`seeds`](Comparison::seeds) it is more than chance only if each seed of the one is better than all of the other.
     pub fn check(&self, exercise: Exercise) -> Finding {
         let Some((reference, others)) = self.variants().split_first() else {
             return Finding::not_yet(texts::lab_no_row());
@@ -100,24 +100,27 @@ impl Comparison {
 fn convolutions(layers: &[Layer]) -> impl DoubleEndedIterator<Item = &Layer> {
     layers
         .iter()
-        .filter(|layer| matches!(layer.0, LayerKind::Conv2d(_)))
+        .filter(|layer| matches!(layer.kind, LayerKind::Conv2d(_)))
 }
 
 fn poolings(layers: &[Layer]) -> usize {
-    let pooling = |layer: &&Layer| matches!(layer.0, LayerKind::MaxPooling2d(_));
+    let pooling = |layer: &&Layer| matches!(layer.kind, LayerKind::MaxPooling2d(_));
     layers.iter().filter(pooling).count()
 }
 
 /// The layers that are neither convolution nor pooling.
 fn others(layers: &[Layer]) -> impl Iterator<Item = &Layer> {
-    layers
-        .iter()
-        .filter(|layer| !matches!(layer.0, LayerKind::Conv2d(_) | LayerKind::MaxPooling2d(_)))
+    layers.iter().filter(|layer| {
+        !matches!(
+            layer.kind,
+            LayerKind::Conv2d(_) | LayerKind::MaxPooling2d(_)
+        )
+    })
 }
 
 /// The number of filters of each convolution.
 fn filters(layers: &[Layer]) -> Vec<i64> {
-    let number = |layer: &Layer| match &layer.0 {
+    let number = |layer: &Layer| match &layer.kind {
         LayerKind::Conv2d(conv2d) => Some(conv2d.filters),
         _ => None,
     };
@@ -136,9 +139,11 @@ fn another_number(tried: &[Vec<i64>]) -> i64 {
 fn does(exercise: Exercise, reference: &[Layer], layers: &[Layer]) -> bool {
     match exercise {
         Exercise::Filters => {
-            let same_but_for_filters = |(a, b): (&Layer, &Layer)| match (&a.0, &b.0) {
+            let same_but_for_filters = |(a, b): (&Layer, &Layer)| match (&a.kind, &b.kind) {
                 (LayerKind::Conv2d(a), LayerKind::Conv2d(b)) => {
-                    a.kernel == b.kernel && a.activation == b.activation
+                    let mut b = b.clone();
+                    b.filters = a.filters;
+                    *a == b
                 }
                 _ => a == b,
             };
@@ -168,7 +173,8 @@ fn found(variant: &Variant, reference: &Variant) -> String {
     let points = variant.points_above(reference);
     let margin = chance(variant, reference);
     let shown = format!("{margin:.1}");
-    let chance = if points.abs() > margin {
+    let ((low, high), (lowest, highest)) = (variant.spread(), reference.spread());
+    let chance = if points.abs() > margin && (low > highest || high < lowest) {
         texts::lab_more_than_chance(shown)
     } else {
         texts::lab_may_be_chance(shown)
@@ -181,8 +187,8 @@ fn found(variant: &Variant, reference: &Variant) -> String {
     if variant.planned_epochs != reference.planned_epochs {
         differing.push(texts::lab_epochs());
     }
-    if variant.share != reference.share {
-        differing.push(texts::lab_share());
+    if variant.fraction != reference.fraction {
+        differing.push(texts::lab_fraction());
     }
     if variant.batch_size != reference.batch_size {
         differing.push(texts::lab_batch_size());
@@ -196,8 +202,8 @@ fn found(variant: &Variant, reference: &Variant) -> String {
 /// How many percentage points two equally good networks may differ by in 95 of 100 tests: half the 95 % interval of the
 /// difference of two shares.
 fn chance(a: &Variant, b: &Variant) -> f64 {
-    let p = (a.test_accuracy() + b.test_accuracy()) / 2.0;
-    let n = a.test_images.min(b.test_images) as f64;
+    let p = (a.validation_accuracy() + b.validation_accuracy()) / 2.0;
+    let n = a.validation_images.min(b.validation_images) as f64;
     100.0 * 1.96 * (2.0 * p * (1.0 - p) / n).sqrt()
 }
 
@@ -214,18 +220,19 @@ fn times(factor: f64) -> String {
 
 fn stop_in_time(variants: &[Variant]) -> Finding {
     let stopped = |one: &&Variant| {
-        let epochs = one.history.epochs.len();
-        one.history.stopped.is_some() && !one.history.interrupted && epochs < one.planned_epochs
+        let history = one.history();
+        let by_callback = matches!(history.stopped, Some(Stopped::Callback(_)));
+        by_callback && (history.epochs.len() as i64) < one.planned_epochs
     };
     let line = |one: &Variant| {
-        let epochs = one.history.epochs.len();
-        let left = one.planned_epochs.saturating_sub(epochs);
+        let epochs = one.history().epochs.len() as i64;
+        let left = one.planned_epochs - epochs;
         let seconds = left as f64 * one.seconds_per_epoch();
         let seconds = match seconds {
             ..10.0 => format!("{seconds:.1}"),
             _ => format!("{seconds:.0}"),
         };
-        let loss = loss(one.history.epochs.last());
+        let loss = loss(one.history().epochs.last());
         texts::lab_stopped(&one.name, epochs, one.planned_epochs, loss, seconds)
     };
     let found: Vec<String> = variants.iter().filter(stopped).map(line).collect();
@@ -239,7 +246,7 @@ fn stop_in_time(variants: &[Variant]) -> Finding {
     let Some(tried) = variants.iter().rfind(|one| one.has_callbacks) else {
         return Finding::not_yet(texts::lab_nothing_stops());
     };
-    let epochs = &tried.history.epochs;
+    let epochs = &tried.history().epochs;
     if tried.planned_epochs < 2 {
         return Finding::not_yet(texts::lab_one_epoch(&tried.name));
     }
@@ -265,21 +272,6 @@ impl Finding {
         }
     }
 
-    /// Shows the finding now, in the middle of a cell.
-    ///
-    /// # Errors
-    /// None today; a `Result`, so that all that shows itself is called alike.
-    pub fn show(&self) -> crate::Result<()> {
-        self.content().show();
-        Ok(())
-    }
-
-    /// How evcxr shows a finding that ends a cell.
-    #[doc(hidden)]
-    pub fn evcxr_display(&self) {
-        self.content().show_as_result();
-    }
-
     fn verdict(&self) -> String {
         if self.done {
             texts::lab_done()
@@ -287,8 +279,12 @@ impl Finding {
             texts::lab_not_yet()
         }
     }
+}
 
-    fn content(&self) -> Content {
+shows_itself!(Finding);
+
+impl Show for Finding {
+    fn content(&self) -> Result<Content> {
         let (verdict, text) = (escape(&self.verdict()), escape(&self.text));
         let mut html = format!("<p><b>{verdict}</b>: {text}</p>");
         if !self.found.is_empty() {
@@ -298,7 +294,7 @@ impl Finding {
                 .map(|line| format!("<li>{}</li>", escape(line)));
             html += &format!("<ul>{}</ul>", lines.collect::<String>());
         }
-        Content::html(self.to_string(), html)
+        Ok(Content::html(self.to_string(), html))
     }
 }
 
@@ -316,37 +312,35 @@ impl fmt::Display for Finding {
 pub(crate) mod tests {
     use super::*;
     use crate::Activation::{Relu, Sigmoid, Softmax};
+    use crate::Padding::Same;
     use crate::{Epoch, History, Score, conv2d, dense, dropout, flatten, max_pooling2d};
 
     /// A row as a training of three epochs would leave it.
     pub(crate) fn variant(name: &str, layers: &[Layer]) -> Variant {
-        let epoch = |number: usize| Epoch {
+        let score = Score {
+            loss: 0.5,
+            accuracy: 0.8,
+        };
+        let epoch = |number: i64| Epoch {
             number,
             seconds: 2.0,
             loss: 0.9 / number as f64,
             accuracy: 0.8,
-            validation: None,
-        };
-        let score = Score {
-            loss: 0.5,
-            accuracy: 0.8,
+            validation: Some(score),
         };
         Variant {
             name: name.into(),
             layers: layers.to_vec(),
             parameters: 1000,
             planned_epochs: 3,
-            share: 0.2,
+            fraction: 0.2,
             batch_size: 32,
             has_callbacks: false,
-            history: History {
+            validation_images: 10_000,
+            histories: vec![History {
                 epochs: (1..=3).map(epoch).collect(),
                 ..History::default()
-            },
-            seconds: vec![2.0; 3],
-            tests: vec![score; 3],
-            test_images: 10_000,
-            epoch: 3,
+            }],
         }
     }
 
@@ -416,7 +410,10 @@ pub(crate) mod tests {
             changed(|layers| layers[0] = conv2d(32, (5, 5), Relu)),
             changed(|layers| layers[0] = conv2d(32, (3, 3), Sigmoid)),
             changed(|layers| layers[5] = dense(64, Relu)),
+            changed(|layers| layers[0] = conv2d(32, (3, 3), Relu).padding(Same)),
+            changed(|layers| layers[0] = conv2d(32, (3, 3), Relu).strides(2)),
             changed(|layers| layers[1] = max_pooling2d(3, 3)),
+            changed(|layers| layers[1] = max_pooling2d(2, 1)),
             changed(|layers| layers.insert(5, dropout(0.5))),
         ];
         for other in others {
@@ -477,11 +474,18 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_was_found_is_told_in_figures() {
+    fn what_was_found_is_told_in_numbers() {
         let reference = variant("64-64", &net(&[64, 64]));
         let mut other = variant("16-16", &net(&[16, 16]));
         other.parameters = 226;
-        other.seconds = vec![10.0, 12.0, 14.0];
+        let seconds = [10.0, 12.0, 17.0];
+        for (epoch, seconds) in other.histories[0].epochs.iter_mut().zip(seconds) {
+            epoch.seconds = seconds;
+        }
+        let set = |variant: &mut Variant, accuracy| {
+            let loss = 0.5;
+            variant.histories[0].epochs[2].validation = Some(Score { loss, accuracy });
+        };
         // 1.96 · √(2 · 0.8 · 0.2 / 10 000) = 0.0111
         let line = |other: &Variant| found(other, &reference);
         for (accuracy, difference, chance) in [
@@ -490,12 +494,12 @@ pub(crate) mod tests {
             (0.785, "−1.5", texts::lab_more_than_chance("1.1")),
             (0.817, "+1.7", texts::lab_more_than_chance("1.1")),
         ] {
-            other.tests[2].accuracy = accuracy;
+            set(&mut other, accuracy);
             let said = texts::lab_found("16-16", "0.23", "6.0", difference, chance);
             assert_eq!(line(&other), said);
         }
-        other.test_images = 100;
-        other.tests[2].accuracy = 0.7;
+        other.validation_images = 100;
+        set(&mut other, 0.7);
         let chance = texts::lab_may_be_chance("12.0");
         let said = texts::lab_found("16-16", "0.23", "6.0", "−10.0", chance);
         assert_eq!(line(&other), said);
@@ -506,17 +510,47 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn with_seeds_more_than_chance_is_better_with_each() {
+        let with = |accuracies: [f64; 3]| {
+            let mut variant = variant("a", &net(&[64]));
+            let history = variant.histories[0].clone();
+            variant.histories = accuracies
+                .map(|accuracy| {
+                    let mut history = history.clone();
+                    history.epochs[2].validation = Some(Score {
+                        loss: 0.5,
+                        accuracy,
+                    });
+                    history
+                })
+                .to_vec();
+            variant
+        };
+        let reference = with([0.79, 0.80, 0.83]);
+        let apart = found(&with([0.831, 0.84, 0.85]), &reference);
+        assert!(
+            apart.contains(&texts::lab_more_than_chance("1.1")),
+            "{apart}"
+        );
+        let overlapping = found(&with([0.829, 0.84, 0.85]), &reference);
+        assert!(
+            overlapping.contains(&texts::lab_may_be_chance("1.1")),
+            "{overlapping}"
+        );
+    }
+
+    #[test]
     fn what_else_differs_is_told() {
         let reference = variant("64-64", &net(&[64, 64]));
         let mut other = variant("a", &net(&[64]));
         other.layers.retain(|layer| *layer != dense(128, Relu));
-        other.share = 1.0;
+        other.fraction = 1.0;
         other.planned_epochs = 5;
         other.batch_size = 64;
         let what = [
             texts::lab_other_layers(),
             texts::lab_epochs(),
-            texts::lab_share(),
+            texts::lab_fraction(),
             texts::lab_batch_size(),
         ];
         let line = found(&other, &reference);
@@ -545,11 +579,15 @@ pub(crate) mod tests {
         let through = texts::lab_went_through("#5", 3, "0.9000", "0.3000");
         assert_eq!(check(&[&plain, &tried]), Finding::not_yet(through.clone()));
         // It said stop, but there was nothing left to stop.
-        tried.history.stopped = Some("enough".into());
+        tried.histories[0].stopped = Some(Stopped::Callback("enough".into()));
         assert_eq!(check(&[&plain, &tried]), Finding::not_yet(through.clone()));
         let mut interrupted = tried.clone();
         interrupted.planned_epochs = 10;
-        interrupted.history.interrupted = true;
+        interrupted.histories[0].stopped = Some(Stopped::Interrupt {
+            epoch: 3,
+            epochs: 10,
+            percent: 50.0,
+        });
         assert_eq!(check(&[&plain, &interrupted]), Finding::not_yet(through));
         let mut short = tried.clone();
         short.planned_epochs = 1;
@@ -573,7 +611,7 @@ pub(crate) mod tests {
         done.found = vec!["a < b".into()];
         let (verdict, text) = (texts::lab_done(), texts::lab_compared("64-64"));
         assert_eq!(done.to_string(), format!("{verdict}: {text}\n  a < b"));
-        let html = done.content().html.unwrap();
+        let html = done.content().unwrap().html.unwrap();
         assert!(html.contains("<li>a &lt; b</li>"), "{html}");
         let not_yet = check(Exercise::OnlyFirstConvolution, &[]);
         let first = |finding: &Finding| finding.to_string().split(' ').next().map(str::to_string);

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
 
 use super::history::Epoch;
 use crate::session::texts;
@@ -23,8 +22,11 @@ use crate::session::texts;
 /// }
 /// ```
 pub trait Callback {
+    /// Called before the first epoch of each training: a place to begin anew. Does nothing unless overridden.
+    fn on_train_begin(&mut self) {}
+
     /// Called before each epoch with its number, from 1. Does nothing unless overridden.
-    fn on_epoch_begin(&mut self, number: usize, control: &mut Control) {
+    fn on_epoch_begin(&mut self, number: i64, control: &mut Control) {
         let _ = (number, control);
     }
 
@@ -35,7 +37,7 @@ pub trait Callback {
 /// What a [`Callback`] may change.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Control {
-    /// The optimiser's step from now on.
+    /// The learning rate from now on.
     pub learning_rate: f64,
     /// If set, the present weights are kept, in place of those kept before.
     pub keep_weights: bool,
@@ -44,7 +46,7 @@ pub struct Control {
 }
 
 impl Control {
-    /// This learning rate, and nothing asked for.
+    /// This learning rate; no weights are to be kept or restored.
     pub fn new(learning_rate: f64) -> Self {
         Self {
             learning_rate,
@@ -54,7 +56,7 @@ impl Control {
     }
 }
 
-/// Stops when the training loss falls below this value, as the callback of the lesson before this one.
+/// Stops when the training loss falls below this value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StopAtLoss(pub f64);
 
@@ -87,16 +89,16 @@ impl Callback for StopAtAccuracy {
 /// the next `fit` goes on from them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EarlyStopping {
-    patience: usize,
+    patience: i64,
     min_delta: f64,
     best: f64,
-    best_epoch: usize,
-    waited: usize,
+    best_epoch: i64,
+    waited: i64,
 }
 
 impl EarlyStopping {
-    /// Waits `epochs` epochs for a better loss. 0 stops at the first that is not better.
-    pub fn patience(epochs: usize) -> Self {
+    /// Waits `epochs` epochs for a better loss. 0 or less stops at the first that is not better, as 1 does.
+    pub fn patience(epochs: i64) -> Self {
         Self {
             patience: epochs,
             min_delta: 0.0,
@@ -113,6 +115,10 @@ impl EarlyStopping {
 }
 
 impl Callback for EarlyStopping {
+    fn on_train_begin(&mut self) {
+        *self = Self::patience(self.patience).min_delta(self.min_delta);
+    }
+
     fn on_epoch_end(&mut self, epoch: &Epoch, control: &mut Control) -> ControlFlow<String> {
         let loss = epoch.validation.map_or(epoch.loss, |score| score.loss);
         control.restore_weights = true;
@@ -130,44 +136,14 @@ impl Callback for EarlyStopping {
     }
 }
 
-/// Stops after the epoch in which this much time has passed since the training began.
-#[derive(Clone, Debug)]
-pub struct TimeLimit {
-    limit: Duration,
-    begun: Option<Instant>,
-}
-
-impl TimeLimit {
-    /// A limit in seconds.
-    pub fn seconds(seconds: f64) -> Self {
-        let limit = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
-        Self { limit, begun: None }
-    }
-}
-
-impl Callback for TimeLimit {
-    fn on_epoch_begin(&mut self, _: usize, _: &mut Control) {
-        self.begun.get_or_insert_with(Instant::now);
-    }
-
-    fn on_epoch_end(&mut self, _: &Epoch, _: &mut Control) -> ControlFlow<String> {
-        match self.begun {
-            Some(begun) if begun.elapsed() >= self.limit => {
-                ControlFlow::Break(texts::time_is_up(self.limit.as_secs_f64()))
-            }
-            _ => ControlFlow::Continue(()),
-        }
-    }
-}
-
 /// Sets the learning rate before each epoch.
 pub struct LearningRateSchedule {
-    rate: Box<dyn FnMut(usize, f64) -> f64>,
+    rate: Box<dyn FnMut(i64, f64) -> f64>,
 }
 
 impl LearningRateSchedule {
     /// `rate` gets the epoch's number, from 1, and the rate so far, and returns the rate to use.
-    pub fn new(rate: impl FnMut(usize, f64) -> f64 + 'static) -> Self {
+    pub fn new(rate: impl FnMut(i64, f64) -> f64 + 'static) -> Self {
         Self {
             rate: Box::new(rate),
         }
@@ -186,7 +162,7 @@ impl fmt::Debug for LearningRateSchedule {
 }
 
 impl Callback for LearningRateSchedule {
-    fn on_epoch_begin(&mut self, number: usize, control: &mut Control) {
+    fn on_epoch_begin(&mut self, number: i64, control: &mut Control) {
         control.learning_rate = (self.rate)(number, control.learning_rate);
     }
 

@@ -1,7 +1,7 @@
-//! A model in one safetensors file: architecture, weights, and the optimiser's state.
+//! A model in one safetensors file: architecture, weights, and the optimizer's state.
 //!
 //! The tensors are named as [`Sequential::weights`] names them and lie in libtorch's plain order, so that PyTorch and
-//! Python's `safetensors` read them as they are; an optimiser's moments are `optimizer.m.conv2d.kernel` and so on. The
+//! Python's `safetensors` read them as they are; an optimizer's moments are `optimizer.m.conv2d.kernel` and so on. The
 //! rest stands as JSON in the file's metadata, under `svertka`.
 
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tch::Tensor;
 
-use super::layer::{Layer, format_shape};
+use super::layer::{Layer, format_shape, plan};
 use super::network::Network;
 use super::optimizer::{Optimizer, OptimizerState};
 use super::sequential::{Compiled, Sequential};
@@ -49,8 +49,9 @@ struct CompiledForm {
 }
 
 impl Sequential {
-    /// Writes architecture, weights and the optimiser's state to one safetensors file, by way of a sibling file that is
-    /// renamed when it is whole: a file that was there stays as it was until then.
+    /// Writes architecture, weights and the optimizer's state to one safetensors file, by way of a sibling file that is
+    /// renamed when it is whole: a file that was there stays as it was until then. A process that is killed meanwhile leaves
+    /// the sibling, a hidden file that ends in `.part`.
     ///
     /// # Errors
     /// If the weights aren't there yet, or the file can't be written.
@@ -70,7 +71,7 @@ impl Sequential {
     }
 }
 
-/// Writes the file of a model that is made of these.
+/// Writes a model's file.
 pub(crate) fn write(path: &Path, network: &Network, compiled: Option<&Compiled>) -> Result<()> {
     let mut tensors = plain_weights(network, &network.flat, "").map_err(torch)?;
     for (name, moment) in compiled.iter().flat_map(|compiled| &compiled.state.moments) {
@@ -98,7 +99,7 @@ pub(crate) fn write(path: &Path, network: &Network, compiled: Option<&Compiled>)
         .map(|(name, size, bytes)| Ok((name, TensorView::new(Dtype::F32, size.clone(), bytes)?)));
     let bytes = views
         .collect::<std::result::Result<Vec<_>, _>>()
-        .and_then(|views| safetensors::serialize(views, Some(metadata)))
+        .and_then(|views| safetensors::serialize(views, &Some(metadata)))
         .map_err(|e| not_written(e.to_string()))?;
     write_whole(path, &bytes)
 }
@@ -112,18 +113,9 @@ fn plain_weights(network: &Network, flat: &Tensor, prefix: &str) -> tch::Result<
     names
         .zip(network.windows(flat)?)
         .map(|(name, window)| {
-            let plain = window
-                .f_detach()?
-                .f_to_device(tch::Device::Cpu)?
-                .f_contiguous()?;
-            let count = plain.numel();
-            let mut numbers = vec![0f32; count];
-            plain.f_copy_data(&mut numbers, count)?;
-            let bytes = numbers
-                .iter()
-                .flat_map(|number| number.to_le_bytes())
-                .collect();
-            let size = plain.size().iter().map(|&n| n as usize).collect();
+            let size = window.size().iter().map(|&n| n as usize).collect();
+            let numbers = Vec::<f32>::try_from(window.f_detach()?.f_reshape([-1])?)?;
+            let bytes = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
             Ok((format!("{prefix}{name}"), size, bytes))
         })
         .collect()
@@ -148,60 +140,59 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn parse(bytes: &[u8]) -> Result<Sequential> {
-    let foreign = || error(texts::file_foreign());
-    let (_, header) =
-        SafeTensors::read_metadata(bytes).map_err(|_| error(texts::file_not_safetensors()))?;
-    let file = SafeTensors::deserialize(bytes).map_err(|_| error(texts::file_not_safetensors()))?;
-    let about = header
-        .metadata()
-        .as_ref()
-        .and_then(|metadata| metadata.get(KEY));
-    let about: Value = about
-        .and_then(|text| serde_json::from_str(text).ok())
-        .ok_or_else(foreign)?;
-    if about["version"] != VERSION {
-        return Err(error(texts::file_version(&about["version"], VERSION)));
-    }
-    let About {
-        input_shape,
-        layers,
-        compiled,
-        ..
-    } = serde_json::from_value(about).map_err(|_| foreign())?;
-    let mut model = Sequential::new(layers);
+    let no_safetensors = |_| error(texts::file_not_safetensors());
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(no_safetensors)?;
+    let file = SafeTensors::deserialize(bytes).map_err(no_safetensors)?;
+    let metadata = header.metadata().as_ref();
+    let about = about(metadata.and_then(|metadata| metadata.get(KEY)))?;
     // The weights that the architecture asks for must be in the file before memory is asked for.
-    for (name, expected) in model.planned_weights(&input_shape)? {
-        check(&file, &name, &expected)?;
+    for plan in plan(&about.layers, &about.input_shape)? {
+        for (name, expected) in plan.weights() {
+            check(&file, &name, &expected)?;
+        }
     }
-    model = model.input_shape(input_shape);
+    let mut model = Sequential::new(about.layers).input_shape(about.input_shape);
     let network = model.built()?;
     let flat = flat_from(network, &file, "")?;
     tch::no_grad(|| network.flat.shallow_clone().f_copy_(&flat)).map_err(torch)?;
-    if let Some(CompiledForm {
-        optimizer,
-        learning_rate,
-        steps,
-        ..
-    }) = compiled
-    {
+    if let Some(form) = about.compiled {
         let mut state = OptimizerState::default();
-        if steps > 0 {
-            state = OptimizerState::new(&optimizer, steps, &network.flat).map_err(torch)?;
+        if form.steps > 0 {
+            let zeros = OptimizerState::new(&form.optimizer, form.steps, &network.flat);
+            state = zeros.map_err(torch)?;
             for (name, moment) in &mut state.moments {
                 *moment = flat_from(network, &file, &format!("optimizer.{name}."))?;
             }
         }
-        model.set_compiled(Compiled {
-            optimizer,
-            learning_rate,
+        model.compiled = Some(Compiled {
+            optimizer: form.optimizer,
+            learning_rate: form.learning_rate,
             state,
         });
     }
     Ok(model)
 }
 
+/// What the metadata say, if they are svertka's and of this version.
+fn about(text: Option<&String>) -> Result<About> {
+    let foreign = || error(texts::file_foreign());
+    let about = text.and_then(|text| serde_json::from_str(text).ok());
+    let mut about: Value = about.ok_or_else(foreign)?;
+    if about["version"] != VERSION {
+        return Err(error(texts::file_version(&about["version"], VERSION)));
+    }
+    // The first files' poolings have no strides: their windows stand side by side.
+    let layers = about.get_mut("layers").and_then(Value::as_array_mut);
+    for layer in layers.into_iter().flatten() {
+        if let (Some(pool), None) = (layer.get("pool").cloned(), layer.get("strides")) {
+            layer["strides"] = pool;
+        }
+    }
+    serde_json::from_value(about).map_err(|_| foreign())
+}
+
 /// The bytes of one tensor, if the file has it in this shape.
-fn check<'a>(file: &SafeTensors<'a>, name: &str, expected: &[i64]) -> Result<TensorView<'a>> {
+fn check<'a>(file: &'a SafeTensors<'a>, name: &str, expected: &[i64]) -> Result<TensorView<'a>> {
     let missing = || error(texts::file_tensor_missing(name, format_shape(expected)));
     let view = file.tensor(name).map_err(|_| missing())?;
     let size: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();

@@ -1,8 +1,9 @@
-//! Scores, epochs, and the history of a training.
+//! Scores, epochs, and the history of a `fit`.
 
 use std::fmt;
 
-use crate::session::display::Content;
+use crate::Result;
+use crate::session::display::{Content, Show, shows_itself};
 use crate::session::texts;
 
 /// Loss and accuracy over a set of images.
@@ -20,14 +21,11 @@ impl fmt::Display for Score {
     }
 }
 
-impl Score {
-    /// Shows the value that ends a cell.
-    pub fn evcxr_display(&self) {
-        Content {
-            plain: self.to_string(),
-            ..Content::default()
-        }
-        .show_as_result();
+shows_itself!(Score);
+
+impl Show for Score {
+    fn content(&self) -> Result<Content> {
+        Ok(Content::plain(self.to_string()))
     }
 }
 
@@ -35,8 +33,8 @@ impl Score {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Epoch {
     /// Which epoch of its `fit`, from 1.
-    pub number: usize,
-    /// How long the training took, without the validation after it.
+    pub number: i64,
+    /// Seconds of training, without the validation after it.
     pub seconds: f64,
     /// Mean loss over the epoch's images, each measured before the step that learnt from it.
     pub loss: f64,
@@ -49,14 +47,56 @@ pub struct Epoch {
 /// What a `fit` returns: loss and accuracy of each epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// One a finished epoch. After an interrupt the last one is of the images seen until then.
+    /// One for each epoch. After an interrupt the last is about the images seen until then.
     pub epochs: Vec<Epoch>,
-    /// Why the training ended before its last epoch; none if it did not.
-    pub stopped: Option<String>,
-    /// Whether an interrupt ended it.
-    pub interrupted: bool,
+    /// Why training ended before its last epoch; none if it did not.
+    pub stopped: Option<Stopped>,
     /// The epoch, from 1, whose weights a callback brought back at the end; none if the model has the last one's.
-    pub restored: Option<usize>,
+    pub restored: Option<i64>,
+}
+
+impl History {
+    /// The epoch whose weights the model has: the last, unless a callback brought back others. None without an epoch.
+    pub fn kept(&self) -> Option<&Epoch> {
+        match self.restored {
+            Some(number) => self.epochs.iter().find(|epoch| epoch.number == number),
+            None => self.epochs.last(),
+        }
+    }
+
+    /// Whether an interrupt ended the training.
+    pub fn interrupted(&self) -> bool {
+        matches!(self.stopped, Some(Stopped::Interrupt { .. }))
+    }
+}
+
+/// Why training ended before its last epoch. It shows itself as the sentence that `fit` prints.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stopped {
+    /// A callback ended it, for this reason, which may be empty.
+    Callback(String),
+    /// An interrupt ended it: Jupyter's button, or Ctrl-C.
+    Interrupt {
+        /// The epoch in which it came, from 1.
+        epoch: i64,
+        /// How many epochs there were to be.
+        epochs: i64,
+        /// How much of this epoch's images had been learnt from, 0 to 100.
+        percent: f64,
+    },
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Callback(reason) => f.write_str(reason),
+            Self::Interrupt {
+                epoch,
+                epochs,
+                percent,
+            } => f.write_str(&texts::training_interrupted(epoch, epochs, percent)),
+        }
+    }
 }
 
 impl fmt::Display for History {
@@ -65,14 +105,14 @@ impl fmt::Display for History {
             if i > 0 {
                 writeln!(f)?;
             }
-            f.write_str(&epoch_line(epoch, self.epochs.len()))?;
+            f.write_str(&epoch_line(epoch, self.epochs.len() as i64))?;
         }
         Ok(())
     }
 }
 
-/// The line that stays when an epoch has ended.
-pub(crate) fn epoch_line(epoch: &Epoch, epochs: usize) -> String {
+/// The line printed after an epoch.
+pub(crate) fn epoch_line(epoch: &Epoch, epochs: i64) -> String {
     let width = epochs.to_string().len();
     let number = format!("{:width$}", epoch.number);
     let line = texts::epoch_done(number, epochs, epoch.seconds, epoch.loss, epoch.accuracy);

@@ -14,15 +14,15 @@ use crate::session::{error, memory, texts};
 /// the system for all of it at once.
 const MAX_NUMBERS: i64 = 1 << 31;
 
-/// What a training keeps for each weight, in bytes: nine numbers. Its value, its gradient in its own tensor and in the flat
-/// one, Adam's two moments and what a step works out, and the value and the moments before the epoch.
+/// Bytes that training needs for each weight, nine numbers: the weight; its gradient, in its own tensor and in the flat one;
+/// Adam's two moments; a step's divisor; and weight and moments as they were before the epoch.
 const TRAINING_BYTES: u64 = 9 * 4;
 
 /// The function that a layer applies to each of its outputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
-    /// None: `x` as it is.
+    /// The identity: `x`.
     #[default]
     Linear,
     /// `max(0, x)`.
@@ -36,7 +36,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// What a table adds to a layer: nothing for the usual activations.
+    /// How [`Operation::short`] names it: not at all where it is a usual one.
     fn suffix(self) -> String {
         match self {
             Self::Relu | Self::Softmax => String::new(),
@@ -45,12 +45,63 @@ impl Activation {
     }
 }
 
+/// Where a convolution's or a pooling's windows stand, as Keras's `padding`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Padding {
+    /// Only where they fit into the image whole: an output is `(input − window) / stride + 1` long, rounded down.
+    #[default]
+    Valid,
+    /// Also over the edges: an output is `input / stride` long, rounded up; with stride 1 it is as long as the input. Beyond
+    /// the edges a convolution sees zeros and a pooling nothing. An odd number of rows or columns beyond the edges has the
+    /// additional one at the bottom or the right.
+    Same,
+}
+
+/// A size in rows and columns: a whole number for both, such as `3`, or a pair (height, width), such as `(5, 3)`. The
+/// numbers may be of any integer type.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a size: write a whole number, such as 3, or a pair (height, width), such as (5, 3)",
+    label = "neither a whole number nor a pair of them"
+)]
+pub trait Size {
+    /// Height and width.
+    fn pair(self) -> [i64; 2];
+}
+
+impl<H: TryInto<i64>, W: TryInto<i64>> Size for (H, W) {
+    fn pair(self) -> [i64; 2] {
+        // What doesn't fit into an i64 fits into no image either.
+        let h = self.0.try_into().unwrap_or(i64::MAX);
+        [h, self.1.try_into().unwrap_or(i64::MAX)]
+    }
+}
+
+macro_rules! one_number_is_a_size {
+    ($($integer:ty)*) => {$(
+        impl Size for $integer {
+            fn pair(self) -> [i64; 2] {
+                (self, self).pair()
+            }
+        }
+    )*};
+}
+
+// A literal whose type nothing else decides is an i32.
+one_number_is_a_size!(i8 i16 i32 i64 isize u8 u16 u32 u64 usize);
+
 /// One layer of a [`Sequential`](crate::Sequential) model, made by [`conv2d`], [`max_pooling2d`], [`flatten`],
 /// [`dense`] or [`dropout`]. It holds no weights: the model does, once the shape of its input is known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Layer(pub(crate) LayerKind);
+#[serde(transparent)]
+pub struct Layer {
+    pub(crate) kind: LayerKind,
+    /// A setting that this kind of layer doesn't have. The model reports it: the method that took it can't fail.
+    #[serde(skip)]
+    misplaced: Option<&'static str>,
+}
 
-/// Every kind of layer. Files name them in this way too.
+/// Every kind of layer, in the form that files have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "layer", rename_all = "snake_case")]
 pub(crate) enum LayerKind {
@@ -62,8 +113,48 @@ pub(crate) enum LayerKind {
 }
 
 impl Layer {
+    fn new(kind: LayerKind) -> Self {
+        Self {
+            kind,
+            misplaced: None,
+        }
+    }
+
+    /// Where the windows of a [`conv2d`] or a [`max_pooling2d`] stand. Defaults to [`Padding::Valid`].
+    ///
+    /// Another layer has no windows: the model says so as soon as it knows its input.
+    pub fn padding(mut self, padding: Padding) -> Self {
+        if let Some(window) = self.window("padding") {
+            window.padding = padding;
+        }
+        self
+    }
+
+    /// How many pixels apart the windows of a [`conv2d`] or a [`max_pooling2d`] stand, at least 1: a number or a pair (down,
+    /// across). Defaults to 1 for a convolution; a pooling is given its own when it is made.
+    ///
+    /// Another layer has no windows: the model says so as soon as it knows its input.
+    pub fn strides(mut self, strides: impl Size) -> Self {
+        if let Some(window) = self.window("strides") {
+            window.strides = strides.pair();
+        }
+        self
+    }
+
+    /// The layer's window, for this setting.
+    fn window(&mut self, setting: &'static str) -> Option<&mut Window> {
+        match &mut self.kind {
+            LayerKind::Conv2d(Conv2d { window, .. })
+            | LayerKind::MaxPooling2d(MaxPooling2d { window }) => Some(window),
+            _ => {
+                self.misplaced = Some(setting);
+                None
+            }
+        }
+    }
+
     pub(crate) fn operation(&self) -> &dyn Operation {
-        match &self.0 {
+        match &self.kind {
             LayerKind::Conv2d(conv2d) => conv2d,
             LayerKind::MaxPooling2d(max_pooling2d) => max_pooling2d,
             LayerKind::Flatten(flatten) => flatten,
@@ -79,7 +170,7 @@ impl fmt::Display for Layer {
     }
 }
 
-/// What a kind of layer does. Shapes are without the number of images.
+/// What a kind of layer does. Shapes are those of one image.
 pub(crate) trait Operation {
     /// The name that Keras gives to a layer of this kind.
     fn name(&self) -> &'static str;
@@ -87,7 +178,7 @@ pub(crate) trait Operation {
     /// The call that makes the layer.
     fn call(&self) -> String;
 
-    /// The layer in a table of networks, without what is usual; none if it goes without saying.
+    /// Its short form in a table of networks, without what is usual: `conv 64 5×3 same /2`. None if nothing is left.
     fn short(&self) -> Option<String>;
 
     /// What the network applies to the output of [`forward`](Self::forward).
@@ -96,16 +187,17 @@ pub(crate) trait Operation {
     }
 
     /// Names and shapes of the weights for an input of this shape, which [`output_shape`](Self::output_shape) has checked.
-    /// What has one axis begins as zero, everything else as Glorot uniform with its outputs and inputs first.
+    /// A shape of one axis is a bias and starts at zero; any other starts Glorot uniform, and begins with the numbers of
+    /// outputs and inputs.
     fn weights(&self, _input: &[i64]) -> Vec<(&'static str, Vec<i64>)> {
         Vec::new()
     }
 
-    /// The shape that comes out; or why this layer can't have such an input. `at` is for the message.
+    /// The shape of its output, or why it can't take such an input. `at` is how the message names it.
     fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>>;
 
-    /// Which memory layout of its input it can take.
-    fn layout(&self) -> Layout {
+    /// Which memory layout an input of this shape should have.
+    fn layout(&self, _input: &[i64]) -> Layout {
         Layout::Plain
     }
 
@@ -118,17 +210,17 @@ pub(crate) trait Operation {
     fn forward(&self, x: &Tensor, weights: &[Tensor], pass: Pass) -> tch::Result<Tensor>;
 }
 
-/// How images may lie in memory.
+/// The memory layout of images.
 pub(crate) enum Layout {
-    /// libtorch's own only.
+    /// libtorch's.
     Plain,
-    /// Best in oneDNN's.
+    /// oneDNN's own, on the CPU.
     OneDnn,
-    /// Either; the output lies as the input does.
+    /// Either; the output has the input's.
     Any,
 }
 
-/// Why a forward pass is made.
+/// What a forward pass is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pass {
     /// Dropout works, gradients are kept.
@@ -137,24 +229,151 @@ pub(crate) enum Pass {
     Inference,
 }
 
+/// A window that slides over rows and columns.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Window {
+    // The first files had these names, and neither strides nor padding.
+    #[serde(alias = "kernel", alias = "pool")]
+    size: [i64; 2],
+    #[serde(default = "one")]
+    strides: [i64; 2],
+    #[serde(default)]
+    padding: Padding,
+}
+
+impl Window {
+    /// Down and across an image: how many windows there are, and how many rows or columns they need beyond the image, of
+    /// which the smaller half stands before it.
+    fn axes(&self, image: [i64; 2]) -> [(i64, i64); 2] {
+        [0, 1].map(|axis| {
+            let (input, size, stride) = (image[axis], self.size[axis], self.strides[axis]);
+            if self.padding == Padding::Valid {
+                return ((input - size).div_euclid(stride) + 1, 0);
+            }
+            let output = (input - 1) / stride + 1;
+            let reach = ((output - 1) * stride).saturating_add(size);
+            (output, (reach - input).max(0))
+        })
+    }
+
+    /// The `[channels, rows, columns]` that a window at each of its places gives. `too_large` makes the message for one that
+    /// doesn't fit, from window and input.
+    fn output_shape(
+        &self,
+        at: &LayerRef,
+        input: &[i64],
+        too_large: impl Fn(String, String) -> String,
+    ) -> Result<Vec<i64>> {
+        positive(at, texts::what_window_height, self.size[0])?;
+        positive(at, texts::what_window_width, self.size[1])?;
+        for stride in self.strides {
+            positive(at, texts::what_stride, stride)?;
+        }
+        let [channels, h, w] = *input else {
+            return Err(not_an_image(at, input));
+        };
+        let [(rows, more_rows), (columns, more_columns)] = self.axes([h, w]);
+        let padded = [
+            channels,
+            h.saturating_add(more_rows),
+            w.saturating_add(more_columns),
+        ];
+        let fits = rows > 0 && columns > 0 && product(&padded) <= MAX_NUMBERS;
+        // Padded, a window fits into an image with its channels last too.
+        let doubtful = looks_channels_last(input) && (self.size[0] > h || self.size[1] > w);
+        let shape = format_shape(input);
+        Err(error(if fits && !(doubtful && at.position == 1) {
+            return Ok(vec![channels, rows, columns]);
+        } else if doubtful {
+            texts::channels_last(at, shape, format_shape(&[w, channels, h]))
+        } else {
+            too_large(by(self.size), shape)
+        }))
+    }
+
+    /// oneDNN's layout, unless [`pad`](Self::pad) must add something.
+    fn layout(&self, input: &[i64]) -> Layout {
+        match *input {
+            [_, h, w] if self.axes([h, w]).iter().all(|(_, more)| more % 2 == 0) => Layout::OneDnn,
+            _ => Layout::Plain,
+        }
+    }
+
+    /// How much libtorch shall pad at both ends of rows and columns; and the images, with `value` added at the bottom and
+    /// the right where they need one more there, which libtorch can't do by itself.
+    fn pad(&self, images: &Tensor, value: f64) -> tch::Result<([i64; 2], Tensor)> {
+        let (_, _, h, w) = images.size4()?;
+        let [down, across] = self.axes([h, w]).map(|(_, more)| more);
+        let images = match (down % 2, across % 2) {
+            (0, 0) => images.shallow_clone(),
+            (down, across) => images.f_pad([0, across, 0, down], "constant", value)?,
+        };
+        Ok(([down / 2, across / 2], images))
+    }
+
+    /// What is unusual about it, in short: ` 5×3 same /2`.
+    fn short(&self, usual_size: [i64; 2], usual_strides: [i64; 2]) -> String {
+        let mut text = String::new();
+        if self.size != usual_size {
+            text += &format!(" {}", by(self.size));
+        }
+        if self.padding == Padding::Same {
+            text += " same";
+        }
+        match self.strides {
+            strides if strides == usual_strides => (),
+            [h, w] if h == w => text += &format!(" /{h}"),
+            strides => text += &format!(" /{}", by(strides)),
+        }
+        text
+    }
+
+    /// The calls that set what is unusual: `.padding(Same).strides(2)`.
+    fn calls(&self, usual_strides: [i64; 2]) -> String {
+        let mut text = String::new();
+        if self.padding == Padding::Same {
+            text += ".padding(Same)";
+        }
+        if self.strides != usual_strides {
+            text += &format!(".strides({})", size_call(self.strides));
+        }
+        text
+    }
+}
+
+/// A convolution's usual strides.
+const fn one() -> [i64; 2] {
+    [1, 1]
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Conv2d {
     pub filters: i64,
-    pub kernel: (i64, i64),
-    pub activation: Activation,
+    #[serde(flatten)]
+    window: Window,
+    activation: Activation,
 }
 
-/// A convolution: `filters` windows of `kernel` = (height, width) pixels slide over the image, one pixel at a time and
-/// only where they fit whole (Keras's `padding="valid"`).
+/// A convolution: `filters` windows of `kernel_size`, a number or a pair (height, width), slide over the image, one pixel
+/// at a time and only where they fit whole. [`strides`](Layer::strides) and [`padding`](Layer::padding) change that.
 ///
 /// Input `[channels, h, w]`, output `[filters, h − kh + 1, w − kw + 1]`; `(channels · kh · kw + 1) · filters` weights.
 /// Kernels begin as Glorot uniform, biases as zero.
 ///
 /// A mistake (no filters, a window larger than the image) is reported by the model as soon as it knows its input.
-pub fn conv2d(filters: i64, kernel: (i64, i64), activation: Activation) -> Layer {
-    Layer(LayerKind::Conv2d(Conv2d {
+///
+/// ```
+/// # use svertka::prelude::*;
+/// let layers = [conv2d(64, 3, Relu), conv2d(64, (5, 3), Relu).padding(Same).strides(2)];
+/// ```
+pub fn conv2d(filters: i64, kernel_size: impl Size, activation: Activation) -> Layer {
+    Layer::new(LayerKind::Conv2d(Conv2d {
         filters,
-        kernel,
+        window: Window {
+            size: kernel_size.pair(),
+            strides: one(),
+            padding: Padding::Valid,
+        },
         activation,
     }))
 }
@@ -165,17 +384,15 @@ impl Operation for Conv2d {
     }
 
     fn call(&self) -> String {
-        let (filters, kernel, activation) = (self.filters, self.kernel, self.activation);
-        format!("conv2d({filters}, {kernel:?}, {activation:?})")
+        let (filters, [h, w], activation) = (self.filters, self.window.size, self.activation);
+        let more = self.window.calls(one());
+        format!("conv2d({filters}, ({h}, {w}), {activation:?}){more}")
     }
 
     fn short(&self) -> Option<String> {
-        let kernel = match self.kernel {
-            (3, 3) => String::new(),
-            kernel => format!(" {}", window(kernel)),
-        };
+        let window = self.window.short([3, 3], one());
         let activation = self.activation.suffix();
-        Some(format!("conv {}{kernel}{activation}", self.filters))
+        Some(format!("conv {}{window}{activation}", self.filters))
     }
 
     fn activation(&self) -> Activation {
@@ -183,7 +400,7 @@ impl Operation for Conv2d {
     }
 
     fn weights(&self, input: &[i64]) -> Vec<(&'static str, Vec<i64>)> {
-        let (h, w) = self.kernel;
+        let [h, w] = self.window.size;
         let kernel = vec![self.filters, input[0], h, w];
         vec![("kernel", kernel), ("bias", vec![self.filters])]
     }
@@ -191,31 +408,41 @@ impl Operation for Conv2d {
     fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>> {
         positive(at, texts::what_filters, self.filters)?;
         let too_large = |window, input| texts::kernel_too_large(at, window, input);
-        let [_, rows, columns] = image(at, self.kernel, input, too_large)?;
-        let (h, w) = self.kernel;
-        Ok(vec![self.filters, rows - h + 1, columns - w + 1])
+        let mut shape = self.window.output_shape(at, input, too_large)?;
+        shape[0] = self.filters;
+        Ok(shape)
     }
 
-    fn layout(&self) -> Layout {
-        Layout::OneDnn
+    fn layout(&self, input: &[i64]) -> Layout {
+        self.window.layout(input)
     }
 
     fn forward(&self, x: &Tensor, weights: &[Tensor], _: Pass) -> tch::Result<Tensor> {
-        x.f_conv2d(&weights[0], Some(&weights[1]), [1, 1], [0, 0], [1, 1], 1)
+        let (padding, x) = self.window.pad(x, 0.0)?;
+        let (kernel, bias) = (&weights[0], Some(&weights[1]));
+        x.f_conv2d(kernel, bias, self.window.strides, padding, [1, 1], 1)
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct MaxPooling2d {
-    pub pool: (i64, i64),
+    #[serde(flatten)]
+    window: Window,
 }
 
-/// Keeps the largest value of each `h` × `w` window; the windows lie side by side and a rest at the edge is dropped.
+/// Keeps the largest value of each window of `pool_size`; the windows stand `strides` apart. Each is a number or a pair
+/// (height, width).
 ///
-/// Input `[channels, rows, columns]`, output `[channels, rows / h, columns / w]` rounded down: 2 × 2 leaves a quarter of
-/// the image. No weights.
-pub fn max_pooling2d(h: i64, w: i64) -> Layer {
-    Layer(LayerKind::MaxPooling2d(MaxPooling2d { pool: (h, w) }))
+/// Input `[channels, h, w]`, output `[channels, (h − ph) / sh + 1, (w − pw) / sw + 1]` rounded down: `max_pooling2d(2, 2)`
+/// leaves a quarter of the image. No weights. [`padding`](Layer::padding) lets the windows reach over the edges.
+pub fn max_pooling2d(pool_size: impl Size, strides: impl Size) -> Layer {
+    Layer::new(LayerKind::MaxPooling2d(MaxPooling2d {
+        window: Window {
+            size: pool_size.pair(),
+            strides: strides.pair(),
+            padding: Padding::Valid,
+        },
+    }))
 }
 
 impl Operation for MaxPooling2d {
@@ -224,24 +451,26 @@ impl Operation for MaxPooling2d {
     }
 
     fn call(&self) -> String {
-        format!("max_pooling2d{:?}", self.pool)
+        let Window { size, strides, .. } = self.window;
+        let more = self.window.calls(strides);
+        let [pool, strides] = [size, strides].map(size_call);
+        format!("max_pooling2d({pool}, {strides}){more}")
     }
 
     fn short(&self) -> Option<String> {
-        Some(match self.pool {
-            (2, 2) => "pool".to_string(),
-            pool => format!("pool {}", window(pool)),
-        })
+        Some(format!(
+            "pool{}",
+            self.window.short([2, 2], self.window.size)
+        ))
     }
 
     fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>> {
         let too_large = |window, input| texts::pool_too_large(at, window, input);
-        let [channels, rows, columns] = image(at, self.pool, input, too_large)?;
-        Ok(vec![channels, rows / self.pool.0, columns / self.pool.1])
+        self.window.output_shape(at, input, too_large)
     }
 
-    fn layout(&self) -> Layout {
-        Layout::OneDnn
+    fn layout(&self, input: &[i64]) -> Layout {
+        self.window.layout(input)
     }
 
     fn takes_largest(&self) -> bool {
@@ -249,17 +478,23 @@ impl Operation for MaxPooling2d {
     }
 
     fn forward(&self, x: &Tensor, _: &[Tensor], _: Pass) -> tch::Result<Tensor> {
-        let pool = [self.pool.0, self.pool.1];
-        x.f_max_pool2d(pool, pool, [0, 0], [1, 1], false)
+        let (padding, x) = self.window.pad(x, f64::NEG_INFINITY)?;
+        x.f_max_pool2d(
+            self.window.size,
+            self.window.strides,
+            padding,
+            [1, 1],
+            false,
+        )
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Flatten {}
 
-/// Makes one row of an image: input `[channels, h, w]` or `[h, w]`, output `[channels · h · w]`. No weights.
+/// Flattens an image: input `[channels, h, w]` or `[h, w]`, output `[channels · h · w]`. No weights.
 pub fn flatten() -> Layer {
-    Layer(LayerKind::Flatten(Flatten {}))
+    Layer::new(LayerKind::Flatten(Flatten {}))
 }
 
 impl Operation for Flatten {
@@ -282,7 +517,7 @@ impl Operation for Flatten {
         Ok(vec![product(input)])
     }
 
-    fn layout(&self) -> Layout {
+    fn layout(&self, _: &[i64]) -> Layout {
         Layout::Any
     }
 
@@ -302,7 +537,7 @@ pub(crate) struct Dense {
 ///
 /// Kernels begin as Glorot uniform, biases as zero.
 pub fn dense(units: i64, activation: Activation) -> Layer {
-    Layer(LayerKind::Dense(Dense { units, activation }))
+    Layer::new(LayerKind::Dense(Dense { units, activation }))
 }
 
 impl Operation for Dense {
@@ -335,7 +570,7 @@ impl Operation for Dense {
         Ok(vec![self.units])
     }
 
-    fn layout(&self) -> Layout {
+    fn layout(&self, _: &[i64]) -> Layout {
         Layout::Any
     }
 
@@ -352,7 +587,7 @@ pub(crate) struct Dropout {
 /// While training, sets each value to zero with probability `rate` (0 ≤ rate < 1) and scales the others by
 /// `1 / (1 − rate)`; otherwise does nothing. Any shape. No weights.
 pub fn dropout(rate: f64) -> Layer {
-    Layer(LayerKind::Dropout(Dropout { rate }))
+    Layer::new(LayerKind::Dropout(Dropout { rate }))
 }
 
 impl Operation for Dropout {
@@ -400,9 +635,18 @@ pub(crate) fn format_shape(shape: &[i64]) -> String {
     format!("{shape:?}")
 }
 
-/// `3×3`.
-fn window((h, w): (i64, i64)) -> String {
+/// `5×3`.
+fn by([h, w]: [i64; 2]) -> String {
     format!("{h}×{w}")
+}
+
+/// As the learner writes it: `2`, `(2, 1)`.
+fn size_call([h, w]: [i64; 2]) -> String {
+    if h == w {
+        h.to_string()
+    } else {
+        format!("({h}, {w})")
+    }
 }
 
 /// The product of sizes, without overflow.
@@ -419,25 +663,10 @@ fn positive(at: &LayerRef, what: fn() -> String, value: i64) -> Result<()> {
     Ok(())
 }
 
-/// The `[channels, rows, columns]` of an input that the window (height, width) of the layer fits into. `too_large` makes the
-/// message from window and input.
-fn image(
-    at: &LayerRef,
-    (h, w): (i64, i64),
-    input: &[i64],
-    too_large: impl Fn(String, String) -> String,
-) -> Result<[i64; 3]> {
-    positive(at, texts::what_window_height, h)?;
-    positive(at, texts::what_window_width, w)?;
+/// What to say of an input that doesn't have the three axes of an image.
+fn not_an_image(at: &LayerRef, input: &[i64]) -> anyhow::Error {
     let shape = format_shape(input);
-    Err(error(match *input {
-        [channels, rows, columns] if h <= rows && w <= columns => {
-            return Ok([channels, rows, columns]);
-        }
-        [rows, columns, channels] if looks_channels_last(input) => {
-            texts::channels_last(at, shape, format_shape(&[channels, rows, columns]))
-        }
-        [_, _, _] => too_large(window((h, w)), shape),
+    error(match *input {
         [h, w] => {
             let (batch, own) = (format_shape(&[-1, 1, h, w]), format_shape(&[1, h, w]));
             texts::no_channels(at, shape, batch, own)
@@ -446,7 +675,7 @@ fn image(
             texts::batch_for_image(at, shape, format_shape(&[channels, rows, columns]))
         }
         _ => texts::needs_image(at, shape),
-    }))
+    })
 }
 
 /// `[28, 28, 1]`: a size that Keras would write, with the channels at the end.
@@ -500,6 +729,9 @@ pub(crate) fn plan(layers: &[Layer], input_shape: &[i64]) -> Result<Vec<LayerPla
         *seen += 1;
         let position = i + 1;
         let at = LayerRef { position, name };
+        if let Some(setting) = layer.misplaced {
+            return Err(error(texts::misplaced(at, setting)));
+        }
         let output = operation.output_shape(&at, &input)?;
         if operation.activation() == Activation::Softmax && position < layers.len() {
             return Err(error(texts::softmax_in_the_middle(at)));
@@ -533,8 +765,8 @@ fn check_input_shape(input_shape: &[i64]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a model that can't be trained in memory. The layer to shrink is the first of the largest, not the one that
-/// happens to come when memory is full.
+/// Refuses a model that can't be trained in memory. The message names the layer to shrink, the largest or the first of
+/// several.
 fn check_memory(plans: &[LayerPlan]) -> Result<()> {
     let all: u64 = plans.iter().map(|plan| plan.parameters() as u64).sum();
     // Of several maxima `max_by_key` takes the last: here the first layer.

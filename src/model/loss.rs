@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-/// What a training minimises: the mean of `−log p(label)`, for labels that are class numbers.
+/// What training minimises: the mean of `−log p(label)`, for labels that are class numbers.
 ///
 /// It is computed from the logits, what the last layer gives before its softmax: that stays exact where a probability would
 /// round to 0. A last layer that is linear is taken to give logits.

@@ -15,13 +15,13 @@ mod summary;
 mod training;
 
 pub use callbacks::{
-    Callback, Control, EarlyStopping, LearningRateSchedule, StopAtAccuracy, StopAtLoss, TimeLimit,
+    Callback, Control, EarlyStopping, LearningRateSchedule, StopAtAccuracy, StopAtLoss,
 };
-pub use history::{Epoch, History, Score};
-pub use layer::{Activation, Layer, conv2d, dense, dropout, flatten, max_pooling2d};
+pub use history::{Epoch, History, Score, Stopped};
+pub use layer::{Activation, Layer, Padding, Size, conv2d, dense, dropout, flatten, max_pooling2d};
 pub use loss::SparseCategoricalCrossentropy;
 pub use optimizer::{Adam, Optimizer, Sgd};
-pub use sequential::{LayerOutput, Sequential};
+pub use sequential::{LayerInfo, LayerOutput, Sequential};
 pub use summary::{Summary, SummaryRow};
 pub use training::{Fit, Verbosity};
 

@@ -9,6 +9,7 @@ use tch::{Device, Tensor};
 
 use super::layer::{Activation, LayerPlan, Layout, Pass};
 use super::optimizer::WEIGHT_KIND;
+use crate::session::threads::Threads;
 
 /// A layer with its weights.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(crate) struct BuiltLayer {
 pub(crate) struct Network {
     pub layers: Vec<BuiltLayer>,
     pub device: Device,
-    /// All weights in one row: an optimiser's step is then a handful of operations, not a handful for each layer.
+    /// All weights in one row: an optimizer's step is then a handful of operations, not a handful for each layer.
     pub flat: Tensor,
 }
 
@@ -70,18 +71,26 @@ impl Network {
         names.map(|(name, _)| name).zip(self.weights())
     }
 
-    /// How many multiplications the kernels take part in while one image goes forward.
+    /// The multiplications of one image's forward pass, those with padding included.
     pub(crate) fn multiplications(&self) -> i64 {
         let of = |layer: &BuiltLayer| {
             let kernels = layer.weights.iter().filter(|weight| weight.dim() > 1);
-            // A convolution's kernel works at every place of its output.
-            let places: i64 = layer.plan.output[1..].iter().product();
-            kernels.map(|kernel| kernel.numel() as i64).sum::<i64>() * places
+            // A convolution applies its kernel once for each pixel of its output.
+            let pixels: i64 = layer.plan.output[1..].iter().product();
+            kernels.map(|kernel| kernel.numel() as i64).sum::<i64>() * pixels
         };
         self.layers.iter().map(of).sum()
     }
 
-    /// A tensor that is laid out as `flat` (gradients, an optimiser's moments), cut into the shapes of the weights.
+    /// The threads to compute batches of `images` with; on CUDA they have nothing to compute.
+    pub(crate) fn threads(&self, images: i64) -> Threads {
+        match self.device {
+            Device::Cpu => Threads::for_work(self.multiplications().saturating_mul(images)),
+            _ => Threads::fixed(tch::get_num_threads().into()),
+        }
+    }
+
+    /// A tensor that is laid out as `flat` (gradients, an optimizer's moments), cut into the shapes of the weights.
     pub(crate) fn windows(&self, flat: &Tensor) -> tch::Result<Vec<Tensor>> {
         let mut offset = 0;
         let cut = |weight: &Tensor| {
@@ -95,7 +104,7 @@ impl Network {
         self.weights().map(cut).collect()
     }
 
-    /// The last layer's output before a softmax: what the loss wants, and what has the same largest class.
+    /// The logits: the last layer's output before its softmax. The largest belongs to the most probable class.
     pub(crate) fn logits(&self, images: &Tensor, pass: Pass) -> tch::Result<Tensor> {
         self.run(images, pass, true, |_| ())
     }
@@ -121,7 +130,7 @@ impl Network {
         let mut waiting = Activation::Linear;
         for (i, layer) in self.layers.iter().enumerate() {
             let operation = layer.plan.layer.operation();
-            x = match operation.layout() {
+            x = match operation.layout(&layer.plan.input) {
                 Layout::OneDnn if fast => to_onednn(x, self.device)?,
                 Layout::Any => x,
                 Layout::OneDnn | Layout::Plain => to_plain_layout(x)?,
@@ -175,7 +184,7 @@ fn initialise(weight: &mut Tensor, shape: &[i64]) -> tch::Result<()> {
 fn activate(mut x: Tensor, activation: Activation) -> tch::Result<Tensor> {
     match activation {
         Activation::Linear => Ok(x),
-        // In oneDNN's layout a pooling wants its output as it was, for its gradient.
+        // The gradient of a pooling in oneDNN's layout needs its output unchanged.
         Activation::Relu if x.is_mkldnn() => x.f_relu(),
         Activation::Relu => x.f_relu_(),
         // The others have no gradient in oneDNN's layout.
@@ -191,8 +200,8 @@ fn activate(mut x: Tensor, activation: Activation) -> tch::Result<Tensor> {
 /// layers behind stay with oneDNN, whose products are faster than MKL's: a step of the lesson's last net takes 1.84 ms
 /// instead of 1.98, and where the two cores share no cache 2.8 instead of 3.5. A net of dense layers only gains nothing.
 ///
-/// oneDNN's pooling and ReLU take a NaN for a small number. So images are looked through before
-/// (`check_images`), and weights while training ([`Network::is_finite`]).
+/// oneDNN's pooling and ReLU treat NaN as a small number: images are checked before (`check_images`), and weights while
+/// training ([`Network::is_finite`]).
 fn to_onednn(images: Tensor, device: Device) -> tch::Result<Tensor> {
     /// A libtorch for another processor may have been built without oneDNN.
     static HAS_ONEDNN: OnceLock<bool> = OnceLock::new();
@@ -214,7 +223,7 @@ fn to_plain_layout(x: Tensor) -> tch::Result<Tensor> {
     }
 }
 
-/// Whether no number is NaN or infinite. The sum tells, at a fraction of what a look at each costs.
+/// Whether no number is NaN or infinite. A finite sum says so, at a fraction of the cost of a look at each.
 pub(crate) fn all_finite(numbers: &Tensor) -> tch::Result<bool> {
     let is_finite = |tensor: Tensor| bool::try_from(tensor.f_isfinite()?.f_all()?);
     // A sum of huge numbers may overflow where each of them is finite.

@@ -1,4 +1,4 @@
-//! The optimisers, and their state over one flat tensor of all weights.
+//! The optimizers, and their state over one flat tensor of all weights.
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
@@ -6,13 +6,13 @@ use tch::{Kind, Tensor};
 use crate::Result;
 use crate::session::{error, texts};
 
-/// How the weights follow the gradients: [`Adam`] or [`Sgd`].
+/// How gradients change the weights: [`Adam`] or [`Sgd`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "lowercase")]
 pub enum Optimizer {
-    /// Adaptive moments.
+    /// Adaptive moment estimation.
     Adam(Adam),
-    /// Gradient descent.
+    /// Stochastic gradient descent.
     Sgd(Sgd),
 }
 
@@ -27,7 +27,7 @@ pub struct Adam {
     pub beta_1: f64,
     /// β₂, the decay of the mean of their squares. Defaults to 0.999.
     pub beta_2: f64,
-    /// ε, keeps the division from zero. Defaults to 1e-7.
+    /// ε, keeps the divisor above 0. Defaults to 1e-7.
     pub epsilon: f64,
 }
 
@@ -76,7 +76,7 @@ impl Adam {
     }
 }
 
-/// Stochastic gradient descent, with momentum where asked for: `u ← μ·u − η·g`, `w ← w + u`.
+/// Stochastic gradient descent, with momentum if that is not 0: `u ← μ·u − η·g`, `w ← w + u`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sgd {
     /// η, the step. Defaults to 0.01.
@@ -132,13 +132,13 @@ impl Optimizer {
     /// Refuses impossible settings.
     pub(crate) fn check(&self) -> Result<()> {
         check_learning_rate(self.learning_rate())?;
-        let shares: &[(&str, f64)] = match self {
+        let decays: &[(&str, f64)] = match self {
             Self::Adam(adam) => &[("beta_1", adam.beta_1), ("beta_2", adam.beta_2)],
             Self::Sgd(sgd) => &[("momentum", sgd.momentum)],
         };
-        for &(name, value) in shares {
+        for &(name, value) in decays {
             if !(0.0..1.0).contains(&value) {
-                return Err(error(texts::optimizer_share(name, value)));
+                return Err(error(texts::optimizer_decay(name, value)));
             }
         }
         if let Self::Adam(adam) = self
@@ -158,7 +158,7 @@ pub(crate) fn check_learning_rate(value: f64) -> Result<()> {
     }
 }
 
-/// The optimiser's state: what it keeps from step to step.
+/// The optimizer state: what is kept from step to step.
 #[derive(Debug, Default)]
 pub(crate) struct OptimizerState {
     pub steps: u64,
@@ -237,5 +237,5 @@ impl OptimizerState {
     }
 }
 
-/// The kind of number that weights are.
+/// The type of the weights, and of all that is computed with them.
 pub(crate) const WEIGHT_KIND: Kind = Kind::Float;

@@ -6,13 +6,14 @@ use std::fmt;
 use tch::{Kind as TensorKind, Tensor};
 
 use super::history::Score;
-use super::layer::{Activation, Layer, LayerPlan, Pass, format_shape, looks_channels_last, plan};
+use super::layer::{Activation, Layer, Pass, format_shape, looks_channels_last, plan};
 use super::loss::{SparseCategoricalCrossentropy, count_correct, cross_entropy};
 use super::network::{BuiltLayer, Network, all_finite};
 use super::optimizer::{Optimizer, OptimizerState};
 use super::summary::Summary;
 use crate::Result;
-use crate::session::interrupt::Watch;
+use crate::session::interrupt::InterruptGuard;
+use crate::session::threads::Threads;
 use crate::session::{compute, device, display, error, texts, torch};
 
 /// How many images go through the network at once when nothing is learnt: few enough for the processor's cache.
@@ -40,7 +41,7 @@ pub struct Sequential {
     layers: Vec<Layer>,
     /// None until the shape of an image is known; then the network, or why there can be none.
     network: Option<std::result::Result<Network, String>>,
-    compiled: Option<Compiled>,
+    pub(crate) compiled: Option<Compiled>,
     /// Whether the learner was told that the images don't seem to be scaled.
     told_unscaled: bool,
 }
@@ -49,7 +50,7 @@ pub struct Sequential {
 #[derive(Debug)]
 pub(crate) struct Compiled {
     pub optimizer: Optimizer,
-    /// Begins as the optimiser's own; a schedule changes it.
+    /// Begins as the optimizer's own; a schedule changes it.
     pub learning_rate: f64,
     pub state: OptimizerState,
 }
@@ -61,6 +62,23 @@ pub struct LayerOutput {
     pub name: String,
     /// The output: `[images, …the layer's output shape]`.
     pub output: Tensor,
+}
+
+/// A layer of a model that has its weights: see [`Sequential::layer`].
+#[derive(Debug)]
+pub struct LayerInfo {
+    /// Its place in [`Sequential::layers`], from 0.
+    pub index: usize,
+    /// Its name: `conv2d`, `max_pooling2d`, `conv2d_1`, …
+    pub name: String,
+    /// The layer as it was given.
+    pub layer: Layer,
+    /// The shape of its input for one image.
+    pub input_shape: Vec<i64>,
+    /// The shape of its output for one image.
+    pub output_shape: Vec<i64>,
+    /// Its weights as copies, named and shaped as by [`Sequential::weights`]; none for a layer that has none.
+    pub weights: Vec<(String, Tensor)>,
 }
 
 impl Sequential {
@@ -83,8 +101,8 @@ impl Sequential {
         self
     }
 
-    /// Sets how the model learns: an optimiser ([`Adam`](crate::Adam), [`Sgd`](crate::Sgd)) and the loss. Called
-    /// again, it keeps the weights and begins with a new optimiser state. An impossible learning rate is an error of the next
+    /// Sets how the model learns: an optimizer ([`Adam`](crate::Adam), [`Sgd`](crate::Sgd)) and the loss. Called again, it
+    /// keeps the weights and begins with a new optimizer state. An impossible learning rate is an error of the next
     /// [`fit`](Self::fit).
     pub fn compile(&mut self, optimizer: impl Into<Optimizer>, _: SparseCategoricalCrossentropy) {
         let optimizer = optimizer.into();
@@ -96,14 +114,44 @@ impl Sequential {
         });
     }
 
-    /// Says how a model that was read from a file goes on learning.
-    pub(crate) fn set_compiled(&mut self, compiled: Compiled) {
-        self.compiled = Some(compiled);
-    }
-
     /// The layers, as they were given.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
+    }
+
+    /// One layer by the name that the summary gives it: its place, shapes and weights.
+    ///
+    /// ```
+    /// # use svertka::prelude::*;
+    /// # fn main() -> svertka::Result<()> {
+    /// let model = Sequential::new([conv2d(4, 3, Relu)]).input_shape([1, 28, 28]);
+    /// let (_, kernel) = &model.layer("conv2d")?.weights[0];
+    /// assert_eq!(kernel.size(), [4, 1, 3, 3]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the weights aren't there yet, or no layer has this name: the error lists the names there are.
+    pub fn layer(&self, name: &str) -> Result<LayerInfo> {
+        let layers = &self.built()?.layers;
+        let names = || layers.iter().map(|layer| layer.plan.at.name.as_str());
+        let Some(index) = names().position(|own| own == name) else {
+            let names: Vec<&str> = names().collect();
+            return Err(error(texts::no_such_layer(name, names.join(", "))));
+        };
+        let plan = &layers[index].plan;
+        let own = plan.weights();
+        let mut weights = self.weights()?;
+        weights.retain(|(name, _)| own.iter().any(|(own, _)| own == name));
+        Ok(LayerInfo {
+            index,
+            name: plan.at.name.clone(),
+            layer: plan.layer.clone(),
+            input_shape: plan.input.clone(),
+            output_shape: plan.output.clone(),
+            weights,
+        })
     }
 
     /// Layer by layer: name, output shape, number of weights.
@@ -121,11 +169,13 @@ impl Sequential {
     pub fn predict(&self, images: &Tensor) -> Result<Tensor> {
         let network = self.classifier()?;
         check_images(network, images)?;
-        let watch = Watch::new();
+        let interrupt = InterruptGuard::new();
         let _guard = tch::no_grad_guard();
+        let mut threads = network.threads(batch_len(images).min(INFERENCE_BATCH));
         let mut parts = Vec::new();
-        for batch in Batches::new(batch_len(images), INFERENCE_BATCH) {
-            if watch.requested() {
+        for batch in batches(batch_len(images), INFERENCE_BATCH) {
+            threads.follow();
+            if interrupt.requested() {
                 return Err(error(texts::interrupted("predict")));
             }
             parts.push(compute(|| {
@@ -146,8 +196,15 @@ impl Sequential {
         let network = self.classifier()?;
         check_images(network, images)?;
         let labels = check_labels(network, images, labels)?;
-        evaluate(network, images, &labels, &Watch::new())?
-            .ok_or_else(|| error(texts::interrupted("evaluate")))
+        let mut threads = network.threads(batch_len(images).min(INFERENCE_BATCH));
+        evaluate(
+            network,
+            images,
+            &labels,
+            &mut threads,
+            &InterruptGuard::new(),
+        )?
+        .ok_or_else(|| error(texts::interrupted("evaluate")))
     }
 
     /// Each layer's output for these images, by one pass and without gradients. All outputs are held at once: give a
@@ -159,6 +216,7 @@ impl Sequential {
         let network = self.built()?;
         check_images(network, images)?;
         let _guard = tch::no_grad_guard();
+        let _threads = network.threads(batch_len(images));
         let outputs = compute(|| network.outputs(&images.f_to_device(network.device)?))?;
         let named = |(layer, output): (&BuiltLayer, Tensor)| LayerOutput {
             name: layer.plan.at.name.clone(),
@@ -244,7 +302,7 @@ impl Sequential {
         }
     }
 
-    /// What a training changes, if the model was compiled and has its network.
+    /// What training changes: the network and the optimizer state, if the model has both.
     pub(crate) fn learning_parts(&mut self) -> Result<(&mut Network, &mut Compiled)> {
         match (&mut self.network, &mut self.compiled) {
             (Some(Ok(network)), Some(compiled)) => Ok((network, compiled)),
@@ -264,7 +322,7 @@ impl Sequential {
         let Some(last) = network.layers.last().map(|layer| &layer.plan) else {
             return Err(error(texts::no_layers()));
         };
-        // Flattened images are no classes either; an image of one pixel may be.
+        // The pixels of a flattened image are no classes either, unless it has only one.
         let images = matches!(*last.input, [_, h, w] if h * w > 1) || last.input.len() == 2;
         if last.output.len() != 1 || images {
             return Err(error(texts::no_classes(
@@ -298,13 +356,7 @@ impl Sequential {
         Network::new(plan, device::choose()?).map_err(torch)
     }
 
-    /// Names and shapes of the weights that the layers would have for such an image. Nothing is allocated.
-    pub(crate) fn planned_weights(&self, input_shape: &[i64]) -> Result<Vec<(String, Vec<i64>)>> {
-        let plans = plan(&self.layers, input_shape)?;
-        Ok(plans.iter().flat_map(LayerPlan::weights).collect())
-    }
-
-    /// Says once that a network learns badly from values up to 255.
+    /// Prints once that a network learns badly from values up to 255.
     pub(crate) fn warn_unscaled(&mut self, images: &Tensor) -> Result<()> {
         if self.told_unscaled {
             return Ok(());
@@ -331,31 +383,33 @@ pub(crate) fn evaluate(
     network: &Network,
     images: &Tensor,
     labels: &Tensor,
-    watch: &Watch,
+    threads: &mut Threads,
+    interrupt: &InterruptGuard,
 ) -> Result<Option<Score>> {
     let _guard = tch::no_grad_guard();
     // Kept on the device and read once at the end.
-    let mut sums = Vec::new();
-    for batch in Batches::new(batch_len(images), INFERENCE_BATCH) {
-        if watch.requested() {
+    let mut totals = Vec::new();
+    for batch in batches(batch_len(images), INFERENCE_BATCH) {
+        threads.follow();
+        if interrupt.requested() {
             return Ok(None);
         }
-        sums.push(compute(|| {
+        totals.push(compute(|| {
             let labels = batch.of(labels, network)?;
             let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
-            // A short last batch counts by its images.
+            // Weighted by the number of images: the last batch may be shorter.
             let loss = cross_entropy(&logits, &labels)?.f_mul_scalar(batch.len)?;
             Tensor::f_stack(&[loss, count_correct(&logits, &labels)?], 0)
         })?);
     }
-    let total = compute(|| {
-        let sums = Tensor::f_stack(&sums, 0)?;
-        Vec::<f64>::try_from(sums.f_sum_dim_intlist(0i64, false, TensorKind::Double)?)
+    let all = compute(|| {
+        let totals = Tensor::f_stack(&totals, 0)?;
+        Vec::<f64>::try_from(totals.f_sum_dim_intlist(0i64, false, TensorKind::Double)?)
     })?;
     let n = batch_len(images) as f64;
     Ok(Some(Score {
-        loss: total[0] / n,
-        accuracy: total[1] / n,
+        loss: all[0] / n,
+        accuracy: all[1] / n,
     }))
 }
 
@@ -453,41 +507,19 @@ pub(crate) fn check_labels(network: &Network, images: &Tensor, labels: &Tensor) 
     }))
 }
 
-/// Consecutive parts of `total` rows.
-pub(crate) struct Batches {
-    total: i64,
-    size: i64,
-    next: i64,
-}
-
 /// Rows `start .. start + len`.
 pub(crate) struct Batch {
     pub start: i64,
     pub len: i64,
 }
 
-impl Batches {
-    pub(crate) fn new(total: i64, size: i64) -> Self {
-        Self {
-            total,
-            size,
-            next: 0,
-        }
-    }
-}
-
-impl Iterator for Batches {
-    type Item = Batch;
-
-    fn next(&mut self) -> Option<Batch> {
-        let start = self.next;
-        if start >= self.total {
-            return None;
-        }
-        let len = self.size.min(self.total - start);
-        self.next += len;
-        Some(Batch { start, len })
-    }
+/// `total` rows in batches of `size`, which is at least 1; the last may be shorter.
+pub(crate) fn batches(total: i64, size: i64) -> impl Iterator<Item = Batch> {
+    let starts = (0..total).step_by(size as usize);
+    starts.map(move |start| Batch {
+        start,
+        len: size.min(total - start),
+    })
 }
 
 impl Batch {
@@ -503,7 +535,7 @@ impl Batch {
 mod tests {
     use super::*;
     use crate::model::Activation::{Relu, Softmax};
-    use crate::model::{conv2d, dense, flatten, max_pooling2d};
+    use crate::model::{Padding, conv2d, dense, flatten, max_pooling2d};
 
     #[test]
     fn a_kernel_multiplies_at_every_place_of_its_output() {
@@ -520,5 +552,9 @@ mod tests {
         model.summary().unwrap();
         let expected = 26 * 26 * 64 * 9 + 11 * 11 * 64 * 64 * 9 + 1600 * 128 + 128 * 10;
         assert_eq!(model.built().unwrap().multiplications(), expected);
+        let layers = [conv2d(4, (5, 3), Relu).padding(Padding::Same).strides(2)];
+        let model = Sequential::new(layers).input_shape([3, 28, 27]);
+        let network = model.built().unwrap();
+        assert_eq!(network.multiplications(), 14 * 14 * 4 * 3 * 5 * 3);
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use super::layer::format_shape;
 use super::network::{BuiltLayer, Network};
 use crate::Result;
+use crate::session::display::{Content, Show, shows_itself};
 use crate::session::table::Table;
 use crate::session::texts;
 
@@ -47,20 +48,6 @@ impl Summary {
         }
     }
 
-    /// Shows the table now, in the middle of a cell.
-    ///
-    /// # Errors
-    /// None today; a `Result`, so that all that shows itself is called alike.
-    pub fn show(&self) -> Result<()> {
-        self.table().content().show();
-        Ok(())
-    }
-
-    /// Shows the value that ends a cell.
-    pub fn evcxr_display(&self) {
-        self.table().content().show_as_result();
-    }
-
     fn table(&self) -> Table<3> {
         let cells = |row: &SummaryRow| {
             [
@@ -79,6 +66,14 @@ impl Summary {
             words: 2,
             foot: Some(texts::summary_total(thousands(self.total))),
         }
+    }
+}
+
+shows_itself!(Summary);
+
+impl Show for Summary {
+    fn content(&self) -> Result<Content> {
+        Ok(self.table().content())
     }
 }
 

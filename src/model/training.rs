@@ -9,17 +9,17 @@ use tch::{Device, Kind as TensorKind, Tensor};
 
 use super::callbacks::{Callback, Control, EpochEnd};
 use super::file::write;
-use super::history::{Epoch, History, Score, epoch_line};
+use super::history::{Epoch, History, Score, Stopped, epoch_line};
 use super::layer::Pass;
 use super::loss::{count_correct, cross_entropy};
 use super::network::Network;
 use super::optimizer::{OptimizerState, check_learning_rate};
 use super::sequential::{
-    Batches, Compiled, Sequential, batch_len, check_images, check_labels, evaluate,
+    Compiled, Sequential, batch_len, batches, check_images, check_labels, evaluate,
 };
 use crate::Result;
 use crate::session::files::check_path;
-use crate::session::interrupt::Watch;
+use crate::session::interrupt::InterruptGuard;
 use crate::session::progress::Progress;
 use crate::session::threads::Threads;
 use crate::session::{allocator, compute, error, texts, torch};
@@ -30,12 +30,15 @@ const MAX_LOSS: f32 = 1e8;
 /// How often the metrics of a running epoch are read from the device. Reading makes the device finish its work.
 const READ_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How much a training prints.
+/// More threads than any machine has cores: a typo, and libtorch would start them.
+const MAX_THREADS: i64 = 1024;
+
+/// How much [`fit`](Sequential::fit) prints.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verbosity {
     /// Nothing.
     Silent,
-    /// A line an epoch, and progress during a long one.
+    /// A line for each epoch, and progress during a long one.
     #[default]
     Normal,
 }
@@ -47,25 +50,30 @@ pub enum Verbosity {
 /// let settings = Fit::epochs(20).batch_size(64).callback(StopAtLoss(0.25));
 /// ```
 pub struct Fit {
-    epochs: i64,
-    batch_size: i64,
+    pub(crate) epochs: i64,
+    pub(crate) batch_size: i64,
     shuffle: bool,
-    share: f64,
-    validation: Option<(Tensor, Tensor)>,
+    pub(crate) fraction: f64,
+    pub(crate) validation: Option<(Tensor, Tensor)>,
+    pub(crate) validation_split: Option<f64>,
+    threads: Option<i64>,
     verbosity: Verbosity,
-    callbacks: Vec<Box<dyn Callback>>,
+    pub(crate) callbacks: Vec<Box<dyn Callback>>,
     save: Option<PathBuf>,
 }
 
 impl Fit {
-    /// Goes through the images `epochs` times, at least once. Everything else has Keras's default.
+    /// Goes through the images `epochs` times, at least once. Everything else has Keras's default. As all counts here, it is
+    /// an `i64`, like the sizes of a tensor.
     pub fn epochs(epochs: i64) -> Self {
         Self {
             epochs,
             batch_size: 32,
             shuffle: true,
-            share: 1.0,
+            fraction: 1.0,
             validation: None,
+            validation_split: None,
+            threads: None,
             verbosity: Verbosity::Normal,
             callbacks: Vec::new(),
             save: None,
@@ -82,9 +90,10 @@ impl Fit {
         Self { shuffle, ..self }
     }
 
-    /// Trains on the first `share` of the images, 0 < share ≤ 1: a quick look. Defaults to 1.
-    pub fn share(self, share: f64) -> Self {
-        Self { share, ..self }
+    /// Trains on the first `fraction` of the images, 0 < `fraction` ≤ 1: a quick look. Defaults to 1. With
+    /// [`validation_split`](Self::validation_split), it is a fraction of the images that are left for training.
+    pub fn fraction(self, fraction: f64) -> Self {
+        Self { fraction, ..self }
     }
 
     /// Evaluates these images after every epoch; nothing is learnt from them. Defaults to none.
@@ -93,6 +102,24 @@ impl Fit {
             validation: Some((images.shallow_clone(), labels.shallow_clone())),
             ..self
         }
+    }
+
+    /// Holds the last `split` of the images back, 0 < `split` < 1, as Keras does: they are evaluated after every epoch, and
+    /// nothing is learnt from them. The number of images to train on is `n · (1 − split)`, rounded down. Defaults to none;
+    /// where there is [`validation`](Self::validation) data too, that is used, and nothing is held back.
+    pub fn validation_split(self, split: f64) -> Self {
+        Self {
+            validation_split: Some(split),
+            ..self
+        }
+    }
+
+    /// Trains with so many threads, whatever else the machine does. Defaults to as many as the work is worth and other
+    /// programs leave free, which is faster; but their number affects rounding, so that only with a number of its own does a
+    /// training repeat bit for bit from its [`seed`](crate::seed) while other programs run.
+    pub fn threads(self, number: i64) -> Self {
+        let threads = Some(number);
+        Self { threads, ..self }
     }
 
     /// How much is printed. Defaults to [`Verbosity::Normal`].
@@ -119,7 +146,7 @@ impl Fit {
     }
 
     /// Saves the model to this file after every epoch, in place of the epoch before. Defaults to no file. If it can't be
-    /// written, a line says so and the training goes on.
+    /// written, a line says so and training goes on.
     pub fn save_each_epoch(self, path: impl Into<PathBuf>) -> Self {
         Self {
             save: Some(path.into()),
@@ -127,22 +154,7 @@ impl Fit {
         }
     }
 
-    /// How many epochs there will be at the most.
-    pub(crate) fn planned_epochs(&self) -> usize {
-        self.epochs.max(0) as usize
-    }
-
-    /// Images per step, and the share of the images that is trained on.
-    pub(crate) fn batch_size_and_share(&self) -> (i64, f64) {
-        (self.batch_size, self.share)
-    }
-
-    /// Whether there is a callback, which could end the training.
-    pub(crate) fn has_callbacks(&self) -> bool {
-        !self.callbacks.is_empty()
-    }
-
-    /// Where the training shows how far it is.
+    /// The display of its progress.
     pub(crate) fn progress(&self) -> Progress {
         Progress::new(self.verbosity == Verbosity::Silent)
     }
@@ -157,10 +169,33 @@ impl Fit {
         if self.batch_size < 1 {
             return Err(error(texts::batch_size(self.batch_size)));
         }
-        if !(self.share > 0.0 && self.share <= 1.0) {
-            return Err(error(texts::share(self.share)));
+        if self
+            .threads
+            .is_some_and(|number| !(1..=MAX_THREADS).contains(&number))
+        {
+            return Err(error(texts::threads(
+                self.threads.unwrap_or_default(),
+                MAX_THREADS,
+            )));
         }
-        Ok(())
+        if !(self.fraction > 0.0 && self.fraction <= 1.0) {
+            return Err(error(texts::fraction(self.fraction)));
+        }
+        match self.validation_split {
+            Some(split) if !(split > 0.0 && split < 1.0) => {
+                Err(error(texts::validation_split(split)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How many of `n` images, or else of its own, it validates with.
+    pub(crate) fn validation_images(&self, n: i64) -> i64 {
+        match (&self.validation, self.validation_split) {
+            (Some((images, _)), _) => batch_len(images),
+            (None, Some(split)) => n - split_at(n, split).unwrap_or(n),
+            (None, None) => 0,
+        }
     }
 }
 
@@ -170,14 +205,15 @@ impl fmt::Debug for Fit {
             .field("epochs", &self.epochs)
             .field("batch_size", &self.batch_size)
             .field("shuffle", &self.shuffle)
-            .field("share", &self.share)
+            .field("fraction", &self.fraction)
+            .field("validation_split", &self.validation_split)
             .field("callbacks", &self.callbacks.len())
             .finish_non_exhaustive()
     }
 }
 
 impl Sequential {
-    /// Trains. A second call goes on from where the first stopped, with the optimiser's state.
+    /// Trains. A second call goes on from where the first stopped, with the optimizer's state.
     ///
     /// `images`: `[images, …one image's shape]`, numbers from 0 to 1; `labels`: class numbers `[images]`.
     /// The history holds each epoch's loss and accuracy. An interrupt ends the step in progress and then the training; the
@@ -186,11 +222,11 @@ impl Sequential {
     /// # Errors
     /// If [`compile`](Self::compile) was not called; a setting, a shape or a label is impossible; the learning rate is
     /// not above 0; or the loss becomes NaN, infinite or more than 1e8: then the weights are again as before that epoch.
-    pub fn fit(&mut self, images: &Tensor, labels: &Tensor, fit: Fit) -> Result<History> {
+    pub fn fit(&mut self, images: &Tensor, labels: &Tensor, mut fit: Fit) -> Result<History> {
         let mut progress = fit.progress();
-        let history = self.train(images, labels, fit, &mut progress)?;
-        if let (true, Some(line)) = (history.interrupted, &history.stopped) {
-            progress.line(line.clone());
+        let history = self.train(images, labels, &mut fit, &mut progress)?;
+        if let Some(interrupt @ Stopped::Interrupt { .. }) = &history.stopped {
+            progress.line(interrupt.to_string());
         }
         Ok(history)
     }
@@ -200,36 +236,58 @@ impl Sequential {
         &mut self,
         images: &Tensor,
         labels: &Tensor,
-        mut fit: Fit,
+        fit: &mut Fit,
         progress: &mut Progress,
     ) -> Result<History> {
         fit.check()?;
         let labels = self.checked(images, labels)?;
-        if let Some((images, labels)) = &mut fit.validation {
-            let network = self.built()?;
-            let checked =
-                check_images(network, images).and_then(|()| check_labels(network, images, labels));
-            *labels = checked.map_err(|reason| error(texts::validation(reason)))?;
-        }
+        let (n, validation) = self.validation(images, &labels, fit)?;
         self.warn_unscaled(images)?;
 
         let (network, compiled) = self.learning_parts()?;
-        let all = batch_len(images);
-        let used = ((all as f64 * fit.share).ceil() as i64).clamp(1, all);
+        let used = ((n as f64 * fit.fraction).ceil() as i64).clamp(1, n);
         let to_device = |tensor: &Tensor| tensor.f_narrow(0, 0, used)?.f_to_device(network.device);
         let (images, labels) = compute(|| Ok((to_device(images)?, to_device(&labels)?)))?;
         let _buffers = (network.device == Device::Cpu).then(allocator::Training::begin);
-        let _threads = threads(network, fit.batch_size.min(used));
+        let threads = match fit.threads {
+            Some(number) => Threads::fixed(number),
+            None => network.threads(fit.batch_size.min(used)),
+        };
         let trainer = Trainer {
             network,
             compiled,
             images,
             labels,
+            validation,
             fit,
-            watch: Watch::new(),
+            threads,
+            interrupt: InterruptGuard::new(),
             progress,
         };
         trainer.run()
+    }
+
+    /// How many of the images are for training, and what the epochs are validated with.
+    fn validation(
+        &self,
+        images: &Tensor,
+        labels: &Tensor,
+        fit: &Fit,
+    ) -> Result<(i64, Option<(Tensor, Tensor)>)> {
+        let all = batch_len(images);
+        if let Some((images, labels)) = &fit.validation {
+            let network = self.built()?;
+            let labels = check_images(network, images)
+                .and_then(|()| check_labels(network, images, labels))
+                .map_err(|reason| error(texts::validation(reason)))?;
+            return Ok((all, Some((images.shallow_clone(), labels))));
+        }
+        let Some(split) = fit.validation_split else {
+            return Ok((all, None));
+        };
+        let n = split_at(all, split)?;
+        let rest = |tensor: &Tensor| tensor.f_narrow(0, n, all - n);
+        Ok((n, Some(compute(|| Ok((rest(images)?, rest(labels)?)))?)))
     }
 
     /// Learns from one batch, and returns its score before the step.
@@ -242,7 +300,7 @@ impl Sequential {
         if network.device == Device::Cpu {
             allocator::keep_large_buffers();
         }
-        let _threads = threads(network, batch_len(images));
+        let _threads = network.threads(batch_len(images));
         compute(|| {
             let device = network.device;
             let (images, labels) = (images.f_to_device(device)?, labels.f_to_device(device)?);
@@ -264,13 +322,16 @@ impl Sequential {
     }
 }
 
-/// The threads for steps with batches of `images`; on CUDA they have nothing to compute.
-fn threads(network: &Network, images: i64) -> Option<Threads> {
-    let work = network.multiplications().saturating_mul(images);
-    (network.device == Device::Cpu).then(|| Threads::for_work(work))
+/// How many of `n` images are left for training when the last `split` of them are held back, rounded as Keras does.
+fn split_at(n: i64, split: f64) -> Result<i64> {
+    let at = (n as f64 * (1.0 - split)).floor() as i64;
+    if at < 1 || at >= n {
+        return Err(error(texts::validation_split_empty(split, n)));
+    }
+    Ok(at)
 }
 
-/// Forward, backward, and the optimiser's step: the batch's loss and its number of correct images, on the device.
+/// Forward, backward, and the optimizer's step: the batch's loss and its number of correct images, on the device.
 fn step(
     network: &mut Network,
     compiled: &mut Compiled,
@@ -290,15 +351,17 @@ fn step(
     Ok((loss.f_detach()?, count_correct(&logits, labels)?))
 }
 
-/// One training: what learns, what it learns from, and how.
+/// One run of [`Sequential::fit`].
 struct Trainer<'a> {
     network: &'a mut Network,
     compiled: &'a mut Compiled,
-    /// On the network's device, as the labels.
+    /// On the network's device, like the labels.
     images: Tensor,
     labels: Tensor,
-    fit: Fit,
-    watch: Watch,
+    validation: Option<(Tensor, Tensor)>,
+    fit: &'a mut Fit,
+    threads: Threads,
+    interrupt: InterruptGuard,
     progress: &'a mut Progress,
 }
 
@@ -307,25 +370,28 @@ impl Trainer<'_> {
     fn run(mut self) -> Result<History> {
         let mut history = History::default();
         let mut control = Control::new(self.compiled.learning_rate);
-        let mut kept: Option<(usize, Snapshot)> = None;
-        for number in 1..=self.fit.planned_epochs() {
+        let mut kept: Option<(i64, Snapshot)> = None;
+        for callback in &mut self.fit.callbacks {
+            callback.on_train_begin();
+        }
+        for number in 1..=self.fit.epochs {
             for callback in &mut self.fit.callbacks {
                 callback.on_epoch_begin(number, &mut control);
             }
             check_learning_rate(control.learning_rate)?;
             self.compiled.learning_rate = control.learning_rate;
             let (epoch, interrupted) = self.epoch(number)?;
-            // An epoch that was interrupted is not the callbacks' to see.
+            // Callbacks don't see an interrupted epoch.
             if let Some(fraction) = interrupted {
                 history.epochs.push(epoch);
-                return Ok(self.interrupted(history, number, fraction));
+                history.stopped = Some(self.interrupt(number, fraction));
+                return Ok(history);
             }
-            self.progress
-                .line(epoch_line(&epoch, self.fit.planned_epochs()));
-            // Every callback sees every epoch, also when one before it has had enough.
+            self.progress.line(epoch_line(&epoch, self.fit.epochs));
+            // All callbacks see the epoch, also after one of them has ended the training.
             for callback in &mut self.fit.callbacks {
                 if let ControlFlow::Break(reason) = callback.on_epoch_end(&epoch, &mut control) {
-                    history.stopped.get_or_insert(reason);
+                    history.stopped.get_or_insert(Stopped::Callback(reason));
                 }
                 if std::mem::take(&mut control.keep_weights) {
                     kept = Some((number, Snapshot::of(self.network, self.compiled)?));
@@ -333,14 +399,15 @@ impl Trainer<'_> {
             }
             history.epochs.push(epoch);
             self.save();
-            if let Some(reason) = &history.stopped {
+            if let Some(Stopped::Callback(reason)) = &history.stopped {
                 if !reason.is_empty() {
                     self.progress.line(reason.clone());
                 }
                 break;
             }
-            if self.watch.requested() {
-                return Ok(self.interrupted(history, number, 1.0));
+            if self.interrupt.requested() {
+                history.stopped = Some(self.interrupt(number, 1.0));
+                return Ok(history);
             }
         }
         if let (true, Some((number, kept))) = (control.restore_weights, kept) {
@@ -350,17 +417,16 @@ impl Trainer<'_> {
         Ok(history)
     }
 
-    fn interrupted(&self, history: History, number: usize, fraction: f64) -> History {
-        let epochs = self.fit.planned_epochs();
-        let percent = fraction * 100.0;
-        History {
-            stopped: Some(texts::training_interrupted(number, epochs, percent)),
-            interrupted: true,
-            ..history
+    /// An interrupt after this fraction of an epoch.
+    fn interrupt(&self, epoch: i64, fraction: f64) -> Stopped {
+        Stopped::Interrupt {
+            epoch,
+            epochs: self.fit.epochs,
+            percent: fraction * 100.0,
         }
     }
 
-    /// Saves the model if `fit` asks for it. A line says what went wrong; the training goes on.
+    /// Saves the model if `fit` asks for it. A line says what went wrong; training goes on.
     fn save(&mut self) {
         let save = |path| write(path, self.network, Some(self.compiled));
         if let Some(Err(trouble)) = self.fit.save.as_deref().map(save) {
@@ -370,7 +436,7 @@ impl Trainer<'_> {
 
     /// Trains for one epoch and validates; if an interrupt came, also tells what fraction of the epoch was done. After an
     /// error the weights are as before.
-    fn epoch(&mut self, number: usize) -> Result<(Epoch, Option<f64>)> {
+    fn epoch(&mut self, number: i64) -> Result<(Epoch, Option<f64>)> {
         let begun = Instant::now();
         let before = Snapshot::of(self.network, self.compiled)?;
         let learnt = self.learn(number, begun);
@@ -385,8 +451,14 @@ impl Trainer<'_> {
             accuracy: score.accuracy,
             validation: None,
         };
-        if let (None, Some((images, labels))) = (interrupted, &self.fit.validation) {
-            epoch.validation = evaluate(self.network, images, labels, &self.watch)?;
+        if let (None, Some((images, labels))) = (interrupted, &self.validation) {
+            epoch.validation = evaluate(
+                self.network,
+                images,
+                labels,
+                &mut self.threads,
+                &self.interrupt,
+            )?;
             if epoch.validation.is_none() {
                 interrupted = Some(1.0);
             }
@@ -395,28 +467,28 @@ impl Trainer<'_> {
     }
 
     /// Goes through the images once: the score, and after an interrupt the fraction of them that was seen.
-    fn learn(&mut self, number: usize, begun: Instant) -> Result<(Score, Option<f64>)> {
+    fn learn(&mut self, number: i64, begun: Instant) -> Result<(Score, Option<f64>)> {
         let (n, batch_size) = (batch_len(&self.images), self.fit.batch_size);
         let options = (TensorKind::Int64, self.network.device);
         let order = match self.fit.shuffle {
-            true => Some(Tensor::f_randperm(n, options).map_err(torch)?),
-            false => None,
+            true => Tensor::f_randperm(n, options),
+            false => Tensor::f_arange(n, options),
         };
+        let order = order.map_err(torch)?;
         let metrics = RunningMetrics::new(self.network, n, batch_size).map_err(torch)?;
         let mut due = begun + READ_INTERVAL;
         let mut steps = 0;
-        for batch in Batches::new(n, batch_size) {
+        for batch in batches(n, batch_size) {
             compute(|| {
-                let part = |tensor: &Tensor| match &order {
-                    Some(order) => tensor.f_index_select(0, &batch.of(order, self.network)?),
-                    None => batch.of(tensor, self.network),
-                };
-                let (images, labels) = (part(&self.images)?, part(&self.labels)?);
+                let rows = batch.of(&order, self.network)?;
+                let images = self.images.f_index_select(0, &rows)?;
+                let labels = self.labels.f_index_select(0, &rows)?;
                 let (loss, correct) = step(self.network, self.compiled, &images, &labels)?;
                 metrics.note(steps, &loss, &correct)
             })?;
             steps += 1;
-            let interrupted = self.watch.requested();
+            self.threads.follow();
+            let interrupted = self.interrupt.requested();
             if !interrupted && Instant::now() < due {
                 continue;
             }
@@ -436,7 +508,7 @@ impl Trainer<'_> {
 
     /// The score over the epoch's first `steps` steps, unless the training has diverged: in its loss, or in a weight that
     /// is no number any more.
-    fn read(&self, metrics: &RunningMetrics, number: usize, steps: i64) -> Result<Score> {
+    fn read(&self, metrics: &RunningMetrics, number: i64, steps: i64) -> Result<Score> {
         let read = compute(|| Ok((metrics.read(steps)?, self.network.is_finite()?)))?;
         let diverged = match read {
             (Ok(score), true) => return Ok(score),
@@ -448,11 +520,11 @@ impl Trainer<'_> {
     }
 
     /// Shows the running epoch after this fraction of it and so many seconds.
-    fn show(&mut self, number: usize, score: Score, fraction: f64, seconds: f64) {
+    fn show(&mut self, number: i64, score: Score, fraction: f64, seconds: f64) {
         let seen = fraction * batch_len(&self.images) as f64;
         let text = texts::epoch_running(
             number,
-            self.fit.planned_epochs(),
+            self.fit.epochs,
             fraction * 100.0,
             score.loss,
             score.accuracy,
@@ -496,7 +568,7 @@ impl RunningMetrics {
             return Ok(Err(step as i64 + 1));
         }
         let correct = Vec::<f32>::try_from(self.correct.f_narrow(0, 0, steps)?)?;
-        // A short last batch counts by its images.
+        // Weighted by the number of images: the last batch may be shorter.
         let size = |step: i64| self.batch_size.min(self.images - step * self.batch_size) as f64;
         let loss: f64 = (0..)
             .zip(&losses)
@@ -511,7 +583,7 @@ impl RunningMetrics {
     }
 }
 
-/// Weights and optimiser state of one moment.
+/// Weights and optimizer state of one moment.
 struct Snapshot {
     weights: Tensor,
     state: OptimizerState,

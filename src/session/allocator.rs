@@ -30,7 +30,7 @@ impl Training {
     pub(crate) fn begin() -> Self {
         #[cfg(all(target_os = "linux", target_env = "gnu"))]
         #[allow(unsafe_code)]
-        // The call has no other door. Sound: it only returns pages that nothing uses.
+        // SAFETY: the call only returns pages that nothing uses.
         unsafe {
             libc::malloc_trim(0);
         }
@@ -50,7 +50,7 @@ fn keep(limit: i32) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     keep_by(limit, |setting, bytes| {
         #[allow(unsafe_code)]
-        // The setting has no other door. Sound: `mallopt` only changes two numbers of the allocator's.
+        // SAFETY: `mallopt` only changes two numbers of the allocator's.
         unsafe {
             libc::mallopt(setting, bytes)
         }

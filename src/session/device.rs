@@ -1,20 +1,28 @@
 //! CUDA when there is one that works, otherwise the CPU; `SVERTKA_DEVICE` decides.
 
+use std::ffi::CString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use tch::{Cuda, Device, Kind, Tensor};
 
-use super::{allocator, display, error, texts, torch};
+use super::{allocator, display, error, texts, threads, torch};
 use crate::Result;
 
-/// Where a model's weights go, said once for a process.
+const CUDA_LIBRARY: &str = "libtorch_cuda.so";
+
+/// Where a model's weights go. A GPU is told of when it comes into use.
 pub(crate) fn choose() -> Result<Device> {
+    // The loaded library remembers it: a `static` would begin anew in every evcxr cell.
+    let was_in_use = loaded(CUDA_LIBRARY).is_some();
     let device = find()?;
-    announce(device);
+    if device.is_cuda() && !was_in_use {
+        display::print(&texts::gpu_in_use(name(device)));
+    }
     Ok(device)
 }
 
-/// The same, without saying it.
+/// The same, without telling.
 pub(crate) fn find() -> Result<Device> {
     let wish = std::env::var("SVERTKA_DEVICE").unwrap_or_default();
     let device = match parse(&wish)? {
@@ -31,6 +39,7 @@ pub(crate) fn find() -> Result<Device> {
     };
     if device == Device::Cpu {
         allocator::keep_buffers();
+        threads::limit();
     }
     Ok(device)
 }
@@ -65,64 +74,37 @@ pub(crate) fn name(device: Device) -> String {
     }
 }
 
-/// The variable that remembers that the device was said: a `static` would begin anew in every evcxr cell.
-const SAID: &str = "SVERTKA_DEVICE_SAID";
-
-fn announce(device: Device) {
-    let name = name(device);
-    if std::env::var(SAID).is_ok_and(|said| said == name) {
-        return;
-    }
-    #[allow(unsafe_code)]
-    // The environment is the one store that all of a process's cells share. Sound as far as setting a variable is: the
-    // C library locks it, and libtorch's threads read the environment only while it loads.
-    unsafe {
-        std::env::set_var(SAID, &name);
-    }
-    display::print(&texts::device(name));
-}
-
 /// Whether libtorch's CUDA half is in this process, or could be loaded. It must be asked before the first question
 /// about CUDA: libtorch remembers the answer. It costs 150–400 ms, so it is loaded only beside a driver.
 fn load_cuda() -> bool {
-    let Some(folder) = libtorch_folder() else {
+    let library = loaded("libtorch_cpu.so").and_then(|cpu| cuda_library(Path::new("/"), &cpu));
+    let Some(library) =
+        library.and_then(|path| CString::new(path.into_os_string().into_vec()).ok())
+    else {
         return false;
     };
-    let Some(library) = cuda_library(Path::new("/"), &folder) else {
-        return false;
-    };
-    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
     #[allow(unsafe_code)]
-    // The linker drops the library because no symbol of it is named. Sound: it is libtorch's own, from libtorch's own
-    // folder, made to be loaded this way.
-    match unsafe { Library::open(Some(&library), RTLD_NOW | RTLD_GLOBAL) } {
-        Ok(library) => {
-            // It must stay for the life of the process.
-            std::mem::forget(library);
-            true
-        }
-        Err(_) => false,
-    }
+    // SAFETY: the path is a C string that lives through the call; the library is libtorch's own, made to be loaded in
+    // this way. Nothing else loads it: the linker drops a library of which no symbol is named.
+    let handle = unsafe { libc::dlopen(library.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
+    !handle.is_null()
 }
 
-/// `libtorch_cuda.so` in libtorch's `folder`, if the system below `root` has an NVIDIA driver.
-fn cuda_library(root: &Path, folder: &Path) -> Option<PathBuf> {
+/// The CUDA half of the libtorch whose CPU half is `cpu`, if the system below `root` has an NVIDIA driver.
+fn cuda_library(root: &Path, cpu: &Path) -> Option<PathBuf> {
     let driver = ["proc/driver/nvidia/version", "dev/dxg"];
-    if !driver.iter().any(|path| root.join(path).exists()) {
-        return None;
-    }
-    let library = folder.join("libtorch_cuda.so");
-    library.exists().then_some(library)
+    let library = cpu.with_file_name(CUDA_LIBRARY);
+    let has_driver = driver.iter().any(|path| root.join(path).exists());
+    (has_driver && library.exists()).then_some(library)
 }
 
-/// The folder from which this process has loaded libtorch.
-fn libtorch_folder() -> Option<PathBuf> {
+/// The path from which this process has loaded the library `name`.
+fn loaded(name: &str) -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
-    let line = maps
-        .lines()
-        .find(|line| line.ends_with("/libtorch_cpu.so"))?;
-    let path = &line[line.find('/')?..];
-    Path::new(path).parent().map(Path::to_path_buf)
+    maps.lines()
+        .filter_map(|line| Some(Path::new(&line[line.find('/')?..])))
+        .find(|path| path.file_name().is_some_and(|file| file == name))
+        .map(Path::to_path_buf)
 }
 
 #[cfg(test)]
@@ -147,24 +129,23 @@ mod tests {
     fn cuda_is_loaded_only_beside_a_driver() {
         let root = tempfile::tempdir().unwrap();
         let folder = tempfile::tempdir().unwrap();
+        let cpu = folder.path().join("libtorch_cpu.so");
         let library = folder.path().join("libtorch_cuda.so");
-        assert_eq!(cuda_library(root.path(), folder.path()), None);
+        assert_eq!(cuda_library(root.path(), &cpu), None);
         std::fs::write(&library, "").unwrap();
-        assert_eq!(cuda_library(root.path(), folder.path()), None, "no driver");
+        assert_eq!(cuda_library(root.path(), &cpu), None, "no driver");
         let driver = root.path().join("proc/driver/nvidia");
         std::fs::create_dir_all(&driver).unwrap();
         std::fs::write(driver.join("version"), "").unwrap();
-        assert_eq!(
-            cuda_library(root.path(), folder.path()),
-            Some(library.clone())
-        );
+        assert_eq!(cuda_library(root.path(), &cpu), Some(library.clone()));
         std::fs::remove_file(&library).unwrap();
-        assert_eq!(cuda_library(root.path(), folder.path()), None, "no library");
+        assert_eq!(cuda_library(root.path(), &cpu), None, "no library");
     }
 
     #[test]
     fn libtorch_is_found_where_it_was_loaded() {
         let _ = Tensor::from_slice(&[1.0]);
-        assert!(libtorch_folder().unwrap().join("libtorch_cpu.so").exists());
+        assert!(loaded("libtorch_cpu.so").unwrap().exists());
+        assert_eq!(loaded("libtorch_nothing.so"), None);
     }
 }

@@ -8,12 +8,15 @@ use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
+
+use crate::Result;
 
 /// The protocol's version that this crate speaks.
 const PROTOCOL: &str = "1";
 
-/// Something to show, in every form it has; the reader's program takes the richest that it can show.
+/// Something to show, in every form it has: the front end picks the richest that it can show.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Content {
     /// `text/plain`: always there.
@@ -22,22 +25,52 @@ pub(crate) struct Content {
     pub html: Option<String>,
     /// `image/png`: the file's bytes.
     pub png: Option<Vec<u8>>,
+    /// Width and height of `png` as it is to be shown.
+    pub size: (u32, u32),
 }
 
 impl Content {
-    pub(crate) fn html(plain: String, html: String) -> Self {
+    pub(crate) fn plain(plain: String) -> Self {
         Self {
             plain,
-            html: Some(html),
-            png: None,
+            ..Self::default()
         }
     }
 
-    pub(crate) fn png(plain: String, png: Vec<u8>) -> Self {
+    pub(crate) fn html(plain: String, html: String) -> Self {
         Self {
-            plain,
-            html: None,
+            html: Some(html),
+            ..Self::plain(plain)
+        }
+    }
+
+    /// A picture with its alternative text, shown at this size, whatever number of pixels it has.
+    ///
+    /// It is an `<img>`, because a picture in `image/png` has no alternative text on the page: JupyterLab 4 takes width
+    /// and height from its metadata and nothing else, and so does nbconvert's template `lab`, which then writes that no
+    /// description has been provided. Both prefer HTML to a PNG, and JupyterLab's sanitizer leaves an `<img>` with its data
+    /// alone also in a notebook that isn't trusted. The PNG stands beside it for what shows no HTML, as a PDF that LaTeX
+    /// makes.
+    pub(crate) fn picture(plain: String, alt: &str, png: Vec<u8>, size: (u32, u32)) -> Self {
+        let html = format!(
+            "<img alt=\"{}\" width=\"{}\" src=\"data:image/png;base64,{}\">",
+            escape(alt),
+            size.0,
+            STANDARD.encode(&png),
+        );
+        Self {
             png: Some(png),
+            size,
+            ..Self::html(plain, html)
+        }
+    }
+
+    /// This and below it a picture, as one output.
+    pub(crate) fn above(self, picture: Self) -> Self {
+        Self {
+            plain: self.plain + "\n" + &picture.plain,
+            html: Some(self.html.unwrap_or_default() + &picture.html.unwrap_or_default()),
+            ..picture
         }
     }
 
@@ -57,19 +90,55 @@ impl Content {
         evcxr_runtime::mime_type("text/plain").text(&self.plain);
     }
 
-    fn bundle(&self) -> Value {
+    /// What the kernel's message says beside its type and place.
+    fn message(&self) -> (Value, Value) {
         let mut data = Map::new();
         data.insert("text/plain".into(), self.plain.as_str().into());
         if let Some(html) = &self.html {
             data.insert("text/html".into(), html.as_str().into());
         }
-        if let Some(png) = &self.png {
-            let text = base64::engine::general_purpose::STANDARD.encode(png);
-            data.insert("image/png".into(), text.into());
-        }
-        data.into()
+        let Some(png) = &self.png else {
+            return (data.into(), json!({}));
+        };
+        data.insert("image/png".into(), STANDARD.encode(png).into());
+        let (width, height) = self.size;
+        let metadata = json!({"image/png": {"width": width, "height": height}});
+        (data.into(), metadata)
     }
 }
+
+/// What a cell can show; [`shows_itself`] gives it the two methods for it.
+pub(crate) trait Show {
+    /// # Errors
+    /// If a picture in it can't be drawn.
+    fn content(&self) -> Result<Content>;
+}
+
+/// Lets a type that has a [`Show::content`] show itself in a cell's middle and at its end.
+macro_rules! shows_itself {
+    ($type:ty) => {
+        impl $type {
+            /// Shows it now, also in the middle of a cell; several in one cell appear in order. Outside of a notebook
+            /// its text is printed.
+            ///
+            /// # Errors
+            /// When a picture in it cannot be drawn, which would be a mistake in this crate.
+            pub fn show(&self) -> $crate::Result<()> {
+                $crate::session::display::Show::content(self).map(|content| content.show())
+            }
+
+            /// How evcxr shows it where it ends a cell.
+            #[doc(hidden)]
+            pub fn evcxr_display(&self) {
+                match $crate::session::display::Show::content(self) {
+                    Ok(content) => content.show_as_result(),
+                    Err(problem) => eprintln!("{problem}"),
+                }
+            }
+        }
+    };
+}
+pub(crate) use shows_itself;
 
 /// One place on the page, whose content can be replaced while the cell runs.
 #[derive(Debug)]
@@ -92,24 +161,25 @@ impl Display {
 
     /// Shows `content`, in the place of what this display showed before. Without the kernel the plain text is printed.
     pub(crate) fn show(&mut self, content: &Content) {
-        if !speaks() {
+        if !kernel_connected() {
             print(&content.plain);
             return;
         }
         let kind = if self.shown { "update" } else { "display" };
-        send(&json!({"type": kind, "id": self.id, "data": content.bundle()}));
+        let (data, metadata) = content.message();
+        send(&json!({"type": kind, "id": self.id, "data": data, "metadata": metadata}));
         self.shown = true;
     }
 }
 
 /// Whether the kernel shows messages while a cell runs.
-pub(crate) fn speaks() -> bool {
+pub(crate) fn kernel_connected() -> bool {
     std::env::var("SVERTKA_KERNEL").is_ok_and(|version| version == PROTOCOL)
 }
 
 /// Tells the kernel whether this crate answers an interrupt itself from now on.
 pub(crate) fn interruptible(value: bool) {
-    if speaks() {
+    if kernel_connected() {
         send(&json!({"type": "interruptible", "value": value}));
     }
 }
@@ -117,6 +187,14 @@ pub(crate) fn interruptible(value: bool) {
 /// Prints a text as lines.
 pub(crate) fn print(text: &str) {
     println!("{text}");
+}
+
+/// The text for a place inside HTML.
+pub(crate) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 fn send(message: &Value) {

@@ -1,6 +1,6 @@
 //! Files that are written whole or not at all.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -38,39 +38,18 @@ fn folder_of(path: &Path) -> &Path {
 /// Writes a sibling, then renames it, so that there is always a whole file of that name or none.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     check_path(path)?;
-    let folder = folder_of(path);
     let name = path.file_name().unwrap_or_default();
-    let prefix = format!(".{}.", name.to_string_lossy());
+    let part = format!(".{}.{}.part", name.to_string_lossy(), std::process::id());
+    let part = path.with_file_name(part);
     let write = || {
-        remove_orphans(folder, &prefix);
-        let mut part = tempfile::Builder::new()
-            .prefix(&format!("{prefix}{}.", std::process::id()))
-            .suffix(".part")
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
-            .tempfile_in(folder)?;
-        part.write_all(bytes)?;
-        part.as_file().sync_all()?;
-        part.persist(path).map(|_| ()).map_err(|e| e.error)
+        let mut file = File::create(&part)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&part, path)
     };
-    write().map_err(|e: io::Error| error(texts::not_written(path.display(), plain(&e))))
-}
-
-/// Removes what a killed process left of a file of this name.
-fn remove_orphans(folder: &Path, prefix: &str) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(prefix)) else {
-            continue;
-        };
-        let Some(pid) = rest
-            .strip_suffix(".part")
-            .and_then(|rest| rest.split('.').next())
-        else {
-            continue;
-        };
-        if pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists() {
-            // Another process may have removed it first.
-            let _ = fs::remove_file(entry.path());
-        }
-    }
+    write().map_err(|e| {
+        // It may not have been made at all.
+        let _ = fs::remove_file(&part);
+        error(texts::not_written(path.display(), plain(&e)))
+    })
 }

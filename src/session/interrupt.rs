@@ -12,11 +12,11 @@ extern "C" fn on_signal(_: libc::c_int) {
 }
 
 /// While it lives, SIGINT only sets a flag; drop restores the previous handler.
-pub(crate) struct Watch {
+pub(crate) struct InterruptGuard {
     previous: Option<libc::sigaction>,
 }
 
-impl Watch {
+impl InterruptGuard {
     pub(crate) fn new() -> Self {
         REQUESTED.store(false, Ordering::Relaxed);
         // The standard library has no way to handle a signal, and a handler for the whole life of the process would
@@ -37,13 +37,13 @@ impl Watch {
         Self { previous }
     }
 
-    /// Whether an interrupt has come since the watch began.
+    /// Whether an interrupt has come since the guard was made.
     pub(crate) fn requested(&self) -> bool {
         REQUESTED.load(Ordering::Relaxed)
     }
 }
 
-impl Drop for Watch {
+impl Drop for InterruptGuard {
     fn drop(&mut self) {
         display::interruptible(false);
         if let Some(previous) = self.previous {

@@ -1,11 +1,9 @@
 //! Progress of something that takes a while: a bar that moves in place where there is one, lines elsewhere.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
-
-use super::display::{self, Content, Display};
+use super::display::{self, Content, Display, escape};
 
 /// How often a bar moves at the most.
 const TICK: Duration = Duration::from_millis(100);
@@ -26,7 +24,7 @@ enum Out {
     /// svertka's kernel: one output, redrawn, and whether it has a bar now.
     Kernel(Display, bool),
     /// A terminal: lines, and a bar below them.
-    Terminal(ProgressBar),
+    Terminal,
     /// Anything else: lines.
     Lines,
     /// Nothing is shown.
@@ -37,15 +35,10 @@ impl Progress {
     pub(crate) fn new(silent: bool) -> Self {
         let out = if silent {
             Out::Silent
-        } else if display::speaks() {
+        } else if display::kernel_connected() {
             Out::Kernel(Display::new(), false)
         } else if std::io::stdout().is_terminal() {
-            let bar = ProgressBar::new(1000);
-            // The template is a constant that indicatif takes; without it the bar would only look plainer.
-            if let Ok(style) = ProgressStyle::with_template("{bar:30} {msg}") {
-                bar.set_style(style);
-            }
-            Out::Terminal(bar)
+            Out::Terminal
         } else {
             Out::Lines
         };
@@ -71,14 +64,13 @@ impl Progress {
     pub(crate) fn update(&mut self, fraction: f64, text: &str) {
         let fraction = fraction.clamp(0.0, 1.0);
         match &mut self.out {
-            Out::Kernel(display, bar) => {
+            Out::Kernel(display, has_bar) => {
                 display.show(&content(&self.lines, Some((fraction, text))));
-                *bar = true;
+                *has_bar = true;
                 self.due = Instant::now() + TICK;
             }
-            Out::Terminal(bar) => {
-                bar.set_position((fraction * 1000.0) as u64);
-                bar.set_message(text.to_string());
+            Out::Terminal => {
+                rewrite(&format!("{} {text}", bar(fraction)));
                 self.due = Instant::now() + TICK;
             }
             Out::Lines => {
@@ -93,13 +85,13 @@ impl Progress {
     /// Adds a line that stays.
     pub(crate) fn line(&mut self, line: String) {
         match &mut self.out {
-            Out::Kernel(display, bar) => {
+            Out::Kernel(display, has_bar) => {
                 self.lines.push(line);
                 display.show(&content(&self.lines, None));
-                *bar = false;
+                *has_bar = false;
                 self.due = Instant::now() + TICK;
             }
-            Out::Terminal(bar) => bar.suspend(|| display::print(&line)),
+            Out::Terminal => rewrite(&(line + "\n")),
             Out::Lines => {
                 display::print(&line);
                 self.interval = LINE;
@@ -115,31 +107,39 @@ impl Drop for Progress {
         match &mut self.out {
             // What was under way has ended, well or not: its bar goes, the lines stay.
             Out::Kernel(display, true) => display.show(&content(&self.lines, None)),
-            Out::Terminal(bar) => bar.finish_and_clear(),
+            Out::Terminal => rewrite(""),
             Out::Kernel(_, false) | Out::Lines | Out::Silent => (),
         }
     }
 }
 
+/// Writes `text` over the terminal's last line.
+fn rewrite(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // A reader that has gone is no reason to stop a training.
+    let _ = write!(out, "\r\x1b[K{text}");
+    let _ = out.flush();
+}
+
+fn bar(fraction: f64) -> String {
+    let done = (fraction * 30.0).round() as usize;
+    "█".repeat(done) + &"░".repeat(30 - done)
+}
+
 /// The lines and the bar as one output. Text takes the page's own colours; the bar's are seen on white and on black.
-fn content(lines: &[String], bar: Option<(f64, &str)>) -> Content {
+fn content(lines: &[String], under_way: Option<(f64, &str)>) -> Content {
     let mut plain = lines.join("\n");
     // Many lines scroll in their own box: the page doesn't grow with the epochs. They begin where printed text does.
     let mut html = format!(
         "<pre style=\"margin:0;padding:0 0 0 8px;font-size:var(--jp-code-font-size);max-height:22em;overflow-y:auto\">{}</pre>",
         escape(&plain)
     );
-    if let Some((fraction, text)) = bar {
+    if let Some((fraction, text)) = under_way {
         let percent = fraction * 100.0;
         if !plain.is_empty() {
             plain.push('\n');
         }
-        let done = (fraction * 30.0).round() as usize;
-        plain.push_str(&format!(
-            "{}{} {text}",
-            "█".repeat(done),
-            "░".repeat(30 - done)
-        ));
+        plain.push_str(&format!("{} {text}", bar(fraction)));
         html.push_str(&format!(
             "<div style=\"display:flex;flex-wrap:wrap;align-items:center;column-gap:1em;padding-left:8px\">\
              <div role=\"progressbar\" aria-valuenow=\"{percent:.0}\" \
@@ -150,12 +150,4 @@ fn content(lines: &[String], bar: Option<(f64, &str)>) -> Content {
         ));
     }
     Content::html(plain, html)
-}
-
-/// The text for a place inside HTML.
-pub(crate) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }

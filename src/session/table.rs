@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::display::Content;
-use super::progress::escape;
+use super::display::{Content, escape};
 
 /// Rows below a head.
 pub(crate) struct Table<const COLUMNS: usize> {

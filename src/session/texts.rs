@@ -60,9 +60,9 @@ texts! {
     }
 
     // Device
-    device(name) {
-        en: "Device: {name}",
-        ru: "Устройство: {name}",
+    gpu_in_use(name) {
+        en: "Computing on the GPU ({name})",
+        ru: "Вычисления идут на видеокарте ({name})",
     }
     bad_device(wish) {
         en: "SVERTKA_DEVICE is \"{wish}\": write cpu, cuda or cuda:0, or leave it unset",
@@ -114,6 +114,14 @@ texts! {
         en: "the width of the window",
         ru: "ширина окна",
     }
+    what_stride() {
+        en: "the stride",
+        ru: "шаг (strides)",
+    }
+    misplaced(place, setting) {
+        en: "{place} has no .{setting}(…), only conv2d and max_pooling2d have it: remove it here",
+        ru: "{place}: вызова .{setting}(…) у этого слоя нет, он есть только у conv2d и max_pooling2d; уберите его здесь",
+    }
     too_many_parameters(place, parameters) {
         en: "{place} would have {parameters} parameters, more than memory can hold: take fewer units or filters, or put a pooling before it",
         ru: "{place}: получилось бы параметров: {parameters} — столько не поместится в память; уменьшите число нейронов или фильтров либо поставьте перед этим слоем пулинг",
@@ -139,8 +147,8 @@ texts! {
         ru: "{place}: окно {kernel} не помещается во вход {input}; возьмите окно поменьше или уберите пулинг перед ним",
     }
     pool_too_large(place, pool, input) {
-        en: "{place}: pooling by {pool} would leave nothing of its input {input}: remove this layer or pool by less",
-        ru: "{place}: пулинг {pool} не оставит ничего от входа {input}; уберите этот слой или уменьшите окно",
+        en: "{place}: pooling by {pool} does not fit into its input {input}: remove this layer or pool by less",
+        ru: "{place}: окно пулинга {pool} не помещается во вход {input}; уберите этот слой или уменьшите окно",
     }
     flat_already(place, input) {
         en: "{place}: its input {input} is flat already: remove this layer",
@@ -156,7 +164,7 @@ texts! {
     }
     softmax_in_the_middle(place) {
         en: "{place}: Softmax makes probabilities of classes and belongs in the last layer: use Relu here",
-        ru: "{place}: Softmax превращает суммы в вероятности классов, её место — в последнем слое; здесь напишите Relu",
+        ru: "{place}: Softmax превращает логиты в вероятности классов, её место — в последнем слое; здесь напишите Relu",
     }
     no_classes(place, shape) {
         en: "{place} is the last and gives {shape} for an image, not one number for each class: end with flatten() and dense(10, Softmax)",
@@ -202,7 +210,7 @@ texts! {
     }
     validation(reason) {
         en: "validation data: {reason}",
-        ru: "данные для проверки: {reason}",
+        ru: "данные для валидации: {reason}",
     }
     labels_shape(shape) {
         en: "the labels have the shape {shape}, but [images] is needed, one class number for each image: make a row of them with .reshape([-1])",
@@ -233,7 +241,11 @@ texts! {
         ru: "Замечание: значения в изображениях доходят до {largest:.0}, а сеть лучше учится на числах от 0 до 1; разделите изображения на 255.0",
     }
 
-    // Weights
+    // Layers and weights by name
+    no_such_layer(name, names) {
+        en: "there is no layer named \"{name}\"; the model has {names}",
+        ru: "слоя с именем «{name}» нет; в модели есть {names}",
+    }
     no_such_weight(name, names) {
         en: "there are no weights named \"{name}\"; the model has {names}",
         ru: "весов с именем «{name}» нет; в модели есть {names}",
@@ -253,8 +265,8 @@ texts! {
         ru: "файла {path} нет; проверьте его имя и папку",
     }
     file_is_folder(path) {
-        en: "{path} is a folder: name a file in it, such as model.safetensors",
-        ru: "{path} — папка; назовите файл в ней, например model.safetensors",
+        en: "{path} is a folder: add the name of a file",
+        ru: "{path} — папка; добавьте имя файла",
     }
     file_no_folder(path, folder) {
         en: "{path} can't be written: the folder {folder} does not exist, make it first",
@@ -298,7 +310,7 @@ texts! {
         en: "the learning rate is {value}: it must be a number above 0, such as 0.001",
         ru: "скорость обучения равна {value}, а должна быть числом больше 0, например 0.001",
     }
-    optimizer_share(name, value) {
+    optimizer_decay(name, value) {
         en: "the optimizer's {name} is {value}: it must be at least 0 and less than 1, such as 0.9",
         ru: "у оптимизатора {name} = {value}, а нужно не меньше 0 и меньше 1, например 0.9",
     }
@@ -314,9 +326,21 @@ texts! {
         en: "batch_size({value}): a batch needs at least 1 image",
         ru: "batch_size({value}): в пачке должно быть хотя бы 1 изображение",
     }
-    share(value) {
-        en: "share({value}): the share of the images must be above 0 and at most 1",
-        ru: "share({value}): доля изображений должна быть больше 0 и не больше 1",
+    threads(number, most) {
+        en: "threads({number}): the number of threads must be from 1 to {most}",
+        ru: "threads({number}): число потоков должно быть от 1 до {most}",
+    }
+    fraction(value) {
+        en: "fraction({value}): the fraction of the images must be above 0 and at most 1",
+        ru: "fraction({value}): доля изображений должна быть больше 0 и не больше 1",
+    }
+    validation_split(value) {
+        en: "validation_split({value}): the fraction of the images must be above 0 and below 1, such as 0.1",
+        ru: "validation_split({value}): доля изображений должна быть больше 0 и меньше 1, например 0.1",
+    }
+    validation_split_empty(value, images) {
+        en: "validation_split({value}): {images} images are too few, a part would be empty: give more images or another fraction",
+        ru: "validation_split({value}): изображений мало ({images}), одна часть осталась бы пустой; дайте больше изображений или другую долю",
     }
     diverged(epoch, step, limit, rate) {
         en: "the loss became NaN or larger than {limit} in epoch {epoch}, step {step}, and the weights are again as before that epoch: the learning rate {rate} may be too large, try 0.001, and check that the images are numbers from 0 to 1",
@@ -332,7 +356,7 @@ texts! {
     }
     epoch_validation(loss, accuracy) {
         en: " · val_loss {loss:.4} · val_accuracy {accuracy:.4}",
-        ru: " · на проверке: потери {loss:.4} · точность {accuracy:.4}",
+        ru: " · на валидации: потери {loss:.4} · точность {accuracy:.4}",
     }
     training_interrupted(epoch, epochs, percent) {
         en: "Interrupted in epoch {epoch}/{epochs} at {percent:.0} %: the model keeps the weights of this moment, the next fit goes on from here",
@@ -355,10 +379,6 @@ texts! {
     no_better(waited, epoch, best) {
         en: "Stopped: no better loss for {waited} epochs; the weights are those of epoch {epoch} with loss {best:.4}",
         ru: "Остановлено: эпох без улучшения: {waited}; возвращены веса эпохи {epoch} с потерями {best:.4}",
-    }
-    time_is_up(seconds) {
-        en: "Stopped: the time limit of {seconds} s is over",
-        ru: "Остановлено: отведённое время ({seconds} с) вышло",
     }
     callback_stops() {
         en: "Stopped by on_epoch_end",
@@ -457,7 +477,7 @@ texts! {
     }
     data_sample(title, train, test, tried) {
         en: "The full {title} could not be had ({tried}): its sample is used, {train} images to train and {test} to test.",
-        ru: "Полный {title} взять неоткуда ({tried}): используется его часть, изображений для обучения {train}, для проверки {test}.",
+        ru: "Полный {title} взять неоткуда ({tried}): используется его часть, изображений для обучения {train}, для теста {test}.",
     }
     data_asking(title, host) {
         en: "{title}: asking {host}.",
@@ -473,7 +493,7 @@ texts! {
     }
     // Datasets: what a dataset shows of itself
     data_train() { en: "train", ru: "обучение" }
-    data_test() { en: "test", ru: "проверка" }
+    data_test() { en: "test", ru: "тест" }
     data_images() { en: "images", ru: "изображения" }
     data_labels() { en: "labels", ru: "метки" }
     data_classes() { en: "classes", ru: "классы" }
@@ -566,8 +586,8 @@ texts! {
 
     // Figures
     figure_line(what, width, height) {
-        en: "Picture: {what}, {width} × {height} pixels",
-        ru: "Рисунок: {what}, {width} × {height} пикселей",
+        en: "Picture, {width} × {height} pixels. {what}",
+        ru: "Рисунок, {width} × {height} пикселей. {what}",
     }
     figure_not_drawn(problem) {
         en: "the figure could not be drawn: {problem}; please report this as a mistake in svertka",
@@ -576,14 +596,6 @@ texts! {
     figure_ending(path) {
         en: "{path}: a figure is saved as .png or .svg; let the file's name end in one of them",
         ru: "{path}: рисунок сохраняется как .png или .svg; закончите имя файла на одно из них",
-    }
-    figure_no_folder(path, folder) {
-        en: "{path}: there is no folder {folder}; make it first or choose another place",
-        ru: "{path}: папки {folder} нет; сначала создайте её или выберите другое место",
-    }
-    figure_path_is_folder(path) {
-        en: "{path} is a folder; add the name of a file, for example figure.png",
-        ru: "{path} — это папка; добавьте имя файла, например figure.png",
     }
     figure_filter(number) {
         en: "Filter {number}: what each layer makes of the image",
@@ -594,8 +606,12 @@ texts! {
         ru: "№ {index}",
     }
     figure_answer() {
-        en: "answer:",
+        en: "predicted:",
         ru: "ответ:",
+    }
+    figure_input() {
+        en: "image",
+        ru: "изображение",
     }
     figure_no_indices(last) {
         en: "no image is chosen: give the numbers of some, from 0 to {last}",
@@ -606,20 +622,12 @@ texts! {
         ru: "изображения {index} нет: их номера — от 0 до {last}",
     }
     figure_grid_too_large(most) {
-        en: "a grid has room for {most} images and {most} layers: draw several grids",
-        ru: "в одной сетке помещается изображений: {most}, слоёв: {most}; нарисуйте несколько сеток",
+        en: "a grid has room for {most} images: draw several grids",
+        ru: "в одной сетке помещается изображений: {most}; нарисуйте несколько сеток",
     }
     figure_no_such_filter(place, filter, last) {
         en: "{place} has no filter {filter}: its filters are numbered from 0 to {last}",
         ru: "{place}: фильтра {filter} нет, номера фильтров — от 0 до {last}",
-    }
-    figure_no_such_layer(name, names) {
-        en: "there is no layer named \"{name}\"; the model has {names}",
-        ru: "слоя с именем «{name}» нет; в модели есть {names}",
-    }
-    figure_layer_without_picture(place, names) {
-        en: "{place} gives no images; layers that do: {names}",
-        ru: "{place} не даёт изображений; дают слои: {names}",
     }
     figure_no_pictures_at_all(place) {
         en: "{place} gives no images, and no other layer does: begin the model with conv2d",
@@ -633,10 +641,6 @@ texts! {
         en: "the model has no convolution, so there are no kernels to show: add a conv2d layer",
         ru: "в модели нет свёртки, ядра показать негде; добавьте слой conv2d",
     }
-    figure_several_images(count) {
-        en: "this shows one image, and {count} are given: choose one, for example images.get(0)",
-        ru: "здесь показывается одно изображение, а дано {count}; выберите одно, например images.get(0)",
-    }
     figure_images_shape(shape) {
         en: "images of shape {shape} can't be drawn: expected [images, height, width] or [images, channels, height, width] with 1 or 3 channels",
         ru: "изображения размера {shape} не нарисовать: ожидалось [изображения, высота, ширина] или [изображения, каналы, высота, ширина], где каналов 1 или 3",
@@ -645,65 +649,53 @@ texts! {
         en: "image {index} has the label {label}, but classes are numbered from 0: correct the labels",
         ru: "у изображения {index} метка {label}, а номера классов начинаются с 0; исправьте метки",
     }
-    figure_how_many(count) {
-        en: "mistakes: {count} are asked for, ask for 1 to 60",
-        ru: "mistakes: запрошено {count}, а можно от 1 до 60",
-    }
     figure_gallery(shown, all) {
         en: "Images: {shown} of {all}",
         ru: "Изображения: {shown} из {all}",
     }
-    figure_answers(shown, all) {
-        en: "The net's answers: {shown} images of {all}",
-        ru: "Ответы сети: изображений {shown} из {all}",
-    }
-    figure_answers_note(right, shown) {
-        en: "right here: {right} of {shown}",
-        ru: "верно здесь: {right} из {shown}",
-    }
-    figure_gallery_line(shown) {
-        en: "gallery, images: {shown}",
-        ru: "галерея, изображений: {shown}",
+    figure_gallery_line(shown, all, classes) {
+        en: "Gallery, images: {shown} of {all}; their classes: {classes}",
+        ru: "Галерея, изображений: {shown} из {all}; их классы: {classes}",
     }
     figure_mistakes() {
-        en: "The net's surest mistakes",
+        en: "The surest mistakes",
         ru: "Самые уверенные ошибки сети",
     }
     figure_mistakes_note(wrong, all) {
-        en: "mistakes in all: {wrong} of {all}",
+        en: "misclassified: {wrong} of {all}",
         ru: "всего ошибок: {wrong} из {all}",
     }
-    figure_mistakes_line(shown) {
-        en: "surest mistakes: {shown}",
-        ru: "самые уверенные ошибки: {shown}",
+    figure_mistakes_line(shown, wrong, all, mistakes) {
+        en: "Misclassified images: {wrong} of {all}; shown: {shown}, the surest first: {mistakes}",
+        ru: "Ошибок сети: {wrong} из {all}; показано: {shown}, сначала самые уверенные: {mistakes}",
+    }
+    figure_mistake(label, class, percent) {
+        en: "{label} as {class} ({percent} %)",
+        ru: "{label} как {class} ({percent} %)",
     }
     figure_kernels(layer) {
         en: "{layer}: the kernels",
         ru: "{layer}: ядра",
     }
-    figure_kernels_line(layer) {
-        en: "kernels of {layer}",
-        ru: "ядра слоя {layer}",
+    figure_kernels_line(layer, filters, channels, reach) {
+        en: "Kernels of {layer}, filters: {filters}, channels: {channels}; weights from −{reach} to {reach}",
+        ru: "Ядра слоя {layer}, фильтров: {filters}, каналов: {channels}; веса от −{reach} до {reach}",
     }
-    figure_map(layer) {
-        en: "{layer}: all filters, one image",
-        ru: "{layer}: все фильтры, одно изображение",
-    }
-    figure_map_line(layer) {
-        en: "all filters of {layer}",
-        ru: "все фильтры слоя {layer}",
-    }
-    figure_no_histories() {
-        en: "there is nothing to compare: give at least one history with its name",
-        ru: "сравнивать нечего: дайте хотя бы одну историю с именем",
-    }
-    figure_activations(images, layers) {
-        en: "activations, images: {images}, layers: {layers}",
-        ru: "активации, изображений: {images}, слоёв: {layers}",
+    figure_activations(images, layers, filter) {
+        en: "Activation grid of filter {filter}: images {images} through layers: {layers}",
+        ru: "Сетка активаций фильтра {filter}: изображения {images}, слоёв: {layers}",
     }
     figure_history(epochs) {
-        en: "history of the training, epochs: {epochs}",
-        ru: "история обучения, эпох: {epochs}",
+        en: "Training history, epochs: {epochs}",
+        ru: "История обучения, эпох: {epochs}",
+    }
+    figure_history_training(loss, last_loss, accuracy, last_accuracy) {
+        en: "; training: loss from {loss:.4} to {last_loss:.4}, accuracy from {accuracy:.4} to {last_accuracy:.4}",
+        ru: "; обучение: потери от {loss:.4} до {last_loss:.4}, точность от {accuracy:.4} до {last_accuracy:.4}",
+    }
+    figure_history_validation(loss, last_loss, accuracy, last_accuracy) {
+        en: "; validation: loss from {loss:.4} to {last_loss:.4}, accuracy from {accuracy:.4} to {last_accuracy:.4}",
+        ru: "; валидация: потери от {loss:.4} до {last_loss:.4}, точность от {accuracy:.4} до {last_accuracy:.4}",
     }
     figure_loss() {
         en: "Loss",
@@ -723,23 +715,23 @@ texts! {
     }
     figure_validation() {
         en: "validation",
-        ru: "проверка",
-    }
-    figure_line_styles() {
-        en: "whole line: training, broken: validation",
-        ru: "сплошная линия — обучение, прерывистая — проверка",
+        ru: "валидация",
     }
     figure_best(epoch, value) {
         en: "best: {value}, epoch {epoch}",
         ru: "лучшее: {value}, эпоха {epoch}",
     }
     figure_comparison() {
-        en: "Test accuracy against time of training",
-        ru: "Точность на тесте и время обучения",
+        en: "Validation accuracy against time of training",
+        ru: "Точность на валидации и время обучения",
     }
-    figure_comparison_line(variants) {
-        en: "comparison, variants: {variants}",
-        ru: "сравнение, вариантов: {variants}",
+    figure_comparison_line(ends) {
+        en: "Validation accuracy at the end of training: {ends}",
+        ru: "Точность на валидации в конце обучения: {ends}",
+    }
+    figure_curve(name, accuracy, seconds) {
+        en: "{name} {accuracy:.4} after {seconds:.1} s",
+        ru: "{name} {accuracy:.4} через {seconds:.1} с",
     }
     figure_seconds() {
         en: "seconds of training",
@@ -750,19 +742,23 @@ texts! {
         ru: "Что сеть с чем путает",
     }
     figure_confusion_note(correct, all, percent) {
-        en: "right answers: {correct} of {all} ({percent} %)",
+        en: "classified correctly: {correct} of {all} ({percent} %)",
         ru: "верных ответов: {correct} из {all} ({percent} %)",
     }
-    figure_confusion_line(classes, images) {
-        en: "confusion matrix, classes: {classes}, images: {images}",
-        ru: "матрица ошибок, классов: {classes}, изображений: {images}",
+    figure_confusion_line(classes, correct, all, percent) {
+        en: "Confusion matrix, classes: {classes}; classified correctly: {correct} of {all} ({percent} %)",
+        ru: "Матрица ошибок, классов: {classes}; верных ответов: {correct} из {all} ({percent} %)",
+    }
+    figure_confused(label, class, count) {
+        en: "; most frequent mistake: {label} as {class}, {count}",
+        ru: "; самая частая ошибка: {label} как {class}, {count}",
     }
     figure_answered() {
-        en: "the net's answer",
+        en: "predicted class",
         ru: "ответ сети",
     }
     figure_truth() {
-        en: "the truth",
+        en: "true class",
         ru: "на самом деле",
     }
     figure_in_truth(name) {
@@ -777,10 +773,6 @@ texts! {
         en: "rows: filters, columns: channels they look at; red: +{reach}, white: 0, blue: −{reach}",
         ru: "строки — фильтры, столбцы — каналы, на которые они смотрят; красный: +{reach}, белый: 0, синий: −{reach}",
     }
-    figure_own_scales(silent) {
-        en: "each from its own minimum to its own maximum; silent filters: {silent}",
-        ru: "каждый — от своего минимума до своего максимума; молчащих фильтров: {silent}",
-    }
     figure_right() {
         en: "right",
         ru: "верно",
@@ -791,15 +783,15 @@ texts! {
     lab_layers() { en: "Layers", ru: "Слои" }
     lab_seconds() { en: "s per epoch", ru: "с на эпоху" }
     lab_train() { en: "Train, %", ru: "Обучение, %" }
-    lab_test() { en: "Test, %", ru: "Тест, %" }
+    lab_validation() { en: "Validation, %", ru: "Валидация, %" }
     lab_difference() { en: "To row 1, points", ru: "К строке 1, п.\u{a0}п." }
     lab_nothing_yet() {
-        en: "Nothing to compare yet: lab.run(\"a name\", [layers], &data, Fit::epochs(3)) adds a row",
-        ru: "Сравнивать пока нечего: строку добавит lab.run(\"имя\", [слои], &data, Fit::epochs(3))",
+        en: "Nothing to compare yet: lab.run(\"a name\", [layers], &images, &labels, Fit::epochs(3)) adds a row",
+        ru: "Сравнивать пока нечего: строку добавит lab.run(\"имя\", [слои], &images, &labels, Fit::epochs(3))",
     }
-    lab_test_data(trouble) {
-        en: "data.test: {trouble}",
-        ru: "data.test: {trouble}",
+    lab_no_such_row(name, names) {
+        en: "there is no row \"{name}\"; the rows are {names}",
+        ru: "строки «{name}» нет; есть строки {names}",
     }
     lab_interrupted(name, epoch, epochs) {
         en: "\"{name}\" was interrupted in epoch {epoch}/{epochs}: the table is as it was, run the cell again for its row",
@@ -818,8 +810,8 @@ texts! {
         ru: "обучение остановилось вовремя",
     }
     lab_found(name, parameters, seconds, difference, chance) {
-        en: "“{name}”: parameters ×{parameters}, seconds an epoch ×{seconds}, test accuracy {difference} points, {chance}",
-        ru: "«{name}»: параметры ×{parameters}, секунды на эпоху ×{seconds}, точность на тесте {difference} п. п., {chance}",
+        en: "“{name}”: parameters ×{parameters}, seconds an epoch ×{seconds}, validation accuracy {difference} points, {chance}",
+        ru: "«{name}»: параметры ×{parameters}, секунды на эпоху ×{seconds}, точность на валидации {difference} п. п., {chance}",
     }
     lab_more_than_chance(margin) {
         en: "more than chance (±{margin})",
@@ -835,7 +827,7 @@ texts! {
     }
     lab_other_layers() { en: "the other layers", ru: "остальные слои" }
     lab_epochs() { en: "the number of epochs", ru: "число эпох" }
-    lab_share() { en: "the share of the data", ru: "доля данных" }
+    lab_fraction() { en: "the fraction of the data", ru: "доля данных" }
     lab_batch_size() { en: "the batch size", ru: "размер пачки" }
     lab_stopped(name, epoch, epochs, loss, seconds) {
         en: "“{name}”: stopped after epoch {epoch} of {epochs} with loss {loss}, about {seconds} s saved",

@@ -1,8 +1,10 @@
-//! What is at work: for the lesson's first line, and for a report of a fault.
+//! Versions of the parts: for the lesson's first line, and for a report of a fault.
 
 use std::fmt;
 
-use super::{device, display::Content};
+use super::device;
+use super::display::{Content, Show, shows_itself};
+use crate::Result;
 
 /// The versions of svertka, tch and libtorch, and the device that models are made on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,13 +44,10 @@ impl fmt::Display for Versions {
     }
 }
 
-impl Versions {
-    /// Shows the value that ends a cell.
-    pub fn evcxr_display(&self) {
-        Content {
-            plain: self.to_string(),
-            ..Content::default()
-        }
-        .show_as_result();
+shows_itself!(Versions);
+
+impl Show for Versions {
+    fn content(&self) -> Result<Content> {
+        Ok(Content::plain(self.to_string()))
     }
 }

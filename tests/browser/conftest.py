@@ -22,12 +22,12 @@ from pages import PROJECT, SCREENSHOTS, Notebook, edit
 QUICKER = {
     "lesson.ru.ipynb": {
         "dense-net": ("Fit::epochs(5)", "Fit::epochs(9)"),
-        "convolutional-net": ("Fit::epochs(5)", "Fit::epochs(3).share(0.02)"),
-        "digits": ("Fit::epochs(10)", "Fit::epochs(2).share(0.05)"),
+        "convolutional-net": ("Fit::epochs(5)", "Fit::epochs(3).fraction(0.02)"),
+        "digits": ("Fit::epochs(10)", "Fit::epochs(2).fraction(0.05)"),
     },
     "exercises.ru.ipynb": {
-        "lesson-net": ("Fit::epochs(3).share(0.2)", "Fit::epochs(2).share(0.02)"),
-        "try-1": ("Fit::epochs(3).share(0.2)", "Fit::epochs(2).share(0.02)"),
+        "lesson-net": ("Fit::epochs(3).fraction(0.2)", "Fit::epochs(2).fraction(0.02)"),
+        "try-1": ("Fit::epochs(3).fraction(0.2)", "Fit::epochs(2).fraction(0.02)"),
     },
 }
 

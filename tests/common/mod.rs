@@ -43,9 +43,26 @@ pub fn digits(n: i64) -> (Tensor, Tensor) {
     )
 }
 
-/// What the ignored test `name` of this test file prints when the learner's language is `language`.
+/// What the ignored test `name` of this test file prints on the CPU when the learner's language is `language`.
 pub fn printed_in(language: &str, name: &str) -> String {
-    let output = Command::new(std::env::current_exe().unwrap())
+    printed(
+        Command::new(std::env::current_exe().unwrap()).env("SVERTKA_DEVICE", "cpu"),
+        language,
+        name,
+    )
+}
+
+/// The same, on the device that is found.
+pub fn printed_on_device(language: &str, name: &str) -> String {
+    printed(
+        &mut Command::new(std::env::current_exe().unwrap()),
+        language,
+        name,
+    )
+}
+
+fn printed(command: &mut Command, language: &str, name: &str) -> String {
+    let output = command
         .args([
             name,
             "--exact",
@@ -55,7 +72,6 @@ pub fn printed_in(language: &str, name: &str) -> String {
             "--quiet",
         ])
         .env("SVERTKA_LANG", language)
-        .env("SVERTKA_DEVICE", "cpu")
         .env_remove("SVERTKA_KERNEL")
         .output()
         .unwrap();

@@ -15,7 +15,8 @@ fn repeated() -> svertka::Result<String> {
         dense(10, Softmax),
     ]);
     model.compile(Adam::default(), SparseCategoricalCrossentropy);
-    let history = model.fit(&images, &labels, Fit::epochs(3).verbosity(Verbosity::Silent))?;
+    let fit = Fit::epochs(3).threads(2).verbosity(Verbosity::Silent);
+    let history = model.fit(&images, &labels, fit)?;
     let mut hasher = DefaultHasher::new();
     for epoch in &history.epochs {
         (epoch.loss.to_bits(), epoch.accuracy.to_bits()).hash(&mut hasher);

@@ -219,8 +219,8 @@ def test_a_short_run_shortens_every_training(name):
     notebook = json.loads((PROJECT / f"notebooks/{name}.en.ipynb").read_text())
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     begun, short = "\n".join(cells).count("Fit::"), "\n".join(map(shorten, cells))
-    assert begun > 0 and short.count("Fit::epochs(1).share(0.05)") == short.count("Fit::") == begun
-    assert short.count(".share(") == begun
+    assert begun > 0 and short.count("Fit::epochs(1).fraction(0.05)") == short.count("Fit::") == begun
+    assert short.count(".fraction(") == begun
 
 
 # --- the commands

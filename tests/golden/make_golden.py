@@ -37,12 +37,12 @@ SGD_RATE = 0.1
 
 # --- the nets -----------------------------------------------------------------------------------------------------------
 
-def conv(filters, kernel, activation):
-    return lambda: keras.layers.Conv2D(filters, kernel, activation=activation)
+def conv(filters, kernel, activation, **more):
+    return lambda: keras.layers.Conv2D(filters, kernel, activation=activation, **more)
 
 
-def pool(size):
-    return lambda: keras.layers.MaxPooling2D(size)
+def pool(size, **more):
+    return lambda: keras.layers.MaxPooling2D(size, **more)
 
 
 def dense(units, activation):
@@ -99,6 +99,38 @@ NETS = [
         "three_channels",
         quarters,
         [conv(5, (3, 3), "sigmoid"), pool((2, 2)), conv(4, (2, 3), "relu"), flat(), dense(10, "softmax")],
+    ),
+    # Padding alike at both ends, and by one more at the bottom and right. What a pooling meets there must lose against the
+    # negative numbers of tanh. 28 -> 28 -> 14 -> 14 -> 7 -> 7 -> 7
+    (
+        "same",
+        whole,
+        [conv(3, (3, 3), "relu", padding="same"), pool((2, 2), padding="same"), conv(2, (2, 2), "tanh", padding="same"),
+         pool((3, 3), strides=2, padding="same"), conv(2, (5, 3), "linear", padding="same"),
+         pool((2, 2), strides=1, padding="same"), flat(), dense(10, "softmax")],
+    ),
+    # 28x28 -> 14x14 -> 7x14 -> 7x7 -> 3x3
+    (
+        "same_strides",
+        whole,
+        [conv(3, (3, 3), "relu", strides=2, padding="same"), conv(2, (5, 3), "sigmoid", strides=(2, 1), padding="same"),
+         pool((2, 3), strides=(1, 2), padding="same"), conv(2, (2, 2), "tanh", strides=3, padding="same"),
+         flat(), dense(10, "softmax")],
+    ),
+    # 27x27 -> 27x27 -> 14x14 -> 7x14 -> 4x14 -> 2x5
+    (
+        "same_strides_odd",
+        cropped,
+        [conv(3, (3, 3), "relu", padding="same"), pool((3, 3), strides=2, padding="same"),
+         conv(2, (5, 3), "tanh", strides=(2, 1), padding="same"), pool((2, 1), padding="same"),
+         conv(2, (3, 3), "relu", strides=3, padding="same"), flat(), dense(10, "softmax")],
+    ),
+    # Windows that overlap and windows that leave pixels out. 27x27 -> 13x13 -> 6x6 -> 3x5 -> 2x2 -> 1x1
+    (
+        "strides",
+        cropped,
+        [conv(3, (3, 3), "relu", strides=2), pool((3, 3), strides=2), conv(3, (2, 2), "tanh", strides=(2, 1)),
+         pool((2, 1), strides=(1, 3)), conv(4, (1, 1), "relu", strides=3), flat(), dense(10, "softmax")],
     ),
 ]
 

@@ -1,11 +1,15 @@
 """The crate in the kernel: the bar, the chart, figures, interrupts and errors of a training cell."""
 
+import base64
 import os
 import random
+import re
 import subprocess
 import time
 
 import kernels
+import nbconvert
+import nbformat
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -52,13 +56,35 @@ def test_the_chart_grows_with_every_epoch(lesson):
 def test_three_figures_of_one_cell(lesson):
     grid = "activation_grid(&model, &images, [0, 1, 2], 1)?.show()?;"
     cell = lesson.ok(grid * 3)
-    assert ["image/png" in figure["data"] for figure in cell.of("display_data")] == [True] * 3
+    figures = cell.of("display_data")
+    assert len(figures) == 3
+    for figure in figures:
+        # Painted at twice the size at which it is shown.
+        png = base64.b64decode(figure["data"]["image/png"])
+        width, height = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20))
+        assert figure["metadata"] == {"image/png": {"width": width // 2, "height": height // 2}}
+        assert width <= 2 * 960 and width % 2 == height % 2 == 0
 
 
 def test_a_last_expression_shows_itself(lesson):
     cell = lesson.ok("activation_grid(&model, &images, [0, 1, 2], 1)?")
     (result,) = cell.of("execute_result")
     assert "image/png" in result["data"] and "text/plain" in result["data"]
+    assert '<img alt="' in result["data"]["text/html"]
+
+
+def test_a_picture_on_a_page_has_its_alternative_text(lesson):
+    """nbconvert puts another text where it finds none."""
+    grid = "activation_grid(&model, &images, [0, 1, 2], 1)?"
+    shown, ended = lesson.ok(f"{grid}.show()?;").of("display_data"), lesson.ok(grid).of("execute_result")
+    outputs = [nbformat.v4.new_output("display_data", data=one["data"], metadata=one["metadata"]) for one in shown + ended]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(grid, outputs=outputs)])
+    page, _ = nbconvert.HTMLExporter().from_notebook_node(notebook)
+    pictures = re.findall(r"<img[^>]*>", page)
+    assert len(pictures) == 2
+    for picture in pictures:
+        assert re.search(r'alt="(Activation grid of filter 1: images 0 \(|Сетка активаций фильтра 1: изображения 0 \()', picture)
+        assert re.search(r'width="\d{3}"', picture)
 
 
 def test_an_error_of_the_crate_fails_the_cell_in_one_line(lesson):
@@ -107,12 +133,12 @@ def test_interrupts_at_random_moments_of_a_training(lesson):
                 if message["msg_type"] == "update_display_data" and not interrupts:
                     interrupts.append(later(lesson, chance.uniform(0, 2)))
 
-            cell = lesson.run("model.fit(&images, &labels, Fit::epochs(500))?.interrupted", seen=seen, timeout=60)
+            cell = lesson.run("model.fit(&images, &labels, Fit::epochs(500))?.interrupted()", seen=seen, timeout=60)
             assert cell.status == "ok" and cell.result == "true", cell.reply
         else:
             # At any moment: while the cell is compiled, before the first step, after the last.
             interrupts.append(later(lesson, chance.uniform(0, 3)))
-            cell = lesson.run("model.fit(&images, &labels, Fit::epochs(2))?.interrupted", timeout=60)
+            cell = lesson.run("model.fit(&images, &labels, Fit::epochs(2))?.interrupted()", timeout=60)
             assert cell.status == "ok" or cell.reply["ename"] == "interrupted", cell.reply
         # One for each cell: before `fit` has begun, a second one within 5 seconds would end the process.
         interrupts[0].join()

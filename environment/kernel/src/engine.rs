@@ -9,8 +9,8 @@ use anyhow::{Result, anyhow};
 use crossbeam_channel::{Receiver, bounded, select};
 use evcxr::{CommandContext, Error, EvalCallbacks, EvalOutputs};
 use jupyter_protocol::{
-    DisplayData, JupyterMessageContent, Media, MediaType, ReplyError, StreamContent, Transient,
-    UpdateDisplayData,
+    DisplayData, JupyterMessageContent as Content, Media, MediaType, ReplyError, StreamContent,
+    Transient, UpdateDisplayData,
 };
 use serde_json::{Map, Value};
 
@@ -45,7 +45,7 @@ impl Outcome {
 }
 
 /// Gets what a cell shows while it runs.
-pub type Sink = Arc<dyn Fn(JupyterMessageContent) + Send + Sync>;
+pub type Sink = Arc<dyn Fn(Content) + Send + Sync>;
 type Input<'a> = &'a dyn Fn(&str, bool) -> String;
 
 /// One evcxr session.
@@ -351,20 +351,31 @@ impl Listener<'_> {
 }
 
 /// What a `display` or `update` of the display protocol shows.
-fn display(mut message: Map<String, Value>) -> Option<JupyterMessageContent> {
+fn display(mut message: Map<String, Value>) -> Option<Content> {
     let Some(Value::Object(data)) = message.remove("data") else {
         return None;
     };
+    // A picture's width and height.
+    let metadata = match message.remove("metadata") {
+        Some(Value::Object(metadata)) => metadata,
+        _ => Map::new(),
+    };
     let id = message.get("id")?.as_str()?;
     match message.get("type")?.as_str()? {
-        "display" => Some(new_display(id, media(data)).into()),
-        "update" => Some(UpdateDisplayData::new(media(data), id).into()),
+        "display" => Some(Content::from(DisplayData {
+            metadata,
+            ..new_display(id, media(data))
+        })),
+        "update" => Some(Content::from(UpdateDisplayData {
+            metadata,
+            ..UpdateDisplayData::new(media(data), id)
+        })),
         _ => None,
     }
 }
 
 /// A text in a place of its own, or in the place of what was shown there before.
-pub fn display_text(id: &str, text: &str, again: bool) -> JupyterMessageContent {
+pub fn display_text(id: &str, text: &str, again: bool) -> Content {
     let text = Media::new(vec![MediaType::Plain(text.to_owned())]);
     if again {
         UpdateDisplayData::new(text, id).into()

@@ -1,15 +1,12 @@
 //! A small dataset of the tests' own: noise in MNIST's format.
 
-// Each test file takes what it needs.
-#![allow(dead_code)]
-
 use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+use crate::datasets::{Dataset, DatasetSpec, Limits, Sources, Watcher};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use svertka::datasets::{Dataset, DatasetSpec, Limits, Sources, Watcher};
 
 pub const FILES: [&str; 4] = [
     "train-images-idx3-ubyte",

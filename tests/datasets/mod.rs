@@ -1,17 +1,20 @@
 //! A dataset's files are taken from the first place that has them, checked, and shown for what they are.
 
+// A part of the crate's own tests: places, mirrors and limits are not public (`src/datasets/mod.rs` names this file).
 mod made;
+mod network;
 
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use made::{FILES, Notes, assert_right, names, sources, spec, words, write};
-use svertka::datasets::{self, Dataset, Sources};
 
-fn load(sources: &Sources) -> (svertka::Result<Dataset>, Vec<String>) {
+use super::{Dataset, MNIST, Sources, mnist};
+
+fn load(sources: &Sources) -> (crate::Result<Dataset>, Vec<String>) {
     let mut notes = Notes::default();
-    let outcome = datasets::load(&spec(&[]), None, sources, &mut notes);
+    let outcome = super::load(&spec(&[]), None, sources, &mut notes);
     (outcome, notes.lines)
 }
 
@@ -182,12 +185,12 @@ fn a_sample_stands_in_and_says_so() {
     whole.train = 60_000;
     let sample = spec(&[]);
     let mut notes = Notes::default();
-    let outcome = datasets::load(&whole, Some(&sample), &sources, &mut notes);
+    let outcome = super::load(&whole, Some(&sample), &sources, &mut notes);
     assert!(outcome.is_err(), "there is no sample yet");
     assert!(notes.lines.is_empty());
 
     write(&folder.path().join("cache/noise"), false);
-    let dataset = datasets::load(&whole, Some(&sample), &sources, &mut notes).unwrap();
+    let dataset = super::load(&whole, Some(&sample), &sources, &mut notes).unwrap();
     assert_right(&dataset);
     assert_eq!(dataset.name, "Noise");
     let root = folder.path().display();
@@ -195,7 +198,7 @@ fn a_sample_stands_in_and_says_so() {
         "The full Whole could not be had (not in {root}/cache/whole; not in {root}/system/whole): its sample is used, \
          300 images to train and 100 to test.",
         "Полный Whole взять неоткуда (нет в {root}/cache/whole; нет в {root}/system/whole): используется его часть, \
-         изображений для обучения 300, для проверки 100.",
+         изображений для обучения 300, для теста 100.",
     );
     assert_eq!(notes.lines, [sentence.replace("{root}", &root.to_string())]);
 
@@ -204,7 +207,7 @@ fn a_sample_stands_in_and_says_so() {
     whole.folder = "whole";
     write(&folder.path().join("system/whole"), true);
     let mut notes = Notes::default();
-    let dataset = datasets::load(&whole, Some(&sample), &sources, &mut notes).unwrap();
+    let dataset = super::load(&whole, Some(&sample), &sources, &mut notes).unwrap();
     assert!(
         dataset.origins[0].ends_with("system/whole"),
         "{:?}",
@@ -215,7 +218,7 @@ fn a_sample_stands_in_and_says_so() {
     // A sample with a bad file is none.
     fs::remove_dir_all(folder.path().join("system/whole")).unwrap();
     spoil(&folder.path().join("cache/noise").join(FILES[0]));
-    let outcome = datasets::load(&whole, Some(&sample), &sources, &mut Notes::default());
+    let outcome = super::load(&whole, Some(&sample), &sources, &mut Notes::default());
     assert!(outcome.is_err());
 }
 
@@ -235,7 +238,7 @@ fn a_dataset_shows_itself() {
                  licence: CC0"
             ),
             &format!(
-                "Noise\n  обучение: изображения uint8 [300, 28, 28], метки int64 [300]\n  проверка: изображения uint8 \
+                "Noise\n  обучение: изображения uint8 [300, 28, 28], метки int64 [300]\n  тест: изображения uint8 \
                  [100, 28, 28], метки int64 [100]\n  классы: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 nine & <ten>\n  источник: \
                  {system}\n  лицензия: CC0"
             )
@@ -265,7 +268,7 @@ fn mnist_loads_from_a_cache_in_under_a_second() {
         println!("skipped: no mnist in SVERTKA_DATA");
         return;
     }
-    let dataset = datasets::mnist().unwrap();
+    let dataset = mnist().unwrap();
     assert_eq!(dataset.name, "MNIST");
     assert_eq!(dataset.train.0.size(), [60_000, 28, 28]);
     assert_eq!(dataset.test.0.size(), [10_000, 28, 28]);
@@ -291,7 +294,7 @@ fn mnist_loads_from_a_cache_in_under_a_second() {
     let best = (0..3)
         .map(|_| {
             let start = Instant::now();
-            datasets::load(&datasets::MNIST, None, &sources, &mut Notes::default()).unwrap();
+            super::load(&MNIST, None, &sources, &mut Notes::default()).unwrap();
             start.elapsed()
         })
         .min();

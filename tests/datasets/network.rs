@@ -1,8 +1,6 @@
 //! Whatever the network and the disk do: an error of one line within the limits, or the right data; never a wrong file
 //! in the cache, and the next call works.
 
-mod made;
-
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,8 +12,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use made::{FILES, Notes, assert_right, contents, gzip, names, sources, spec, whole_cache, words};
-use svertka::datasets::{self, Dataset, DatasetSpec, Limits, Sources, Watcher};
+use super::made::{
+    self, FILES, Notes, assert_right, contents, gzip, names, sources, spec, whole_cache, words,
+};
+use crate::datasets::{self, Dataset, DatasetSpec, Limits, Session, Sources, Watcher};
 
 /// What the server does with a request for a file.
 #[derive(Clone, Debug)]
@@ -184,14 +184,14 @@ const SHORT: Limits = Limits {
     total: Duration::from_secs(8),
 };
 
-fn load(mirrors: &[String], sources: &Sources) -> (svertka::Result<Dataset>, Notes) {
+fn load(mirrors: &[String], sources: &Sources) -> (crate::Result<Dataset>, Notes) {
     let mut notes = Notes::default();
     let outcome = datasets::load(&spec(mirrors), None, sources, &mut notes);
     (outcome, notes)
 }
 
 /// What is said of the only mirror, without its address and what stands around it.
-fn complaint(outcome: svertka::Result<Dataset>, host: &str) -> String {
+fn complaint(outcome: crate::Result<Dataset>, host: &str) -> String {
     let message = outcome.unwrap_err().to_string();
     assert!(!message.contains('\n'), "{message}");
     let start = message
@@ -649,7 +649,7 @@ fn child() {
     }
     let spec = spec(&[mirror.into_string().unwrap()]);
     let outcome = if std::env::var_os("TEST_SESSION").is_some() {
-        datasets::load(&spec, None, &sources, &mut datasets::Session::default())
+        datasets::load(&spec, None, &sources, &mut Session::default())
     } else {
         let mut notes = Notes::default();
         let outcome = datasets::load(&spec, None, &sources, &mut notes);
@@ -670,7 +670,12 @@ fn child() {
 fn child_command(mirror: &str, folder: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
+        .args([
+            "--exact",
+            "datasets::tests::network::child",
+            "--nocapture",
+            "--test-threads=1",
+        ])
         .env("TEST_MIRROR", mirror)
         .env("TEST_FOLDER", folder)
         .stdout(Stdio::piped())
