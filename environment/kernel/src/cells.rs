@@ -150,6 +150,7 @@ impl Hooks {
 /// # Safety
 /// The function must have this type.
 unsafe fn function<F: Copy>(library: &str, name: &str) -> Result<F> {
+    // SAFETY: as the caller promises.
     unsafe {
         let library = Library::new(library)?;
         let function = *library.get::<F>(name)?;

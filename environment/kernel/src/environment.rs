@@ -96,12 +96,13 @@ pub unsafe fn recall(warm: &Path) {
     let text = fs::read_to_string(warm.join(ENVIRONMENT)).unwrap_or_default();
     let kept: BTreeMap<String, Option<String>> = serde_json::from_str(&text).unwrap_or_default();
     for (name, value) in kept {
-        // SAFETY: as the caller promises.
         match value {
             Some(rustc)
                 if name == RUSTC
                     && (env::var_os(RUSTC).is_some() || !Path::new(&rustc).is_file()) => {}
+            // SAFETY: as the caller promises.
             Some(value) => unsafe { env::set_var(name, value) },
+            // SAFETY: likewise.
             None => unsafe { env::remove_var(name) },
         }
     }
