@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use tch::{Kind as TensorKind, Tensor};
+use tch::{Device, Kind as TensorKind, Tensor};
 
 use super::history::Score;
 use super::layer::{Activation, Layer, Pass, format_shape, looks_channels_last, plan};
@@ -162,7 +162,7 @@ impl Sequential {
         Ok(Summary::new(self.built()?))
     }
 
-    /// The probability of every class for every image: `[images, classes]`.
+    /// The probability of every class for every image: `[images, classes]`, on the CPU.
     ///
     /// # Errors
     /// If the weights aren't there yet, an image has another shape than the model's, or an interrupt came.
@@ -183,7 +183,7 @@ impl Sequential {
                 logits.f_softmax(-1, TensorKind::Float)
             })?);
         }
-        Tensor::f_cat(&parts, 0).map_err(torch)
+        compute(|| Tensor::f_cat(&parts, 0)?.f_to_device(Device::Cpu))
     }
 
     /// Mean loss over all images, and the fraction whose most probable class is their label.
@@ -207,8 +207,8 @@ impl Sequential {
         .ok_or_else(|| error(texts::interrupted("evaluate")))
     }
 
-    /// Each layer's output for these images, by one pass and without gradients. All outputs are held at once: give a
-    /// handful of images.
+    /// Each layer's output for these images, by one pass and without gradients, on the CPU. All outputs are held at once:
+    /// give a handful of images.
     ///
     /// # Errors
     /// If the weights aren't there yet, or an image has another shape than the model's.
@@ -217,23 +217,29 @@ impl Sequential {
         check_images(network, images)?;
         let _guard = tch::no_grad_guard();
         let _threads = network.threads(batch_len(images));
-        let outputs = compute(|| network.outputs(&images.f_to_device(network.device)?))?;
-        let named = |(layer, output): (&BuiltLayer, Tensor)| LayerOutput {
-            name: layer.plan.at.name.clone(),
-            output,
+        let named = |(layer, output): (&BuiltLayer, Tensor)| {
+            Ok(LayerOutput {
+                name: layer.plan.at.name.clone(),
+                output: output.f_to_device(Device::Cpu)?,
+            })
         };
-        Ok(network.layers.iter().zip(outputs).map(named).collect())
+        compute(|| {
+            let outputs = network.outputs(&images.f_to_device(network.device)?)?;
+            network.layers.iter().zip(outputs).map(named).collect()
+        })
     }
 
-    /// Every weight with its name, as copies: `conv2d.kernel` `[filters, channels, height, width]`, `dense.kernel`
+    /// Every weight with its name, as copies on the CPU: `conv2d.kernel` `[filters, channels, height, width]`, `dense.kernel`
     /// `[units, inputs]`, `….bias` `[filters or units]`.
     ///
     /// # Errors
     /// If the weights aren't there yet.
     pub fn weights(&self) -> Result<Vec<(String, Tensor)>> {
         let _guard = tch::no_grad_guard();
-        let copy =
-            |(name, weight): (String, &Tensor)| Ok((name, weight.f_detach_copy()?.f_contiguous()?));
+        let copy = |(name, weight): (String, &Tensor)| {
+            let copy = weight.f_detach_copy()?.f_contiguous()?;
+            Ok((name, copy.f_to_device(Device::Cpu)?))
+        };
         let network = self.built()?;
         compute(|| network.named_weights().map(copy).collect())
     }
@@ -283,6 +289,7 @@ impl Sequential {
             let labels = labels.f_to_device(network.device)?;
             let logits = network.logits(&images, Pass::Inference)?;
             let flat = network.gradient(&cross_entropy(&logits, &labels)?)?;
+            let flat = flat.f_to_device(Device::Cpu)?;
             let names = network.named_weights().map(|(name, _)| name);
             let windows = network.windows(&flat)?.into_iter();
             names
