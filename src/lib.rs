@@ -42,9 +42,11 @@ pub use session::{Versions, versions};
 pub type Result<T> = anyhow::Result<T>;
 
 /// Makes what follows repeatable: the same seed gives the same initial weights, the same order of images and the same
-/// dropout, bit for bit on one machine with the same number of threads. That number follows what other programs leave
-/// free, unless [`Fit::threads`] or the environment variable `OMP_NUM_THREADS` sets it.
+/// dropout, bit for bit on one machine and device with the same number of threads. That number follows what other programs
+/// leave free, unless [`Fit::threads`] or the environment variable `OMP_NUM_THREADS` sets it.
 pub fn seed(seed: i64) {
+    // Seeding asks libtorch about CUDA, and libtorch remembers its first answer: what finds a GPU must have been before.
+    let _ = session::device::choose();
     tch::manual_seed(seed);
 }
 

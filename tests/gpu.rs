@@ -3,9 +3,72 @@
 
 mod common;
 
+use std::process::Command;
+
 use svertka::prelude::*;
 
-use common::{digits, small_net};
+use common::{digits, printed_in, printed_on_device, small_net};
+
+/// What the ignored test `name` says after "says: " where `SVERTKA_DEVICE` is `device`.
+fn said(name: &str, device: &str) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--ignored", "--nocapture"])
+        .env("SVERTKA_DEVICE", device)
+        .env("SVERTKA_LANG", "en")
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let said = printed
+        .split_once("says: ")
+        .map(|(_, rest)| rest.split('\u{c}').next());
+    said.flatten()
+        .unwrap_or_else(|| panic!("{printed}"))
+        .to_string()
+}
+
+/// Seeding asks libtorch about CUDA, and libtorch remembers the first answer.
+#[test]
+fn a_seed_before_the_first_model_hides_no_gpu() {
+    let device = said("tells_the_device", "");
+    assert_eq!(said("seeds_and_tells_the_device", ""), device);
+}
+
+#[test]
+#[ignore = "prints for the tests above"]
+fn tells_the_device() {
+    print!("says: {}\u{c}", versions().device);
+}
+
+#[test]
+#[ignore = "prints for the tests above"]
+fn seeds_and_tells_the_device() {
+    seed(1);
+    print!("says: {}\u{c}", versions().device);
+}
+
+/// The weights and the order of the images are drawn alike: only rounding makes a difference.
+#[test]
+fn a_seed_gives_every_device_the_same_training() {
+    let loss = |printed: String| {
+        let number = printed.split("loss: ").nth(1).unwrap_or_default();
+        number
+            .split('\u{c}')
+            .next()
+            .and_then(|number| number.parse::<f64>().ok())
+    };
+    let here = loss(printed_in("en", "trains")).unwrap();
+    let there = loss(printed_on_device("en", "trains")).unwrap();
+    assert!((here - there).abs() < 1e-3, "{here}, {there}");
+}
+
+#[test]
+#[ignore = "prints for a_seed_gives_every_device_the_same_training"]
+fn trains() {
+    seed(3);
+    let (images, labels) = digits(400);
+    let history = small_net().fit(&images, &labels, Fit::epochs(1)).unwrap();
+    print!("loss: {}\u{c}", history.epochs[0].loss);
+}
 
 /// A learner's own tensors are on the CPU: results that are not can't be held against them.
 #[test]

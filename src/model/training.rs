@@ -469,12 +469,13 @@ impl Trainer<'_> {
     /// Goes through the images once: the score, and after an interrupt the fraction of them that was seen.
     fn learn(&mut self, number: i64, begun: Instant) -> Result<(Score, Option<f64>)> {
         let (n, batch_size) = (batch_len(&self.images), self.fit.batch_size);
-        let options = (TensorKind::Int64, self.network.device);
+        // Drawn on the CPU: a seed gives the same order on every device.
+        let options = (TensorKind::Int64, Device::Cpu);
         let order = match self.fit.shuffle {
             true => Tensor::f_randperm(n, options),
             false => Tensor::f_arange(n, options),
         };
-        let order = order.map_err(torch)?;
+        let order = compute(|| order?.f_to_device(self.network.device))?;
         let metrics = RunningMetrics::new(self.network, n, batch_size).map_err(torch)?;
         let mut due = begun + READ_INTERVAL;
         let mut steps = 0;
