@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use common::{digits, message, printed_in, small_net, values};
+use common::{digits, message, printed_on_device, small_net, values};
 use svertka::prelude::*;
 
 fn silent(epochs: i64) -> Fit {
@@ -82,7 +82,7 @@ fn a_new_process_repeats_a_training_bit_for_bit() {
     let _alone = alone();
     let here = repeated().unwrap();
     for _ in 0..2 {
-        let there = printed_in("en", "print_the_repeated_training");
+        let there = printed_on_device("en", "print_the_repeated_training");
         assert!(there.contains(&here), "{here}, in a new process {there}");
     }
 }
