@@ -7,7 +7,7 @@ use std::process::Command;
 
 use svertka::prelude::*;
 
-use common::{digits, printed_in, printed_on_device, small_net};
+use common::{digits, message, printed_in, printed_on_device, small_net};
 
 /// What the ignored test `name` says after "says: " where `SVERTKA_DEVICE` is `device`.
 fn said(name: &str, device: &str) -> String {
@@ -34,6 +34,16 @@ fn a_seed_before_the_first_model_hides_no_gpu() {
 }
 
 #[test]
+fn a_gpu_that_is_not_there_is_one_short_line() {
+    let said = said("makes_a_model", "cuda:99");
+    assert!(
+        said.starts_with("SVERTKA_DEVICE asks for cuda:99, but"),
+        "{said}"
+    );
+    assert!(said.len() < 200 && !said.contains('\n'), "{said}");
+}
+
+#[test]
 #[ignore = "prints for the tests above"]
 fn tells_the_device() {
     print!("says: {}\u{c}", versions().device);
@@ -44,6 +54,12 @@ fn tells_the_device() {
 fn seeds_and_tells_the_device() {
     seed(1);
     print!("says: {}\u{c}", versions().device);
+}
+
+#[test]
+#[ignore = "prints for the tests above"]
+fn makes_a_model() {
+    print!("says: {}\u{c}", message(small_net().summary()));
 }
 
 /// The weights and the order of the images are drawn alike: only rounding makes a difference.
@@ -123,4 +139,23 @@ fn images_may_lie_on_the_gpu() {
     ] {
         assert!(!figure.unwrap().png().unwrap().is_empty());
     }
+}
+
+#[test]
+fn what_has_no_room_in_memory_is_refused_in_one_line() {
+    let (images, labels) = digits(200);
+    // A batch of 128 images would be 355 TB.
+    let mut model = Sequential::new([
+        conv2d(1 << 20, (1, 1), Relu),
+        max_pooling2d(28, 28),
+        flatten(),
+        dense(10, Softmax),
+    ]);
+    model.compile(Sgd::default(), SparseCategoricalCrossentropy);
+    let said = message(model.fit(&images, &labels, Fit::epochs(1).batch_size(128)));
+    assert!(said.contains("memory") && !said.contains('\n'), "{said}");
+    let said = message(model.predict(&images));
+    assert!(said.contains("memory"), "{said}");
+    // The device still works.
+    small_net().fit(&images, &labels, Fit::epochs(1)).unwrap();
 }

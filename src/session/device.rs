@@ -28,7 +28,9 @@ pub(crate) fn find() -> Result<Device> {
     let device = match parse(&wish)? {
         Some(Device::Cpu) => Device::Cpu,
         Some(device) => {
-            load_cuda();
+            if !(load_cuda() && Cuda::is_available()) {
+                return Err(error(texts::no_gpu(wish)));
+            }
             try_out(device).map_err(|e| error(texts::device_fails(&wish, torch(e))))?;
             device
         }

@@ -10,12 +10,18 @@ pub(crate) fn error(text: String) -> anyhow::Error {
     anyhow::Error::msg(text)
 }
 
+/// What libtorch says when the GPU, and when the system, has no memory left.
+const OUT_OF_MEMORY: [&str; 2] = ["CUDA out of memory", "can't allocate memory"];
+
 /// An error of libtorch's, without its C++ backtrace: only the first line of its text is of use to a reader.
 pub(crate) fn torch(error: TchError) -> anyhow::Error {
     let text = match &error {
         TchError::Torch(text) => text.clone(),
         other => other.to_string(),
     };
+    if OUT_OF_MEMORY.iter().any(|sign| text.contains(sign)) {
+        return self::error(texts::out_of_memory());
+    }
     let first = text.lines().map(str::trim).find(|line| !line.is_empty());
     self::error(texts::libtorch(first.unwrap_or_default()))
 }

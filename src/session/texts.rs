@@ -54,6 +54,10 @@ texts! {
         en: "libtorch could not do that: {text}",
         ru: "libtorch не справилась: {text}",
     }
+    out_of_memory() {
+        en: "there is not enough memory for that: take fewer images at a time, or a network with fewer filters or units",
+        ru: "на это не хватает памяти: берите меньше изображений за раз или сеть, где меньше фильтров или нейронов",
+    }
     interrupted(operation) {
         en: "{operation} was interrupted before its end; nothing was changed: run the cell again",
         ru: "{operation}: прервано до конца, ничего не изменено; запустите ячейку ещё раз",
@@ -67,6 +71,10 @@ texts! {
     bad_device(wish) {
         en: "SVERTKA_DEVICE is \"{wish}\": write cpu, cuda or cuda:0, or leave it unset",
         ru: "в SVERTKA_DEVICE записано «{wish}»: напишите cpu, cuda или cuda:0 либо не задавайте эту переменную",
+    }
+    no_gpu(wish) {
+        en: "SVERTKA_DEVICE asks for {wish}, but libtorch finds no NVIDIA GPU here that it could use; unset it or write cpu",
+        ru: "SVERTKA_DEVICE требует {wish}, но libtorch не находит здесь видеокарты NVIDIA, с которой могла бы работать; уберите переменную или напишите cpu",
     }
     device_fails(wish, reason) {
         en: "SVERTKA_DEVICE asks for {wish}, but that device does not work here: {reason}; unset it or write cpu",
