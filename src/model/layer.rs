@@ -299,16 +299,18 @@ impl Window {
         }
     }
 
-    /// How much libtorch shall pad at both ends of rows and columns; and the images, with `value` added at the bottom and
-    /// the right where they need one more there, which libtorch can't do by itself.
-    fn pad(&self, images: &Tensor, value: f64) -> tch::Result<([i64; 2], Tensor)> {
+    /// The strides; how much libtorch shall pad at both ends of rows and columns; and the images, with `value` added at
+    /// the bottom and the right where they need one more there, which libtorch can't do by itself.
+    fn pad(&self, images: &Tensor, value: f64) -> tch::Result<([i64; 2], [i64; 2], Tensor)> {
         let (_, _, h, w) = images.size4()?;
+        // A stride as long as the image leaves one window, as a longer one does, for which CUDA has no number.
+        let strides = [self.strides[0].min(h), self.strides[1].min(w)];
         let [down, across] = self.axes([h, w]).map(|(_, more)| more);
         let images = match (down % 2, across % 2) {
             (0, 0) => images.shallow_clone(),
             (down, across) => images.f_pad([0, across, 0, down], "constant", value)?,
         };
-        Ok(([down / 2, across / 2], images))
+        Ok((strides, [down / 2, across / 2], images))
     }
 
     /// What is unusual about it, in short: ` 5×3 same /2`.
@@ -418,9 +420,9 @@ impl Operation for Conv2d {
     }
 
     fn forward(&self, x: &Tensor, weights: &[Tensor], _: Pass) -> tch::Result<Tensor> {
-        let (padding, x) = self.window.pad(x, 0.0)?;
+        let (strides, padding, x) = self.window.pad(x, 0.0)?;
         let (kernel, bias) = (&weights[0], Some(&weights[1]));
-        x.f_conv2d(kernel, bias, self.window.strides, padding, [1, 1], 1)
+        x.f_conv2d(kernel, bias, strides, padding, [1, 1], 1)
     }
 }
 
@@ -478,14 +480,8 @@ impl Operation for MaxPooling2d {
     }
 
     fn forward(&self, x: &Tensor, _: &[Tensor], _: Pass) -> tch::Result<Tensor> {
-        let (padding, x) = self.window.pad(x, f64::NEG_INFINITY)?;
-        x.f_max_pool2d(
-            self.window.size,
-            self.window.strides,
-            padding,
-            [1, 1],
-            false,
-        )
+        let (strides, padding, x) = self.window.pad(x, f64::NEG_INFINITY)?;
+        x.f_max_pool2d(self.window.size, strides, padding, [1, 1], false)
     }
 }
 
