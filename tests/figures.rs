@@ -48,8 +48,8 @@ fn figures_speak_english() {
         "layer 1 (conv2d) has no filter 7: its filters are numbered from 0 to 1\n",
         " pixels. Activation grid of filter 1: images 0 (",
         "figure.gif: a figure is saved as .png or .svg; let the file's name end in one of them\n",
-        ">Filter 1: what each layer makes of the image</text>",
-        ">image 1</text>",
+        "\nFilter 1: what each layer makes of the image\n</text>",
+        "\nimage 1\n</text>",
     ] {
         assert!(said.contains(text), "{text} in {said}");
     }
@@ -63,8 +63,8 @@ fn figures_speak_russian() {
         "слой 1 (conv2d): фильтра 7 нет, номера фильтров — от 0 до 1\n",
         " пикселей. Сетка активаций фильтра 1: изображения 0 (",
         "figure.gif: рисунок сохраняется как .png или .svg; закончите имя файла на одно из них\n",
-        ">Фильтр 1: что делает с изображением каждый слой</text>",
-        ">№ 1</text>",
+        "\nФильтр 1: что делает с изображением каждый слой\n</text>",
+        "\n№ 1\n</text>",
     ] {
         assert!(said.contains(text), "{text} in {said}");
     }

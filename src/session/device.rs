@@ -92,32 +92,37 @@ fn load_cuda() -> bool {
     if handle.is_null() {
         return false;
     }
-    configure_cudnn();
+    configure_cudnn(handle);
     true
 }
 
-#[allow(unsafe_code)]
-unsafe extern "C" {
-    /// `at::globalContext()`.
-    #[link_name = "_ZN2at13globalContextEv"]
-    fn global_context() -> *mut c_void;
-    /// `at::Context::setDeterministicCuDNN(bool)`.
-    #[link_name = "_ZN2at7Context21setDeterministicCuDNNEb"]
-    fn set_deterministic_cudnn(context: *mut c_void, on: bool);
-    /// `at::Context::setAllowTF32CuDNN(bool)`.
-    #[link_name = "_ZN2at7Context17setAllowTF32CuDNNEb"]
-    fn set_allow_tf32_cudnn(context: *mut c_void, on: bool);
-}
-
 /// Makes convolutions on a GPU as repeatable and as exact as on the CPU: added up in a fixed order, in float32, not in TF32
-/// with its 10 bits. Without that an epoch of the lesson's CNN takes as long. `tch` has no calls for it.
-fn configure_cudnn() {
+/// with its 10 bits. Without that an epoch of the lesson's CNN takes as long. `tch` has no calls for it, so libtorch's own
+/// are looked up: one that lacks them computes as it is set. Returns whether they are there.
+fn configure_cudnn(libtorch: *mut c_void) -> bool {
+    let names = [
+        c"_ZN2at13globalContextEv",
+        c"_ZN2at7Context21setDeterministicCuDNNEb",
+        c"_ZN2at7Context17setAllowTF32CuDNNEb",
+    ];
     #[allow(unsafe_code)]
-    // SAFETY: all three are libtorch's, with these types; the context lives as long as the process.
-    unsafe {
-        set_deterministic_cudnn(global_context(), true);
-        set_allow_tf32_cudnn(global_context(), false);
+    // SAFETY: the library stays loaded, and the names are C strings.
+    let found = names.map(|name| unsafe { libc::dlsym(libtorch, name.as_ptr()) });
+    if found.iter().any(|function| function.is_null()) {
+        return false;
     }
+    let [context, deterministic, tf32] = found;
+    #[allow(unsafe_code)]
+    // SAFETY: the names tell the types: `at::globalContext()`, which gives a reference to what lives as long as the process,
+    // and two functions of it that take a `bool`.
+    unsafe {
+        let context: extern "C" fn() -> *mut c_void = std::mem::transmute(context);
+        let deterministic: extern "C" fn(*mut c_void, bool) = std::mem::transmute(deterministic);
+        let tf32: extern "C" fn(*mut c_void, bool) = std::mem::transmute(tf32);
+        deterministic(context(), true);
+        tf32(context(), false);
+    }
+    true
 }
 
 /// The CUDA half of the libtorch whose CPU half is `cpu`, if the system below `root` has an NVIDIA driver.
@@ -174,6 +179,17 @@ mod tests {
             let elsewhere = root.path().join("libtorch_cpu.so");
             assert_eq!(cuda_library(root.path(), &elsewhere), None, "no library");
         }
+    }
+
+    #[test]
+    fn this_libtorch_has_the_calls_for_cudnn() {
+        let _ = Tensor::from_slice(&[1.0]);
+        let cpu = loaded("libtorch_cpu.so").unwrap().into_os_string();
+        let cpu = CString::new(cpu.into_vec()).unwrap();
+        #[allow(unsafe_code)]
+        // SAFETY: it is loaded already: this only gives its handle.
+        let handle = unsafe { libc::dlopen(cpu.as_ptr(), libc::RTLD_NOW) };
+        assert!(configure_cudnn(handle));
     }
 
     #[test]
