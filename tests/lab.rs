@@ -46,7 +46,12 @@ type Metrics = (String, i64, Vec<(f64, f64)>, Vec<Option<Score>>);
 /// All that a run determines, without what depends on the clock.
 fn metrics(lab: &Comparison) -> Vec<Metrics> {
     let of = |variant: &svertka::Variant| {
-        let epochs = || variant.histories.iter().flat_map(|history| &history.epochs);
+        let epochs = || {
+            variant
+                .histories()
+                .iter()
+                .flat_map(|history| &history.epochs)
+        };
         let training = epochs().map(|epoch| (epoch.loss, epoch.accuracy)).collect();
         let validation = epochs().map(|epoch| epoch.validation).collect();
         let name = variant.name.clone();
@@ -160,7 +165,7 @@ fn seeds_give_a_median_and_its_spread() {
         .to_vec();
     alone.sort_by(f64::total_cmp);
     let row = &lab.variants()[0];
-    assert_eq!(row.histories.len(), 3);
+    assert_eq!(row.histories().len(), 3);
     assert_eq!(row.validation_accuracy(), alone[1]);
     assert_eq!(row.spread(), (alone[0], alone[2]));
     let kept_back = (images.narrow(0, 540, 60), labels.narrow(0, 540, 60));
@@ -173,6 +178,16 @@ fn seeds_give_a_median_and_its_spread() {
     let [low, median, high] = [0, 1, 2].map(|i| format!("{:.1}", alone[i] * 100.0));
     let shown = format!("{median} ({low}–{high})");
     assert!(lab.to_string().contains(&shown), "{shown} in\n{lab}");
+}
+
+#[test]
+fn seeds_go_on_behind_the_largest() {
+    let _alone = alone();
+    let (images, labels) = digits(40);
+    let mut lab = Comparison::new().seed(i64::MAX).seeds(2);
+    lab.run("x", net(&[2]), &images, &labels, silent(1))
+        .unwrap();
+    assert_eq!(lab.variants()[0].histories().len(), 2);
 }
 
 #[test]

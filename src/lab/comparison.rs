@@ -71,11 +71,16 @@ pub struct Variant {
     pub has_callbacks: bool,
     /// How many images the validation data had.
     pub validation_images: i64,
-    /// One for each seed, the lowest validation accuracy first.
-    pub histories: Vec<History>,
+    /// At least one: see [`histories`](Self::histories).
+    pub(crate) histories: Vec<History>,
 }
 
 impl Variant {
+    /// The training of each seed, the lowest validation accuracy first.
+    pub fn histories(&self) -> &[History] {
+        &self.histories
+    }
+
     /// The training of the seed whose validation accuracy is the median; of an even number, the lower of the two in the
     /// middle.
     pub fn history(&self) -> &History {
@@ -205,8 +210,8 @@ impl Comparison {
         };
         let mut progress = fit.progress();
         let mut trained = Vec::new();
-        for seed in self.seed..self.seed + self.seeds {
-            crate::seed(seed);
+        for i in 0..self.seeds {
+            crate::seed(self.seed.wrapping_add(i));
             let mut model = Sequential::new(layers.clone());
             model.compile(Adam::default(), SparseCategoricalCrossentropy);
             let history = model.train(images, labels, &mut fit, &mut progress)?;

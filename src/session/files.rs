@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{error, texts};
 use crate::Result;
@@ -39,10 +40,15 @@ fn folder_of(path: &Path) -> &Path {
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     check_path(path)?;
     let name = path.file_name().unwrap_or_default();
-    let part = format!(".{}.{}.part", name.to_string_lossy(), std::process::id());
+    // Two that write at once, processes or threads, each have their own.
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let unique = format!("{}-{:x}", std::process::id(), now.as_nanos());
+    let part = format!(".{}.{unique}.part", name.to_string_lossy());
     let part = path.with_file_name(part);
     let write = || {
-        let mut file = File::create(&part)?;
+        let mut file = File::create_new(&part)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&part, path)

@@ -145,14 +145,14 @@ struct Usage {
 }
 
 impl Usage {
-    /// None where the system doesn't say.
+    /// None where the system doesn't say: some containers count no idle time, or number the processors in another way. What
+    /// has never been idle is taken for that.
     fn now() -> Option<Self> {
         let read = |path| fs::read_to_string(path).ok();
-        Some(Self {
-            at: Instant::now(),
-            used: used(&read("/proc/self/stat")?)?,
-            idle: idle(&read("/proc/stat")?, &allowed(&read("/proc/self/status")?)?),
-        })
+        let idle = idle(&read("/proc/stat")?, &allowed(&read("/proc/self/status")?)?);
+        let used = used(&read("/proc/self/stat")?)?;
+        let at = Instant::now();
+        (idle > 0.0).then_some(Self { at, used, idle })
     }
 }
 
