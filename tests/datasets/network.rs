@@ -792,17 +792,22 @@ fn killed_at_any_moment_the_next_call_works() {
         state ^= state << 17;
         state % below
     };
-    let (mut in_time, mut most_left) = (0, 0);
-    for kill in 0..kills {
+    let (mut kill, mut in_time, mut most_left) = (0, 0, 0);
+    // A kill that came after the end says nothing: another takes its place.
+    while in_time < kills {
+        kill += 1;
+        assert!(kill <= 10 * kills, "{in_time} of {kill} came in time");
         let before = server.count();
         let mut child = child_command(&server.mirror(), folder.path())
             .spawn()
             .unwrap();
-        // Its start takes longer than the whole download: the moment counts from its first request.
-        while server.count() == before && child.try_wait().unwrap().is_none() {
+        // Counted from one of the four requests: a moment counted from the start would often come too late on a fast machine.
+        let request = before + 1 + random(4) as usize;
+        while server.count() < request && child.try_wait().unwrap().is_none() {
             thread::sleep(Duration::from_millis(1));
         }
-        thread::sleep(Duration::from_micros(random(700_000)));
+        // A file takes at least 128 ms: 64 pieces and a pause after each.
+        thread::sleep(Duration::from_micros(random(140_000)));
         child.kill().unwrap();
         in_time += usize::from(!child.wait().unwrap().success());
         let left = names(&cache);
@@ -824,11 +829,7 @@ fn killed_at_any_moment_the_next_call_works() {
         fs::remove_dir_all(&cache).unwrap();
     }
     println!(
-        "{kills} kills, {in_time} of them before the end; temporary files left at the most: {most_left}"
-    );
-    assert!(
-        in_time * 3 >= kills,
-        "most came too late: {in_time} of {kills}"
+        "{kill} kills, {in_time} of them before the end; temporary files left at the most: {most_left}"
     );
 }
 
