@@ -334,29 +334,34 @@ def other_work(what):
 
 
 def compare_beside(options, commands):
-    """The CNN's training alone and beside other work: seconds of one epoch, the mean where several train at once."""
+    """The CNN's training and evaluation alone and beside other work: seconds, the mean where several train at once."""
     at_once = int(options.beside) if options.beside.isdigit() else 1
-    chosen = ["svertka", "keras"]
-    seconds = {side: {"alone": [], "beside": []} for side in chosen}
+    chosen, parts = ["svertka", "keras"], {"cnn fit": "training", "evaluate": "evaluation"}
+    seconds = {side: {part: {"alone": [], "beside": []} for part in parts} for side in chosen}
 
     def train(side, number):
         command, environment = commands[side]
-        return run(side, [*command, "--only-cnn"], environment, f"beside-{number}")["cnn fit"][0]["seconds"]
+        told = run(side, [*command, "--only-cnn"], environment, f"beside-{number}")
+        return [told[part][0]["seconds"] for part in parts]
+
+    def keep(side, when, trained):
+        for part, times in zip(parts, zip(*trained)):
+            seconds[side][part][when].append(statistics.mean(times))
 
     for number in range(options.runs):
         print(f"run {number + 1} of {options.runs}", flush=True)
         for side in chosen if number % 2 == 0 else reversed(chosen):
-            seconds[side]["alone"].append(train(side, 0))
+            keep(side, "alone", [train(side, 0)])
             with other_work(options.beside), ThreadPoolExecutor(at_once) as pool:
-                trained = list(pool.map(train, [side] * at_once, range(at_once)))
-            seconds[side]["beside"].append(statistics.mean(trained))
+                keep(side, "beside", list(pool.map(train, [side] * at_once, range(at_once))))
     print("\n|  | svertka | Keras | svertka / Keras |\n|---|---:|---:|---:|")
-    medians = {side: {when: statistics.median(times) for when, times in seconds[side].items()} for side in chosen}
-    for when in ("alone", "beside"):
-        own, keras = (medians[side][when] for side in chosen)
-        print(f"| {when} | {own:.1f} s | {keras:.1f} s | {own / keras:.2f} |")
-    own, keras = (medians[side]["beside"] / medians[side]["alone"] for side in chosen)
-    print(f"| beside / alone | {own:.2f} | {keras:.2f} |  |\n")
+    for part, name in parts.items():
+        medians = [{when: statistics.median(times) for when, times in seconds[side][part].items()} for side in chosen]
+        for when in ("alone", "beside"):
+            own, keras = (median[when] for median in medians)
+            print(f"| {name}, {when} | {own:.2f} s | {keras:.2f} s | {own / keras:.2f} |")
+        own, keras = (median["beside"] / median["alone"] for median in medians)
+        print(f"| {name}, beside / alone | {own:.2f} | {keras:.2f} |  |")
     print(write("compare-beside.json", {"machine": machine(), "beside": options.beside, "epochs": options.epochs, "sides": seconds}))
 
 

@@ -523,7 +523,7 @@ impl Trainer<'_> {
     /// Shows the running epoch after this fraction of it and so many seconds.
     fn show(&mut self, number: i64, score: Score, fraction: f64, seconds: f64) {
         let seen = fraction * batch_len(&self.images) as f64;
-        let text = texts::epoch_running(
+        let mut text = texts::epoch_running(
             number,
             self.fit.epochs,
             fraction * 100.0,
@@ -532,6 +532,9 @@ impl Trainer<'_> {
             (seconds / fraction * (1.0 - fraction)).ceil(),
             seen / seconds,
         );
+        if self.threads.are_halved() {
+            text.push_str(&texts::machine_shared());
+        }
         self.progress.update(fraction, &text);
     }
 }

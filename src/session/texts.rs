@@ -358,6 +358,10 @@ texts! {
         en: "epoch {epoch}/{epochs} · {percent:.0} % · loss {loss:.4} · accuracy {accuracy:.4} · {left:.0} s left · {speed:.0} images/s",
         ru: "эпоха {epoch}/{epochs} · {percent:.0} % · потери {loss:.4} · точность {accuracy:.4} · осталось {left:.0} с · {speed:.0} изобр./с",
     }
+    machine_shared() {
+        en: " · slower: the machine is busy with other work",
+        ru: " · медленнее: машина занята и другой работой",
+    }
     epoch_done(epoch, epochs, seconds, loss, accuracy) {
         en: "Epoch {epoch}/{epochs} {seconds:6.1} s · loss {loss:.4} · accuracy {accuracy:.4}",
         ru: "Эпоха {epoch}/{epochs} {seconds:6.1} с · потери {loss:.4} · точность {accuracy:.4}",

@@ -75,6 +75,11 @@ impl Threads {
         }
     }
 
+    /// Whether others leave it at most half of the threads that the work is worth: a step then takes about twice as long.
+    pub(crate) fn are_halved(&self) -> bool {
+        self.follows && 2 * tch::get_num_threads() <= self.worth
+    }
+
     /// Between two steps: takes back or gives up threads as others on the machine end or begin. It costs some 50 ns.
     pub(crate) fn follow(&mut self) {
         if !self.follows {
