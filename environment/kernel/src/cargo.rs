@@ -18,10 +18,14 @@ use toml::{Table, Value};
 
 use crate::building;
 use crate::language::language;
+use crate::sources;
 use crate::toolchain::{RUSTC, real};
 
 /// Names the cargo home that evcxr's calls get. Its path is part of what cargo compares: another one compiles all anew.
 pub const HOME: &str = "SVERTKA_CARGO_HOME";
+
+/// Names the user's own cargo home, where it is not the usual one. `CARGO_HOME` leads rust-analyzer to this program.
+pub const USERS_HOME: &str = "SVERTKA_USERS_CARGO_HOME";
 
 /// The part of cargo that finds out what has to be compiled.
 const FINGERPRINTS: &str = "cargo::core::compiler::fingerprint";
@@ -63,7 +67,7 @@ pub fn stand_in() -> Option<ExitCode> {
         "rustup" => rustup(&called, &arguments),
         // evcxr sets this for each of its calls; others are not touched: a cell's, rust-analyzer's.
         "cargo" if std::env::var_os("EVCXR_CORE_EXTERN").is_some() => cargo(&arguments),
-        "cargo" => chosen("cargo").map(|cargo| replace(Command::new(cargo).args(&arguments))),
+        "cargo" => pass(&called, &arguments),
         _ => return None,
     };
     Some(done.unwrap_or_else(|error| {
@@ -72,10 +76,40 @@ pub fn stand_in() -> Option<ExitCode> {
     }))
 }
 
-/// Becomes another program.
+/// Becomes another program, which finds the user's own cargo home.
 fn replace(command: &mut Command) -> ExitCode {
-    eprintln!("error: {}", command.exec());
+    eprintln!("error: {}", with_users_home(command).exec());
     ExitCode::FAILURE
+}
+
+/// Gives a program the cargo home that there was before this kernel started.
+fn with_users_home(command: &mut Command) -> &mut Command {
+    match std::env::var_os(USERS_HOME) {
+        Some(home) => command.env("CARGO_HOME", home),
+        None => command.env_remove("CARGO_HOME"),
+    }
+}
+
+/// A call of rust-analyzer's or of a cell's. rust-analyzer asks in the build folder what there is to read.
+fn pass(called: &Path, arguments: &[OsString]) -> Result<ExitCode> {
+    let mut command = Command::new(chosen("cargo")?);
+    command.args(arguments);
+    let here = std::env::current_dir()?;
+    let asks = arguments.first().is_some_and(|word| word == "metadata");
+    if !asks || !called.starts_with(here) {
+        return Ok(replace(&mut command));
+    }
+    let told = with_users_home(&mut command)
+        .stderr(Stdio::inherit())
+        .output()
+        .context("can't run cargo")?;
+    if !told.status.success() {
+        return Ok(ExitCode::FAILURE);
+    }
+    let mut metadata = serde_json::from_slice(&told.stdout)?;
+    sources::leave_out(&mut metadata)?;
+    println!("{metadata}");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn rustup(called: &Path, arguments: &[OsString]) -> Result<ExitCode> {
@@ -247,7 +281,7 @@ pub fn usual_home() -> Result<PathBuf> {
 
 /// A cargo home with the user's registries, caches and credentials, and of the settings only those that have to do with them.
 fn own_home() -> Result<PathBuf> {
-    let home = match std::env::var_os("CARGO_HOME") {
+    let home = match std::env::var_os(USERS_HOME) {
         Some(home) => PathBuf::from(home),
         None => std::env::home_dir()
             .context("there is no home folder")?

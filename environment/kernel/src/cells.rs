@@ -14,6 +14,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use libloading::Library;
 
+use crate::cargo;
 use crate::filter;
 
 /// Names the library that `cell_hooks.rs` was compiled into.
@@ -56,6 +57,10 @@ fn prepare() -> Result<(File, PipeWriter)> {
         libc::signal(libc::SIGINT, libc::SIG_IGN);
         // evcxr asks for backtraces; collecting them makes every `anyhow` error slow, and none is shown.
         std::env::set_var("RUST_BACKTRACE", "0");
+        match std::env::var_os(cargo::USERS_HOME) {
+            Some(home) => std::env::set_var("CARGO_HOME", home),
+            None => std::env::remove_var("CARGO_HOME"),
+        }
         libc::fork()
     };
     match forked {

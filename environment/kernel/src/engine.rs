@@ -19,6 +19,7 @@ use crate::filter::Piece;
 use crate::interrupt::Interrupter;
 use crate::language::language;
 use crate::report::{self, Gone};
+use crate::sources;
 use crate::syntax;
 use crate::toolchain;
 
@@ -72,6 +73,7 @@ impl Engine {
         std::env::set_current_dir(working)?;
         let (context, outputs) =
             started.map_err(|error| anyhow!("evcxr doesn't start: {error}"))?;
+        sources::show_standard_library(folder)?;
         let interrupter = Arc::new(Interrupter::new(context.process_handle()));
         // Only what goes wrong before the filter stands.
         std::thread::spawn(move || outputs.stderr.iter().for_each(|line| eprintln!("{line}")));
@@ -288,7 +290,7 @@ impl Drop for Engine {
 fn other_failure(text: &str) -> ReplyError {
     if text.starts_with("Couldn't automatically determine type of variable")
         && let Ok(rustc) = toolchain::rustc()
-        && !toolchain::has_rust_src(&rustc)
+        && toolchain::rust_src(&rustc).is_none()
     {
         return report::no_rust_src(&rustc);
     }

@@ -10,12 +10,11 @@ use anyhow::{Context, Result};
 use crate::cargo;
 use crate::cells;
 use crate::folder::{Folders, files_in};
+use crate::sources;
 use crate::toolchain::{self, RUSTC};
 
 /// In a build folder: the programs that stand in for others.
 const PROGRAMS: &str = "bin";
-/// In a build folder: what rust-analyzer takes for the standard library's sources where there are none.
-const NO_RUST_SRC: &str = "no-rust-src";
 /// In a build folder: the environment in which it was warmed, as far as it matters to cargo.
 const ENVIRONMENT: &str = "svertka-environment";
 /// Whether cargo's build scripts look at them or not.
@@ -42,16 +41,20 @@ pub unsafe fn prepare(folder: &Path, folders: &Folders) -> Result<()> {
         env::set_var(cells::CELL_HOOKS, folders.cell_hooks());
         env::set_var(cells::WORKING_FOLDER, env::current_dir()?);
         env::set_var("PATH", path);
-        if !toolchain::has_rust_src(&rustc) {
-            // Else rust-analyzer would have rustup add it, unasked and unsaid.
-            env::set_var("RUST_SRC_PATH", folder.join(NO_RUST_SRC));
-        }
+        // Also where this Rust has no sources: rust-analyzer would have rustup add them, unasked and unsaid.
+        env::set_var("RUST_SRC_PATH", folder.join(sources::STANDARD_LIBRARY));
         if let Some(toolchain) = toolchain::toolchain(&rustc) {
             // rust-analyzer asks rustup's own programs, which go by the folder and by what is the default today.
             env::set_var("RUSTUP_TOOLCHAIN", toolchain);
         }
         env::set_var(RUSTC, rustc);
         env::set_var(cargo::HOME, home);
+        match env::var_os("CARGO_HOME") {
+            Some(users) => env::set_var(cargo::USERS_HOME, users),
+            None => env::remove_var(cargo::USERS_HOME),
+        }
+        // rust-analyzer takes the programs that it finds in `bin` there before all others.
+        env::set_var("CARGO_HOME", folder);
         // An interrupt reaches the cells' process as a message, never as a stray signal to the group.
         libc::signal(libc::SIGINT, libc::SIG_IGN);
     }
@@ -62,7 +65,7 @@ pub unsafe fn prepare(folder: &Path, folders: &Folders) -> Result<()> {
 pub fn furnish(folder: &Path) -> Result<()> {
     let write = || -> Result<()> {
         fs::write(folder.join(cells::TRIAL), "")?;
-        fs::create_dir_all(folder.join(NO_RUST_SRC).join("core"))?;
+        sources::hide_standard_library(folder)?;
         cargo::install(&folder.join(PROGRAMS))
     };
     write().with_context(|| format!("can't write in {}", folder.display()))
@@ -79,10 +82,11 @@ pub fn keep(warm: &Path) -> Result<()> {
             .filter_map(|line| line.split_once("rerun-if-env-changed="));
         names.extend(told.map(|(_, name)| name.to_owned()));
     }
-    let kept: BTreeMap<_, _> = names
-        .into_iter()
-        .map(|name| (name.clone(), env::var(name).ok()))
-        .collect();
+    let value = |name: &str| match name {
+        "CARGO_HOME" => env::var(cargo::USERS_HOME).ok(),
+        name => env::var(name).ok(),
+    };
+    let kept: BTreeMap<_, _> = names.iter().map(|name| (name, value(name))).collect();
     fs::write(warm.join(ENVIRONMENT), serde_json::to_string_pretty(&kept)?)?;
     Ok(())
 }

@@ -12,6 +12,7 @@ mod interrupt;
 mod language;
 mod report;
 mod server;
+mod sources;
 mod sync;
 mod syntax;
 mod toolchain;

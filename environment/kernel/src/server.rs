@@ -49,7 +49,11 @@ const STACK: usize = 256 << 20;
 /// Serves one kernel until it is shut down.
 pub fn serve(connection: ConnectionInfo, folders: Folders) -> Result<()> {
     // SAFETY: no thread has been started yet.
-    unsafe { std::env::set_var("SVERTKA_KERNEL", DISPLAY_PROTOCOL) };
+    unsafe {
+        std::env::set_var("SVERTKA_KERNEL", DISPLAY_PROTOCOL);
+        // What one of rust-analyzer's threads frees serves the others.
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -293,6 +297,8 @@ impl Worker {
         if let Err(error) = engine.preload(&self.folders.project) {
             eprintln!("svertka-kernel: the crate is not preloaded: {error:#}");
         }
+        // SAFETY: it only gives back to the system what is free.
+        unsafe { libc::malloc_trim(0) };
         Ok(engine)
     }
 

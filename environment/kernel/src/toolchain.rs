@@ -40,15 +40,13 @@ pub fn toolchain(rustc: &Path) -> Option<&Path> {
     })
 }
 
-/// Whether the standard library's sources are there, without which rust-analyzer finds hardly a type.
-pub fn has_rust_src(rustc: &Path) -> bool {
+/// The folder of the standard library's sources, without which rust-analyzer finds hardly a type; if there is one.
+pub fn rust_src(rustc: &Path) -> Option<PathBuf> {
     let asked = Command::new(rustc).args(["--print", "sysroot"]).output();
-    asked.is_ok_and(|answer| {
-        let sysroot = String::from_utf8_lossy(&answer.stdout);
-        Path::new(sysroot.trim())
-            .join("lib/rustlib/src/rust/library/std/src/lib.rs")
-            .is_file()
-    })
+    let answer = asked.ok()?;
+    let sysroot = String::from_utf8_lossy(&answer.stdout);
+    let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
+    library.join("std/src/lib.rs").is_file().then_some(library)
 }
 
 /// The command that brings the standard library's sources for this rustc.
