@@ -34,7 +34,7 @@ use crate::Result;
 use crate::session::display::{self, Content, Show, escape, shows_itself};
 use crate::session::interrupt::InterruptGuard;
 use crate::session::progress::Progress;
-use crate::session::{error, texts, torch};
+use crate::session::{allocator, error, texts, torch};
 use cache::{Cache, Watcher, cache_folder};
 use content::FileSpec;
 use download::{DownloadError, Limits};
@@ -250,7 +250,10 @@ fn load(
         // With a fallback at hand, fail fast where packets are dropped.
         sources.limits.connect = sources.limits.connect.min(Duration::from_secs(4));
     }
-    let tried = match Loader::new(spec, &sources, watcher).load() {
+    let loaded = Loader::new(spec, &sources, watcher).load();
+    // The files' bytes, as many as the tensors have.
+    allocator::give_back();
+    let tried = match loaded {
         Ok(dataset) => return Ok(dataset),
         Err(LoadError::Stop(error)) => return Err(error),
         Err(LoadError::Nowhere(tried)) => tried,

@@ -22,18 +22,22 @@ pub(crate) fn keep_large_buffers() {
     keep(TRAINING);
 }
 
-/// Keeps every buffer of a training, until the value goes. At first it gives back to the system what lies unused since
-/// the last big work, which takes 2–36 ms.
+/// Gives back to the system what lies unused since the last big work, which takes 2–36 ms.
+pub(crate) fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[allow(unsafe_code)]
+    // SAFETY: the call only returns pages that nothing uses.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Keeps every buffer of a training, until the value goes.
 pub(crate) struct Training;
 
 impl Training {
     pub(crate) fn begin() -> Self {
-        #[cfg(all(target_os = "linux", target_env = "gnu"))]
-        #[allow(unsafe_code)]
-        // SAFETY: the call only returns pages that nothing uses.
-        unsafe {
-            libc::malloc_trim(0);
-        }
+        give_back();
         keep(TRAINING);
         Self
     }
