@@ -85,7 +85,7 @@ async def main():
     )
     begin = time.perf_counter()
     async with client.async_setup_kernel():
-        await client.kc.kernel_info(reply=True, timeout=300)
+        await client.kc.execute("", silent=True, reply=True, timeout=300)
         tell("kernel", time.perf_counter() - begin)
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type != "code":

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from pages import PROJECT, SCREENSHOTS, Notebook, edit
 
@@ -147,6 +147,8 @@ def lesson(page, lab):
     """The lesson, as it opens by itself at the address that JupyterLab tells."""
     page.goto(f"{lab['url']}?token={lab['token']}")
     notebook = Notebook(page, "lesson.ru.ipynb")
+    # Nobody is left to guess for what JupyterLab waits.
+    expect(page.get_by_text("Rust (svertka) | Starting")).to_be_visible(timeout=60_000)
     notebook.wait_for_kernel()
     return notebook
 

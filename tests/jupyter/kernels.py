@@ -92,6 +92,8 @@ class Kernel:
         client = self.manager.client()
         client.start_channels()
         client.wait_for_ready(timeout=120)
+        # It answers that at once; a cell waits until it has started.
+        client.execute_interactive("", silent=True, timeout=120, output_hook=lambda message: None)
         return client
 
     @property

@@ -31,7 +31,8 @@ class Kernel:
     def __init__(self, name):
         self.begin = time.monotonic()
         self.manager, self.client = start_new_kernel(startup_timeout=300, kernel_name=name, cwd=str(NOTEBOOKS))
-        self.client.kernel_info(reply=True, timeout=300)
+        # It tells at once what it is; a cell waits until it has started.
+        self.run("")
 
     def seconds(self):
         return time.monotonic() - self.begin

@@ -122,11 +122,7 @@ async fn talk(info: ConnectionInfo, folders: Folders, running: Arc<Running>) -> 
         asks,
         count: 0,
     };
-    tokio::spawn(async move {
-        // What comes earlier waits: a kernel that answers is a kernel whose first cell is quick.
-        let _ = is_ready.await;
-        shell.serve().await;
-    });
+    tokio::spawn(async move { shell.serve(is_ready).await });
     let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
         () = obey(control, publisher, running, answer) => {}
@@ -350,19 +346,41 @@ struct Shell {
 }
 
 impl Shell {
-    async fn serve(&mut self) {
+    async fn serve(&mut self, is_ready: oneshot::Receiver<()>) {
+        self.wait_until(is_ready).await;
         loop {
             let request = match self.waiting.pop_front() {
                 Some(request) => request,
                 None => read(&mut self.channel).await,
             };
-            self.publisher.publish(Status::busy(), Some(&request));
-            let abort = self.answer(&request).await;
-            self.publisher.publish(Status::idle(), Some(&request));
-            if abort {
+            if self.handle(&request).await {
                 self.abort().await;
             }
         }
+    }
+
+    /// While evcxr starts, Jupyter only gets to know what kernel this is: it then shows that it is starting. All else waits.
+    async fn wait_until(&mut self, mut is_ready: oneshot::Receiver<()>) {
+        loop {
+            let request = tokio::select! {
+                _ = &mut is_ready => break,
+                request = read(&mut self.channel) => request,
+            };
+            if matches!(request.content, Content::KernelInfoRequest(_)) {
+                self.handle(&request).await;
+                self.publisher.publish(Status::starting(), None);
+            } else {
+                self.waiting.push_back(request);
+            }
+        }
+        self.publisher.publish(Status::idle(), None);
+    }
+
+    async fn handle(&mut self, request: &JupyterMessage) -> bool {
+        self.publisher.publish(Status::busy(), Some(request));
+        let abort = self.answer(request).await;
+        self.publisher.publish(Status::idle(), Some(request));
+        abort
     }
 
     /// Answers one request. Returns whether the cells that wait are to be aborted.
