@@ -34,10 +34,25 @@ if [[ -n ${SVERTKA_DATA:-} && $SVERTKA_DATA != /* ]]; then
 fi
 
 say() {
-    printf '%s\n' "$*"
+    printf '%s%s\n' "$anew" "$*"
+}
+
+# For what the next line may replace: a terminal's line is written anew, elsewhere each has a line of its own.
+anew=
+[[ ! -t 1 ]] || anew=$'\r\e[K'
+
+say_for_now() {
+    local width text=$*
+    if [[ -z $anew ]]; then
+        say "$text"
+    else
+        width=$(stty size 2>/dev/null </dev/tty | cut -d ' ' -f 2) || true
+        printf '%s%s' "$anew" "${text:0:${width:-80}-1}"
+    fi
 }
 
 fail() {
+    printf '%s' "$anew"
     printf '%s: %s\n' "$(basename "$0")" "$*" >&2
     exit 1
 }
@@ -47,7 +62,7 @@ fail() {
 # (NAME_progress puts that into `progress`; otherwise the log's last line), and at the end how long it took.
 # Where it stands in a condition, bash does not end COMMAND at its first error.
 quiet_seconds=3
-progress_seconds=15
+progress_seconds=4
 
 watched() {
     local name=$1 what=$2 duration=$3 begin=$SECONDS job teller
@@ -79,7 +94,7 @@ tell_progress() { # the variables are those of `watched`
         if declare -F "${name}_progress" >/dev/null; then
             "${name}_progress"
         fi
-        say "  $what, $((SECONDS - begin)) s: ${progress:-at work}"
+        say_for_now "  $what, $((SECONDS - begin)) s: ${progress:-at work}"
     done
 }
 
@@ -102,6 +117,7 @@ reason() {
 
 # Ends the script with the end of the log of what failed last.
 fail_with_log() { # WHAT-WAS-WRONG WHAT-TO-DO
+    printf '%s' "$anew"
     tail -n 15 "$log" >&2
     fail "$1 (the whole story: $log); $2"
 }

@@ -497,10 +497,10 @@ def test_a_long_build_is_told_after_three_seconds_and_how_far_it_is(ready):
     assert re.fullmatch(r"The kernel: done in [67] s\n", said[-2][1]) and said[-1][1].startswith("Set up in "), said
 
 
-def test_progress_is_told_at_least_every_twenty_seconds():
+def test_progress_is_told_at_least_every_four_seconds():
     text = (PROJECT / "environment" / "common.sh").read_text()
     assert int(re.search(r"^quiet_seconds=(\d+)$", text, flags=re.M)[1]) <= 3
-    assert int(re.search(r"^progress_seconds=(\d+)$", text, flags=re.M)[1]) <= 20
+    assert int(re.search(r"^progress_seconds=(\d+)$", text, flags=re.M)[1]) <= 4
 
 
 def test_a_build_that_fails_ends_set_up_with_the_end_of_its_log(machine):

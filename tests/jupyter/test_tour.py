@@ -110,7 +110,7 @@ def test_an_await_in_a_cell_brings_tokio_and_tells_it(tour):
     compiled = tour.compiled()
     assert "tokio" in compiled and not again(compiled)
     texts = told(cell)
-    assert any(re.fullmatch(r"Compiling tokio [\d.]+ \(\d+ of \d+\)", text) for text in texts), texts
+    assert any(re.fullmatch(r"Compiling tokio [\d.]+ \(\d+ of \d+\) · \d+ s", text) for text in texts), texts
     assert re.fullmatch(r"Compiled in \d+ s\.", texts[-1]), texts
     # From then on it is there.
     cell = tour.ok("let kept: i32 = later(1).await;\nkept")

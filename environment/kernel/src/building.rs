@@ -33,8 +33,14 @@ pub fn watch(folder: &Path, ended: &Receiver<()>, show: impl Fn(&str, bool) -> b
     let mut shown = None;
     while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
         let told = fs::read_to_string(folder.join(PROGRESS)).ok();
-        if let Some(text) = told
-            && begun.elapsed() > QUICK
+        let seconds = begun.elapsed().as_secs();
+        // Some crates take a minute: the seconds show that it goes on.
+        if let Some(text) = told.map(|what| {
+            language(
+                format!("{what} · {seconds} s"),
+                format!("{what} · {seconds} с"),
+            )
+        }) && begun.elapsed() > QUICK
             && shown.as_ref() != Some(&text)
             && show(&text, shown.is_some())
         {
