@@ -24,7 +24,7 @@ use crate::toolchain::{RUSTC, real};
 /// Names the cargo home that evcxr's calls get. Its path is part of what cargo compares: another one compiles all anew.
 pub const HOME: &str = "SVERTKA_CARGO_HOME";
 
-/// Names the user's own cargo home, where it is not the usual one. `CARGO_HOME` leads rust-analyzer to this program.
+/// Names the user's own cargo home, or is empty where that is the usual one. `CARGO_HOME` leads rust-analyzer to this program.
 pub const USERS_HOME: &str = "SVERTKA_USERS_CARGO_HOME";
 
 /// The part of cargo that finds out what has to be compiled.
@@ -84,10 +84,15 @@ fn replace(command: &mut Command) -> ExitCode {
 
 /// Gives a program the cargo home that there was before this kernel started.
 fn with_users_home(command: &mut Command) -> &mut Command {
-    match std::env::var_os(USERS_HOME) {
+    match users_home() {
         Some(home) => command.env("CARGO_HOME", home),
         None => command.env_remove("CARGO_HOME"),
     }
+}
+
+/// The user's `CARGO_HOME`, if there is one.
+pub fn users_home() -> Option<OsString> {
+    std::env::var_os(USERS_HOME).filter(|home| !home.is_empty())
 }
 
 /// A call of rust-analyzer's or of a cell's. rust-analyzer asks in the build folder what there is to read.
@@ -281,7 +286,7 @@ pub fn usual_home() -> Result<PathBuf> {
 
 /// A cargo home with the user's registries, caches and credentials, and of the settings only those that have to do with them.
 fn own_home() -> Result<PathBuf> {
-    let home = match std::env::var_os(USERS_HOME) {
+    let home = match users_home() {
         Some(home) => PathBuf::from(home),
         None => std::env::home_dir()
             .context("there is no home folder")?

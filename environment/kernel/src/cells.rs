@@ -57,7 +57,7 @@ fn prepare() -> Result<(File, PipeWriter)> {
         libc::signal(libc::SIGINT, libc::SIG_IGN);
         // evcxr asks for backtraces; collecting them makes every `anyhow` error slow, and none is shown.
         std::env::set_var("RUST_BACKTRACE", "0");
-        match std::env::var_os(cargo::USERS_HOME) {
+        match cargo::users_home() {
             Some(home) => std::env::set_var("CARGO_HOME", home),
             None => std::env::remove_var("CARGO_HOME"),
         }

@@ -18,7 +18,7 @@ const PROGRAMS: &str = "bin";
 /// In a build folder: the environment in which it was warmed, as far as it matters to cargo.
 const ENVIRONMENT: &str = "svertka-environment";
 /// Whether cargo's build scripts look at them or not.
-const ALWAYS_KEPT: [&str; 4] = ["CARGO_HOME", "RUSTUP_HOME", RUSTC, cargo::HOME];
+const ALWAYS_KEPT: [&str; 4] = [cargo::USERS_HOME, "RUSTUP_HOME", RUSTC, cargo::HOME];
 
 /// Sets the environment for a build folder that need not be there yet.
 ///
@@ -49,10 +49,9 @@ pub unsafe fn prepare(folder: &Path, folders: &Folders) -> Result<()> {
         }
         env::set_var(RUSTC, rustc);
         env::set_var(cargo::HOME, home);
-        match env::var_os("CARGO_HOME") {
-            Some(users) => env::set_var(cargo::USERS_HOME, users),
-            None => env::remove_var(cargo::USERS_HOME),
-        }
+        // Another kernel may have started this one: its `CARGO_HOME` is not the user's.
+        let users = env::var_os(cargo::USERS_HOME).or_else(|| env::var_os("CARGO_HOME"));
+        env::set_var(cargo::USERS_HOME, users.unwrap_or_default());
         // rust-analyzer takes the programs that it finds in `bin` there before all others.
         env::set_var("CARGO_HOME", folder);
         // An interrupt reaches the cells' process as a message, never as a stray signal to the group.
@@ -82,11 +81,10 @@ pub fn keep(warm: &Path) -> Result<()> {
             .filter_map(|line| line.split_once("rerun-if-env-changed="));
         names.extend(told.map(|(_, name)| name.to_owned()));
     }
-    let value = |name: &str| match name {
-        "CARGO_HOME" => env::var(cargo::USERS_HOME).ok(),
-        name => env::var(name).ok(),
-    };
-    let kept: BTreeMap<_, _> = names.iter().map(|name| (name, value(name))).collect();
+    let kept: BTreeMap<_, _> = names
+        .into_iter()
+        .map(|name| (name.clone(), env::var(name).ok()))
+        .collect();
     fs::write(warm.join(ENVIRONMENT), serde_json::to_string_pretty(&kept)?)?;
     Ok(())
 }

@@ -24,9 +24,9 @@ const SHOWN: [(&str, &[&str]); 2] = [("svertka", &["anyhow", "tch"]), ("tch", &[
 
 /// Makes the standard library's place, with nothing in it: evcxr's first evaluation, `42`, then loads nothing.
 pub fn hide_standard_library(folder: &Path) -> Result<()> {
-    let core = folder.join(STANDARD_LIBRARY).join("core");
-    fs::create_dir_all(&core)?;
-    let _ = fs::remove_file(core.join("src"));
+    let library = folder.join(STANDARD_LIBRARY);
+    let _ = fs::remove_dir_all(&library);
+    fs::create_dir_all(library.join("core"))?;
     Ok(())
 }
 
@@ -38,7 +38,6 @@ pub fn show_standard_library(folder: &Path) -> Result<()> {
     for name in STANDARD_CRATES {
         let place = folder.join(STANDARD_LIBRARY).join(name);
         fs::create_dir_all(&place)?;
-        let _ = fs::remove_file(place.join("src"));
         symlink(sources.join(name).join("src"), place.join("src"))?;
     }
     Ok(())
