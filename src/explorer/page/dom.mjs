@@ -46,6 +46,9 @@ export function arrow(event) {
     return step;
 }
 
+// The whole number from 0 to below `size` that is nearest.
+export const inside = (value, size) => Math.min(size - 1, Math.max(0, Math.floor(value)));
+
 // Where a pointer is on a picture of so many rows and columns, between pixels.
 export function pointOn(canvas, event, [rows, columns]) {
     const box = canvas.getBoundingClientRect();

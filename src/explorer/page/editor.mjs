@@ -1,6 +1,6 @@
 // The images: the strip to choose from, those that are looked at and drawn on, and what the network says of each.
 
-import { arrow, element, frame, pixelAt, pointOn, short, speak } from "./dom.mjs";
+import { arrow, element, frame, inside, pixelAt, pointOn, short, speak } from "./dom.mjs";
 import { centre, stroke } from "./drawing.mjs";
 import { paintImage } from "./painting.mjs";
 
@@ -99,7 +99,7 @@ function drawWithKeys(app, place, canvas, cursor) {
         if (!step && event.key !== " ") return;
         event.preventDefault();
         const from = at;
-        if (step) at = at.map((part, axis) => Math.min(size[axis] - 1, Math.max(0, part + step[axis])));
+        if (step) at = at.map((part, axis) => inside(part + step[axis], size[axis]));
         const [begin, end] = [from, at].map((point) => point.map((part) => part + 0.5));
         if (!step || event.shiftKey) app.edit(place, (image) => stroke(image, begin, end, app.state.tool === "eraser"));
         frame(cursor, pixelAt(...at), size);

@@ -1,6 +1,6 @@
 // One filter through the layers, as in the lesson's grid: the image, what each layer makes of it, and the kernels.
 
-import { arrow, element, fill, frame, pixelAt, pointOn, short, together } from "./dom.mjs";
+import { arrow, element, fill, frame, inside, pixelAt, pointOn, short, together } from "./dom.mjs";
 import { numberGrid } from "./inspector.mjs";
 import { windowAt } from "./network.mjs";
 import { balanced, paintChannels, paintImage, paintMaps, rangeOf } from "./painting.mjs";
@@ -43,12 +43,12 @@ function makePanel(app, place, layer, next) {
     const { text, state } = app;
     const { name, to: [count, rows, columns] = app.shape } = layers(app, layer);
     const slot = () => state.slots[place];
-    const canvas = element("canvas", { style: `aspect-ratio: ${columns} / ${rows}` });
+    const slider = { tabindex: 0, role: "slider", "aria-valuemin": 0, "aria-valuemax": rows * columns - 1 };
+    const canvas = element("canvas", { style: `aspect-ratio: ${columns} / ${rows}`, ...(layer < 0 ? {} : slider) });
     const [seen, pixel] = [element("i", { class: "frame" }), element("i", { class: "frame" })];
     const range = element("p", { class: "range" });
     const spot = () => (state.spot.layer === layer ? state.spot : { row: 0, column: 0 });
     const look = ([row, column]) => {
-        const inside = (value, size) => Math.min(size - 1, Math.max(0, Math.floor(value)));
         app.activate(place);
         app.look({ layer, row: inside(row, rows), column: inside(column, columns) });
     };
@@ -60,8 +60,6 @@ function makePanel(app, place, layer, next) {
             const step = arrow(event);
             if (step) look([spot().row + step[0], spot().column + step[1]]);
         });
-        const attributes = { tabindex: 0, role: "slider", "aria-valuemin": 0, "aria-valuemax": rows * columns - 1 };
-        for (const [key, value] of Object.entries(attributes)) canvas.setAttribute(key, value);
     }
     const draw = () => {
         node.hidden = !slot();

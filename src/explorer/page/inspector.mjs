@@ -7,25 +7,26 @@ import { balanced, colorOf, cssOf, paintChannels, rangeOf } from "./painting.mjs
 // So many channels or inputs are shown one by one; the others as their sum.
 const MOST_PARTS = 8;
 // A window with more rows or columns is shown without its numbers.
-const MOST_NUMBERS = 7;
+const MOST_NUMBERS = 5;
 
 export function makeInspector(app) {
     const body = document.querySelector("#inspector > div");
     return () => {
-        const { layer, unit, row, column } = app.state.spot;
-        const { text, state: { filter } } = app;
-        const about = app.layers[layer];
+        const { text, layers, state: { filter, spot } } = app;
+        const { layer, unit, row, column } = spot;
+        const about = layers[layer];
         const { outputs, image } = app.slot();
         const x = layer ? outputs[layer - 1] : image.values;
-        const [count, , columns] = about.to;
-        if (unit === undefined && filter >= count) return body.replaceChildren(fill(text.no_filter, { last: count - 1 }));
+        const [count, rows, columns] = about.to;
+        const isMap = unit === undefined;
+        if (isMap && filter >= count) return body.replaceChildren(fill(text.no_filter, { last: count - 1 }));
         const pixel = `${text.filter} ${filter}, ${fill(text.pixel, { row, column })}`;
-        const name = unit === undefined ? pixel : layer === app.layers.length - 1 ? app.className(unit) : `${text.unit} ${unit}`;
-        const value = outputs[layer][unit ?? (filter * about.to[1] + row) * columns + column];
+        const name = isMap ? pixel : layer === layers.length - 1 ? app.className(unit) : `${text.unit} ${unit}`;
+        const value = outputs[layer][isMap ? (filter * rows + row) * columns + column : unit];
         const head = element("p", {}, `${about.name}, ${name}: `, element("b", {}, short(value)));
         if (!about.kernel) return body.replaceChildren(head, ...ofPooling(app, about, x, value));
         const made = explain(about, x, unit ?? filter, row, column);
-        const parts = unit === undefined ? ofWindow(app, about, made, x) : [ofUnit(app, made, app.sourceOf(layer))];
+        const parts = isMap ? ofWindow(app, about, made, x) : [ofUnit(app, made, app.sourceOf(layer))];
         body.replaceChildren(head, ...parts, formula(text, about, made, value));
     };
 }
@@ -50,8 +51,8 @@ const sign = (text) => element("span", { class: "sign" }, text);
 // Sum, bias and activation, in one line.
 function formula(text, { activation }, { bias, sum }, value) {
     const end = activation === "linear" ? [] : [` → ${activation} → `, element("b", {}, short(value))];
-    const left = `${text.products_sum} ${short(sum - bias)} ${bias < 0 ? "−" : "+"} ${text.bias} ${short(Math.abs(bias))} = `;
-    return element("p", {}, left, element("b", {}, short(sum)), ...end);
+    const added = `${bias < 0 ? "−" : "+"} ${text.bias} ${short(Math.abs(bias))}`;
+    return element("p", {}, `${text.products_sum} ${short(sum - bias)} ${added} = `, element("b", {}, short(sum)), ...end);
 }
 
 function others(text, parts) {
@@ -82,15 +83,17 @@ function ofWindow(app, { size: [, columns], kernel }, { parts }, x) {
         numberGrid(each.kernel, columns, app.diverging, reach, { small: true }),
         element("b", {}, signed(each.sum)),
     ));
-    return [detail, element("div", { class: "parts", role: "group", "aria-label": text.channels }, ...choices, others(text, parts))];
+    const group = { class: "parts", role: "group", "aria-label": text.channels };
+    return [detail, element("div", group, ...choices, others(text, parts))];
 }
 
 function ofPooling(app, layer, x, value) {
     const { state: { filter, spot }, text } = app;
     const { values, winner } = explainPooling(layer, x, filter, spot.row, spot.column);
     const area = layer.from[1] * layer.from[2];
-    const grid = numberGrid(values, layer.size[1], app.inferno, rangeOf(x, filter * area, (filter + 1) * area), { winner });
-    const detail = element("div", { class: "detail" }, labelled(text.window_pooling, grid), sign("→"), element("b", {}, short(value)));
+    const seen = rangeOf(x, filter * area, (filter + 1) * area);
+    const grid = labelled(text.window_pooling, numberGrid(values, layer.size[1], app.inferno, seen, { winner }));
+    const detail = element("div", { class: "detail" }, grid, sign("→"), element("b", {}, short(value)));
     return [detail, element("p", {}, fill(text.largest, { count: values.length }))];
 }
 

@@ -1,6 +1,6 @@
 // Every layer whole: all maps of a convolution or a pooling, all units of a dense layer.
 
-import { arrow, element, fill, frame, pointOn, short, together } from "./dom.mjs";
+import { arrow, element, fill, frame, inside, pointOn, short, together } from "./dom.mjs";
 import { balanced, paintBars, paintMaps, rangeOf } from "./painting.mjs";
 
 // About the side of a map, and the space between maps, in pixels.
@@ -35,7 +35,7 @@ function makeChoice(node, label, count, width, current, choose, paint) {
     let columns = count;
     canvas.addEventListener("keydown", (event) => {
         const step = arrow(event);
-        if (step) choose(Math.min(count - 1, Math.max(0, current() + step[0] * columns + step[1])));
+        if (step) choose(inside(current() + step[0] * columns + step[1], count));
     });
     canvas.addEventListener("click", (event) => {
         const at = pointOn(canvas, event, [Math.ceil(count / columns), columns]).map(Math.floor);
@@ -51,35 +51,42 @@ function makeChoice(node, label, count, width, current, choose, paint) {
         const [top, left] = [Math.floor(now / columns) * step[0], (now % columns) * step[1]];
         const part = { top, left, bottom: top + step[0] - GAP, right: left + step[1] - GAP };
         frame(ring, now >= 0 && now < count && part, [canvas.height, canvas.width]);
-        canvas.setAttribute("aria-valuenow", Math.min(count - 1, Math.max(0, now)));
+        canvas.setAttribute("aria-valuenow", inside(now, count));
     };
 }
 
-const scaleOf = ([rows, columns]) => Math.max(1, Math.round(SIDE / Math.max(rows, columns)));
-
-function makeMaps(app, index, node) {
-    const { text, state } = app;
-    const { name, to: [count, ...size] } = app.layers[index];
-    const [area, scale] = [size[0] * size[1], scaleOf(size)];
+// A picture for each filter or unit, [rows, columns], each to its own range or all to one, which is told above them.
+function makePictures(app, node, { label, to: [count, rows, columns], colors, spread, current, choose, values, text }) {
+    const [area, scale] = [rows * columns, Math.max(1, Math.round(SIDE / Math.max(rows, columns)))];
     const range = element("p", { class: "range" });
     node.append(range);
-    const paint = (canvas, columns) => {
-        const values = app.slot().outputs[index];
-        const all = rangeOf(values);
-        const map = (_, i) => {
-            const [start, end] = [i * area, (i + 1) * area];
-            return { values, start, range: state.oneRange ? all : rangeOf(values, start, end) };
-        };
-        paintMaps(canvas, Array.from({ length: count }, map), size, app.inferno, { columns, scale, gap: GAP });
-        range.textContent = fill(state.oneRange ? text.range_one : text.range_own, { low: short(all[0]), high: short(all[1]) });
-    };
-    const choose = (filter) => app.change({ filter });
-    return makeChoice(node, `${name}, ${text.filter}`, count, size[1] * scale, () => state.filter, choose, paint);
+    return makeChoice(node, label, count, columns * scale, current, choose, (canvas, across) => {
+        const numbers = values();
+        const all = spread(rangeOf(numbers));
+        const own = (start) => (app.state.oneRange ? all : spread(rangeOf(numbers, start, start + area)));
+        const starts = Array.from({ length: count }, (_, i) => i * area);
+        const maps = starts.map((start) => ({ values: numbers, start, range: own(start) }));
+        paintMaps(canvas, maps, [rows, columns], colors, { columns: across, scale, gap: GAP });
+        range.textContent = fill(text(), { low: short(all[0]), high: short(all[1]) });
+    });
 }
 
+function makeMaps(app, index, node) {
+    const { text, state, layers, inferno } = app;
+    const { name, to } = layers[index];
+    return makePictures(app, node, {
+        label: `${name}, ${text.filter}`, to, colors: inferno, spread: (range) => range,
+        current: () => state.filter,
+        choose: (filter) => app.change({ filter }),
+        values: () => app.slot().outputs[index],
+        text: () => (state.oneRange ? text.range_one : text.range_own),
+    });
+}
+
+// Bars; and of units that look at the image itself the weights, as pictures.
 function makeUnits(app, index, node) {
-    const { text, state, layers } = app;
-    const { name, to: [count] } = layers[index];
+    const { text, state, layers, diverging } = app;
+    const { name, kernel, to: [count] } = layers[index];
     const range = element("p", { class: "range" });
     node.append(range);
     const current = () => (state.spot.layer === index ? state.spot.unit : -1);
@@ -91,21 +98,13 @@ function makeUnits(app, index, node) {
         paintBars(canvas, values, [low, high], step);
         range.textContent = `${short(low)} … ${short(high)}`;
     });
-    const source = app.sourceOf(index);
-    if (source.layer >= 0 || !source.shape) return drawBars;
-    return together([drawBars, makeWeights(app, index, node, source.shape, current, choose)]);
-}
-
-// The weights of units that look at the image itself, as pictures.
-function makeWeights(app, index, node, [channels, height, width], current, choose) {
-    const { kernel, to: [count] } = app.layers[index];
-    const size = [channels * height, width];
-    const [area, scale] = [size[0] * size[1], scaleOf(size)];
-    const all = balanced(rangeOf(kernel));
-    const own = Array.from({ length: count }, (_, i) => balanced(rangeOf(kernel, i * area, (i + 1) * area)));
-    node.append(element("p", { class: "range" }, fill(app.text.weights_range, { low: short(all[0]), high: short(all[1]) })));
-    return makeChoice(node, app.text.weights, count, width * scale, current, choose, (canvas, columns) => {
-        const maps = own.map((range, i) => ({ values: kernel, start: i * area, range: app.state.oneRange ? all : range }));
-        paintMaps(canvas, maps, size, app.diverging, { columns, scale, gap: GAP });
+    const { layer, shape } = app.sourceOf(index);
+    if (layer >= 0 || !shape) return drawBars;
+    const drawWeights = makePictures(app, node, {
+        label: text.weights, to: [count, shape[0] * shape[1], shape[2]], colors: diverging, spread: balanced,
+        current, choose,
+        values: () => kernel,
+        text: () => text.weights_range,
     });
+    return together([drawBars, drawWeights]);
 }

@@ -10,9 +10,9 @@ export function bytesOf(base64) {
 
 export const numbersOf = (base64) => new Float32Array(bytesOf(base64).buffer);
 
-// The layers with their weights as numbers, and with what their windows need: `from` and `to`, the shapes as [channels, rows,
-// columns], and `origin`, the row and the column at which the first window begins. With padding that is outside of the image,
-// the smaller half before it. A dense layer is a convolution whose channels are single numbers.
+// The layers with their weights as numbers, and with what their windows need: `from` and `to`, the shapes as [channels,
+// rows, columns], and `origin`, the row and the column at which the first window begins. With padding that is outside of
+// the image, the smaller half before it. A dense layer is a convolution whose channels are single numbers.
 export function prepare(layers) {
     return layers.map((layer) => {
         const { kernel, bias, size = [1, 1], strides = [1, 1] } = layer;
@@ -127,8 +127,8 @@ function activate({ activation, output: [classes] }, values) {
     return values;
 }
 
-// How a filter's or a unit's number was made: its bias, the sum with it, and for each channel what the window sees there, the
-// kernel, and what they add. The channels that weigh most come first.
+// How a filter's or a unit's number was made: its bias, the sum with it, and for each channel what the window sees there,
+// the kernel, and what they add. The channels that weigh most come first.
 export function explain(layer, x, filter, row = 0, column = 0) {
     const [channels] = layer.from;
     const taps = layer.size[0] * layer.size[1];
