@@ -65,7 +65,10 @@ pub(super) fn notebook_script(name: &str, title: &str, page: &str) -> Result<Str
 
 /// All modules as one script: what they take from each other stands above. Comments and indentation stay here.
 fn code() -> String {
-    let lines = MODULES.iter().flat_map(|module| module.lines()).map(str::trim);
+    let lines = MODULES
+        .iter()
+        .flat_map(|module| module.lines())
+        .map(str::trim);
     let lines = lines.filter(|line| !line.starts_with("//") && !line.starts_with("import "));
     let lines = lines.map(|line| line.strip_prefix("export ").unwrap_or(line));
     lines.collect::<Vec<_>>().join("\n")

@@ -439,7 +439,8 @@ def notebook(*outputs):
         execution_count=number + 1,
         outputs=[nbformat.v4.new_output("execute_result", {"text/html": html, "text/plain": "…"}, execution_count=number + 1)],
     ) for number, html in enumerate(outputs)]
-    return nbformat.v4.new_notebook(cells=cells)
+    kernel = {"display_name": "Rust (svertka)", "language": "rust", "name": "svertka"}
+    return nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
 
 
 @contextmanager

@@ -127,9 +127,9 @@ const views = [makeStrip(app), makeEditor(app, 0), makeEditor(app, 1), drawRow, 
 const compare = document.getElementById("compare");
 compare.hidden = app.images.length < 2;
 compare.addEventListener("change", ({ target }) => {
-    state.active = 0;
-    if (target.checked) app.choose((state.slots[0].chosen + 1) % app.images.length, 1);
-    else app.change({ slots: [state.slots[0], null] });
+    if (!target.checked) return app.change({ active: 0, slots: [state.slots[0], null] });
+    app.choose((state.slots[0].chosen + 1) % app.images.length, 1);
+    app.activate(1);
 });
 new ResizeObserver(() => {
     want(2);
