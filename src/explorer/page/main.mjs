@@ -131,10 +131,14 @@ compare.addEventListener("change", ({ target }) => {
     app.choose((state.slots[0].chosen + 1) % app.images.length, 1);
     app.activate(1);
 });
+// The page around, if there is one, makes room for all of this one.
+const tellHeight = () => window.parent.postMessage({ height: document.documentElement.offsetHeight }, "*");
 new ResizeObserver(() => {
     want(2);
-    // The page around, if there is one, makes room for all of this one.
-    window.parent.postMessage({ height: document.documentElement.offsetHeight }, "*");
+    tellHeight();
 }).observe(document.body);
+// A frame that is out of sight gets no animation frames: what it shows first is drawn at once.
+draw();
+tellHeight();
 // For the browser's console.
 window.explorer = { app, draw: () => app.change({}) ?? draw() };
