@@ -13,7 +13,27 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 # As wide as a README shows it, and twice as sharp.
-WIDTH, HEIGHT = 1000, 790
+WIDTH, HEIGHT = 1000, 930
+# The filter to which the image means most in every layer, and the brightest pixel of what the second convolution makes of it.
+LIVELY = """() => {
+    const {app} = explorer;
+    const maps = [...app.layers.keys()].filter(app.hasMaps);
+    const map = (layer, filter) => {
+        const area = app.layers[layer].to[1] * app.layers[layer].to[2];
+        return [...app.slot().outputs[layer].subarray(filter * area, (filter + 1) * area)];
+    };
+    const bright = (layer, filter) => {
+        const numbers = map(layer, filter);
+        const most = Math.max(...numbers);
+        return most ? numbers.filter(number => number > most / 3).length / numbers.length : 0;
+    };
+    const score = filter => Math.min(...maps.map(layer => 0.25 - Math.abs(0.25 - bright(layer, filter))));
+    const filters = [...Array(app.layers[maps[0]].to[0]).keys()].sort((a, b) => score(b) - score(a));
+    const numbers = map(maps[2], filters[0]);
+    const at = numbers.indexOf(Math.max(...numbers));
+    const columns = app.layers[maps[2]].to[2];
+    return [filters[0], (Math.floor(at / columns) + 0.5) / app.layers[maps[2]].to[1], (at % columns + 0.5) / columns];
+}"""
 
 
 def main(source, target):
@@ -23,10 +43,11 @@ def main(source, target):
         options = {"viewport": {"width": WIDTH, "height": HEIGHT}, "device_scale_factor": 1.5, "color_scheme": "light"}
         page = browser.new_context(**options).new_page()
         page.goto(Path(source).resolve().as_uri())
-        # The filter and a pixel of the second convolution on which there is something to see.
-        page.locator("#filter").evaluate("slider => { slider.value = 1; slider.dispatchEvent(new Event('input')) }")
+        choice, down, across = page.evaluate(LIVELY)
+        page.locator("#filter").fill(str(choice))
+        page.locator("#filter").blur()
         box = page.locator("#row figure").nth(3).locator("canvas").first.bounding_box()
-        page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.55)
+        page.mouse.move(box["x"] + box["width"] * across, box["y"] + box["height"] * down)
         page.wait_for_timeout(500)
         page.screenshot(path=target)
         browser.close()
