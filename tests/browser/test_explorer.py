@@ -321,6 +321,15 @@ def test_odd_nets_are_explained_everywhere(opened, net):
     screenshot(page, net)
 
 
+def test_a_filter_that_one_layer_has_not(opened):
+    page = opened("odd-0.html")
+    page.get_by_role("slider", name="фильтр", exact=True).fill("7")
+    expect(page.locator("#row")).to_contain_text("фильтры здесь: от 0 до 5")
+    expect(page.locator("#inspector")).to_contain_text("фильтры здесь: от 0 до 5")
+    page.get_by_role("slider", name="conv2d_1, фильтр 7").hover(position={"x": 20, "y": 20})
+    expect(page.locator("#inspector")).to_contain_text("conv2d_1, фильтр 7")
+
+
 # --- for everyone
 
 

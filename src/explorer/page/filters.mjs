@@ -29,7 +29,7 @@ function makeColumn(app, layer, next) {
     const { name = app.text.image, to = app.shape, kernel } = layers(app, layer);
     const panels = [0, 1].map((place) => makePanel(app, place, layer, next));
     const parts = kernel ? [...panels, makeKernel(app, app.layers[layer])] : panels;
-    const caption = element("figcaption", {}, element("b", {}, name), element("span", {}, to.join(" × ")));
+    const caption = element("figcaption", {}, element("b", { title: name }, name), element("span", {}, to.join(" × ")));
     return {
         node: element("figure", {}, caption, ...parts.map(({ node }) => node)),
         draw: together(parts.map(({ draw }) => draw)),
