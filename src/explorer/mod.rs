@@ -30,9 +30,10 @@ const STILL_IMAGES: usize = 3;
 /// number came about. Made by [`explore`].
 ///
 /// As the value that ends a notebook cell it shows itself; [`show`](Self::show) shows it in the middle of a cell and
-/// [`save`](Self::save) writes it to a file. The page computes the model itself: it works without the kernel, without a network,
-/// and in a saved notebook. Where a front end runs no scripts (a notebook that isn't trusted, GitHub), there is a still picture
-/// instead, with a line that says how to see the rest. Its language is the learner's at the time when it is shown or saved.
+/// [`save`](Self::save) writes it to a file. The page computes the model itself: it works without the kernel, without a
+/// network, and in a saved notebook. Where a front end runs no scripts (a notebook that isn't trusted, GitHub), there is a
+/// still picture instead, with a line that says how to see the rest. Its language is the learner's at the time when it is
+/// shown or saved.
 pub struct Explorer {
     /// The model as it was.
     model: Sequential,
@@ -60,8 +61,8 @@ pub struct Explorer {
 /// ```
 ///
 /// # Errors
-/// If the model's weights aren't there yet, or there are more than 3,000,000 of them, or an image takes more than 200,000,000
-/// multiplications. If the images are not the model's.
+/// If the model's weights aren't there yet, or there are more than 3,000,000 of them, or an image takes more than
+/// 200,000,000 multiplications. If the images are not the model's.
 pub fn explore(model: &Sequential, images: &Tensor) -> Result<Explorer> {
     let network = model.built()?;
     let parameters = model.summary()?.total;
@@ -114,16 +115,16 @@ impl Explorer {
         Ok(Self { indices, ..self })
     }
 
-    /// Calls the classes by their names: `.names(class_names)`. Defaults to their numbers, which also stand for classes beyond
-    /// the end of the list.
+    /// Calls the classes by their names: `.names(class_names)`. Defaults to their numbers, which also stand for classes
+    /// beyond the end of the list.
     #[must_use]
     pub fn names<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
         let names = names.into_iter().map(Into::into).collect();
         Self { names, ..self }
     }
 
-    /// Tells the right class of each image, to be marked on the page: `labels` are whole numbers `[images]`, one for each image
-    /// given to [`explore`]. Defaults to none.
+    /// Tells the right class of each image, to be marked on the page: `labels` are whole numbers `[images]`, one for each
+    /// image given to [`explore`]. Defaults to none.
     ///
     /// # Errors
     /// If the model gives no classes, the labels don't belong to the images, or one is no class.
