@@ -77,6 +77,19 @@ fn grid_drawing(bencher: Bencher) {
     });
 }
 
+/// The page that explores the CNN, with 32 of 10,000 images. A cell also draws the grid.
+#[divan::bench(max_time = 5)]
+fn explorer_page(bencher: Bencher) {
+    let model = net("cnn");
+    let (images, labels) = batch(10_000);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("network.html");
+    bencher.bench_local(|| {
+        let explorer = explore(&model, &images).unwrap();
+        explorer.labels(&labels).unwrap().save(&path).unwrap();
+    });
+}
+
 /// Fashion-MNIST from this machine's disk: reading, unpacking where it is gzipped, SHA-256, IDX.
 #[divan::bench(max_time = 5)]
 fn load_dataset(bencher: Bencher) {

@@ -23,11 +23,13 @@
 //! The project's notebooks bring all they need. Elsewhere `LIBTORCH` must name a folder with libtorch 2.13 when this is built.
 
 pub mod datasets;
+mod explorer;
 mod figures;
 mod lab;
 mod model;
 mod session;
 
+pub use explorer::{Explorer, explore};
 pub use figures::{Figure, activation_grid, confusion_matrix, gallery, kernel_grid, misclassified};
 pub use lab::{Comparison, Exercise, Finding, Variant};
 pub use model::{
@@ -59,10 +61,11 @@ pub mod prelude {
     pub use crate::Activation::{self, Linear, Relu, Sigmoid, Softmax, Tanh};
     pub use crate::Padding::{self, Same, Valid};
     pub use crate::{
-        Adam, Callback, Comparison, Control, EarlyStopping, Epoch, Exercise, Figure, Finding, Fit,
-        History, Layer, LayerInfo, LayerOutput, LearningRateSchedule, Optimizer, Score, Sequential,
-        Sgd, SparseCategoricalCrossentropy, StopAtAccuracy, StopAtLoss, Stopped, Summary, Variant,
-        Verbosity, Versions, activation_grid, confusion_matrix, conv2d, datasets, dense, dropout,
-        flatten, gallery, kernel_grid, max_pooling2d, misclassified, seed, versions,
+        Adam, Callback, Comparison, Control, EarlyStopping, Epoch, Exercise, Explorer, Figure,
+        Finding, Fit, History, Layer, LayerInfo, LayerOutput, LearningRateSchedule, Optimizer,
+        Score, Sequential, Sgd, SparseCategoricalCrossentropy, StopAtAccuracy, StopAtLoss, Stopped,
+        Summary, Variant, Verbosity, Versions, activation_grid, confusion_matrix, conv2d, datasets,
+        dense, dropout, explore, flatten, gallery, kernel_grid, max_pooling2d, misclassified, seed,
+        versions,
     };
 }

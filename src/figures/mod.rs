@@ -25,3 +25,5 @@ pub use confusion::confusion_matrix;
 pub use figure::Figure;
 pub use gallery::{gallery, misclassified};
 pub use kernel_grid::kernel_grid;
+
+pub(crate) use images::{numbers, select};

@@ -56,6 +56,21 @@ impl Network {
         })
     }
 
+    /// The same network with the weights of this moment.
+    pub(crate) fn copy(&self) -> tch::Result<Self> {
+        let flat = self.flat.f_detach_copy()?;
+        let mut windows = self.windows(&flat)?.into_iter();
+        let copy = |layer: &BuiltLayer| BuiltLayer {
+            plan: layer.plan.clone(),
+            weights: windows.by_ref().take(layer.weights.len()).collect(),
+        };
+        Ok(Self {
+            layers: self.layers.iter().map(copy).collect(),
+            device: self.device,
+            flat,
+        })
+    }
+
     /// The shape of one image.
     pub(crate) fn input_shape(&self) -> &[i64] {
         &self.layers[0].plan.input

@@ -299,6 +299,17 @@ impl Sequential {
         })
     }
 
+    /// The model as it is now, without what it learns with.
+    pub(crate) fn snapshot(&self) -> Result<Self> {
+        let _guard = tch::no_grad_guard();
+        Ok(Self {
+            layers: self.layers.clone(),
+            network: Some(Ok(self.built()?.copy().map_err(torch)?)),
+            compiled: None,
+            told_unscaled: self.told_unscaled,
+        })
+    }
+
     /// The network, or why there is none.
     pub(crate) fn built(&self) -> Result<&Network> {
         match &self.network {

@@ -790,6 +790,132 @@ texts! {
         ru: "верно",
     }
 
+    // The explorer: calls
+    explorer_line(layers, parameters, images) {
+        en: "A network to explore: layers {layers}, parameters {parameters}, images {images}. It is a page: .save(\"network.html\") writes it, a browser opens it",
+        ru: "Сеть, в которую можно заглянуть: слоёв {layers}, параметров {parameters}, изображений {images}. Это страница: .save(\"network.html\") запишет её, браузер откроет",
+    }
+    explorer_still() {
+        en: "This is a still picture. To explore the network, run the cell, or trust the notebook (File → Trust Notebook), or save the page with .save(\"network.html\") and open it in a browser.",
+        ru: "Это неподвижная картинка. Чтобы заглянуть в сеть, запустите ячейку, или доверьтесь тетради (File → Trust Notebook), или сохраните страницу вызовом .save(\"network.html\") и откройте её в браузере.",
+    }
+    explorer_no_scripts() {
+        en: "This page computes the network by itself and needs JavaScript for it: allow it in the browser.",
+        ru: "Эта страница сама считает сеть, для этого нужен JavaScript: разрешите его в браузере.",
+    }
+    explorer_too_large(parameters, most) {
+        en: "the model has {parameters} parameters, and a page that everyone can open holds at most {most}: explore one with fewer units or filters, or with a pooling before flatten()",
+        ru: "в модели параметров: {parameters}, а на страницу, которая откроется у всех, помещается не больше {most}; возьмите модель, где меньше нейронов или фильтров либо есть пулинг перед flatten()",
+    }
+    explorer_too_slow(multiplications, most) {
+        en: "one image takes the model {multiplications} multiplications, and a page keeps up with at most {most}: explore one with smaller images or fewer filters",
+        ru: "на одно изображение у модели уходит умножений: {multiplications}, а страница успевает не больше {most}; возьмите модель, где меньше изображения или фильтров",
+    }
+    explorer_too_many_images(given, most) {
+        en: "{given} images are chosen, and the page has room for {most}: choose fewer",
+        ru: "выбрано изображений: {given}, а на странице помещается {most}; выберите меньше",
+    }
+    explorer_ending(path) {
+        en: "{path}: the page is saved as .html; let the file's name end so",
+        ru: "{path}: страница сохраняется как .html; закончите имя файла так",
+    }
+
+    // The explorer: the page
+    explorer_title() { en: "Inside the network", ru: "Сеть изнутри" }
+    explorer_about(layers, parameters) {
+        en: "layers: {layers} · parameters: {parameters}",
+        ru: "слоёв: {layers} · параметров: {parameters}",
+    }
+    explorer_images() { en: "Images", ru: "Изображения" }
+    explorer_draw() {
+        en: "The image, to draw on. Arrow keys move, Space draws, Shift with an arrow draws a line",
+        ru: "Изображение, на нём можно рисовать. Стрелки двигают, пробел рисует, Shift со стрелкой проводит линию",
+    }
+    explorer_tools() { en: "Drawing", ru: "Рисование" }
+    explorer_brush() { en: "Brush", ru: "Кисть" }
+    explorer_eraser() { en: "Eraser", ru: "Ластик" }
+    explorer_clear() { en: "Clear", ru: "Очистить" }
+    explorer_centre() { en: "Centre", ru: "По центру" }
+    explorer_centre_note() {
+        en: "As large and as centred as MNIST's digits are",
+        ru: "Размер и место — как у цифр MNIST",
+    }
+    explorer_original() { en: "Restore", ru: "Вернуть" }
+    explorer_changed() { en: "changed", ru: "изменено" }
+    explorer_compare() { en: "Compare with a second image", ru: "Сравнить со вторым изображением" }
+    explorer_answer() { en: "What the network answers", ru: "Ответ сети" }
+    explorer_filter_heading() { en: "One filter through the layers", ru: "Один фильтр слой за слоем" }
+    explorer_filter() { en: "filter", ru: "фильтр" }
+    explorer_no_filter(last) {
+        en: "filters here: 0 to {last}",
+        ru: "фильтры здесь: от 0 до {last}",
+    }
+    explorer_one_range() {
+        en: "one colour scale for the whole layer",
+        ru: "одна шкала цвета на весь слой",
+    }
+    explorer_kernel(channels, low, high) {
+        en: "kernel, channels: {channels}; blue {low}, red {high}",
+        ru: "ядро, каналов: {channels}; синий {low}, красный {high}",
+    }
+    explorer_pixel(row, column) {
+        en: "row {row}, column {column}",
+        ru: "строка {row}, столбец {column}",
+    }
+    explorer_made() { en: "How one number is made", ru: "Откуда берётся одно число" }
+    explorer_hint() {
+        en: "Point at a pixel of a layer, or choose it with the arrow keys; choose a unit by a click on its bar.",
+        ru: "Наведите указатель на пиксель любого слоя или выберите его стрелками; нейрон выбирается щелчком по его столбику.",
+    }
+    explorer_window() { en: "window × kernel", ru: "окно × ядро" }
+    explorer_window_pooling() { en: "window", ru: "окно" }
+    explorer_products() { en: "products", ru: "произведения" }
+    explorer_products_sum() { en: "sum of all products", ru: "сумма всех произведений" }
+    explorer_sum() { en: "sum", ru: "сумма" }
+    explorer_bias() { en: "bias", ru: "смещение" }
+    explorer_channel(channel) { en: "channel {channel}", ru: "канал {channel}" }
+    explorer_channels() {
+        en: "Channels, the largest contributions first",
+        ru: "Каналы, сначала самый большой вклад",
+    }
+    explorer_others(count) { en: "the others ({count})", ru: "остальные ({count})" }
+    explorer_largest(count) {
+        en: "The largest of {count} numbers is kept.",
+        ru: "Из {count} чисел остаётся наибольшее.",
+    }
+    explorer_unit() { en: "unit", ru: "нейрон" }
+    explorer_votes() {
+        en: "what each pixel adds: red more, blue less",
+        ru: "вклад каждого пикселя: красный больше, синий меньше",
+    }
+    explorer_layers_heading() { en: "Every layer", ru: "Все слои" }
+    explorer_maps(count, height, width) {
+        en: "maps: {count}, each {height} × {width}",
+        ru: "карт: {count}, каждая {height} × {width}",
+    }
+    explorer_units(count) { en: "units: {count}", ru: "нейронов: {count}" }
+    explorer_flatten(count) {
+        en: "all numbers in one row: {count}",
+        ru: "все числа в один ряд: {count}",
+    }
+    explorer_dropout() {
+        en: "works only while the network learns, changes nothing here",
+        ru: "работает, только пока сеть учится, здесь ничего не меняет",
+    }
+    explorer_range_own(low, high) {
+        en: "each map in its own colours; all numbers: {low} … {high}",
+        ru: "у каждой карты своя шкала; все числа: {low} … {high}",
+    }
+    explorer_range_one(low, high) {
+        en: "dark {low}, bright {high}",
+        ru: "тёмный {low}, светлый {high}",
+    }
+    explorer_weights() { en: "Weights of each unit", ru: "Веса каждого нейрона" }
+    explorer_weights_range(low, high) {
+        en: "Weights of each unit as a picture: blue less than 0, red more; all: {low} … {high}",
+        ru: "Веса каждого нейрона картинкой: синие меньше 0, красные больше; все: {low} … {high}",
+    }
+
     // The lab: the table
     lab_name() { en: "Variant", ru: "Опыт" }
     lab_layers() { en: "Layers", ru: "Слои" }

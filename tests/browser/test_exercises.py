@@ -22,6 +22,8 @@ def test_the_first_exercise(exercises, page):
     exercises.screenshot("exercise-table", "try-1")
     assert "Пока нет" in exercises.text("check-1")
 
+    look_inside(exercises)
+
     # The learner changes the cell: both numbers, each chosen by a double click, and the name.
     cell = exercises.cell("try-1")
     name, *_ = [line for line in cell.locator(".cm-line").all() if "lab.run" in line.inner_text()]
@@ -48,6 +50,24 @@ def test_the_first_exercise(exercises, page):
     exercises.screenshot("exercise-check", "check-1")
     assert re.search("Сделано", exercises.text("check-1"))
     assert "16-16" in exercises.text("check-1")
+
+
+def look_inside(exercises):
+    """The network as a page, in the place of its still picture, as tall as it is."""
+    exercises.run("explorer")
+    cell = exercises.cell("explorer")
+    expect(cell.locator("iframe")).to_have_count(1)
+    expect(cell.locator("[data-explorer]")).to_be_hidden()
+    page = cell.frame_locator("iframe")
+    expect(page.get_by_role("heading", name="Сеть изнутри")).to_be_visible()
+    expect(page.get_by_text("слоёв: 7")).to_be_visible()
+    expect(page.locator("#row figure")).to_have_count(5)
+    page.get_by_role("radio").nth(3).click()
+    expect(page.locator(".editor h2").first).to_contain_text("№ 3 ")
+    height = cell.locator("iframe").bounding_box()["height"]
+    inside = page.locator("html").evaluate("html => html.offsetHeight")
+    assert abs(height - inside) <= 2, (height, inside)
+    exercises.screenshot("explorer", "explorer")
 
 
 def test_nothing_came_from_elsewhere(page):

@@ -84,6 +84,14 @@ case $* in
         touch "$SYSROOT/lib/rustlib/src/rust/library/std/src/lib.rs" ;;
 esac"""
 
+NPM = """
+echo "npm $*" >>"$CALLS"
+[[ -z ${NPM_FAILS:-} ]] || { echo "npm error $NPM_FAILS" >&2; exit 1; }
+mkdir -p "$3/node_modules/.bin"
+printf '#!/bin/bash\\n' >"$3/node_modules/.bin/biome"
+chmod +x "$3/node_modules/.bin/biome"
+"""
+
 # A dpkg that was interrupted is mended first.
 APT_GET = """
 echo "apt-get $*" >>"$CALLS"
@@ -347,6 +355,8 @@ def test_the_checks_name_the_tools_that_rust_lacks_before_set_up(machine, rustup
 def test_the_checks_in_full_leave_nothing_out(machine, full):
     machine.add_source()
     machine.put("chromium", "")
+    machine.put("node", "")
+    machine.put("npm", NPM)
     # Python's part is only written down.
     machine.put("python3", PYTHON.replace("    *) exec", """    "-B "*) echo "python $*" >>"$CALLS" ;;\n    *) exec"""))
     notebooks = ["notebooks/lesson.ru.ipynb", "notebooks/lesson.en.ipynb"]
@@ -357,7 +367,9 @@ def test_the_checks_in_full_leave_nothing_out(machine, full):
     command = [machine.project / "environment" / "check", *(["--full"] if full else [])]
     result = subprocess.run(command, env=machine.environment, capture_output=True, text=True, timeout=40)
     # There is no crate to be documented, nor what looks at licences and scripts.
-    assert result.stdout.splitlines()[-1] == "5 passed, 3 failed", result.stdout + result.stderr
+    counts = "6 passed, 3 failed" if full else "5 passed, 3 failed"
+    assert result.stdout.splitlines()[-1] == counts, result.stdout + result.stderr
+    assert ("== page:" in result.stdout) == ("== page-tests:" in result.stdout) == full
     calls = [call.split("/svertka/") for call in machine.called("python")]
     notebooks = [call[2:] for call in calls if call[1].startswith("environment/run_notebook.py")]
     tests = [re.search(r" tests/(\S+)(.*)", call[-1]).groups() for call in calls if "-m pytest" in call[0]]
@@ -367,6 +379,41 @@ def test_the_checks_in_full_leave_nothing_out(machine, full):
     else:
         assert notebooks == [["target/lesson-short --short"]] * 2
         assert tests == [("notebooks/test_results.py", " -m not trained"), ("jupyter/", " -m not slow")]
+
+
+# --- the page's tests
+
+
+def with_browser(machine, **variables):
+    command = [machine.project / "environment" / "setup", "--browser"]
+    return subprocess.run(command, env=machine.environment | variables, capture_output=True, text=True, timeout=40)
+
+
+def test_node_is_named_where_it_is_missing(machine):
+    machine.add_source()
+    machine.put("chromium", "")
+    machine.put("dnf", "")
+    result = with_browser(machine)
+    assert result.returncode == 1
+    assert result.stderr == "setup: the tests of the explorer's page need Node with npm: dnf install nodejs-npm\n"
+    assert machine.called("cargo") == machine.called("pip") == []
+
+
+def test_npms_packages_are_installed_once(machine):
+    machine.add_source()
+    for name, script in {"chromium": "", "node": "", "npm": NPM}.items():
+        machine.put(name, script)
+    assert with_browser(machine, NPM_FAILS="network").returncode == 1
+    result = with_browser(machine)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert with_browser(machine).returncode == 0
+    calls = machine.called("npm")
+    assert len(calls) == 2 and all("ci" in call and "--ignore-scripts" in call for call in calls)
+    # Other packages are wanted: they are installed anew.
+    with (machine.project / "environment" / "package-lock.json").open("a") as lock:
+        lock.write("\n")
+    with_browser(machine)
+    assert len(machine.called("npm")) == 3
 
 
 # --- room on the disk
