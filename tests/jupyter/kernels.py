@@ -79,21 +79,22 @@ class Cell:
 class Kernel:
     """A running kernel and one client of it."""
 
-    def __init__(self, cwd=None, env=None, log=None, name=NAME):
+    def __init__(self, cwd=None, env=None, log=None, name=NAME, started=True):
         self.began = time.monotonic()
         self.manager = KernelManager(kernel_name=name)
         environment = dict(os.environ, **(env or {}))
         keywords = {"stderr": log} if log else {}
         self.manager.start_kernel(cwd=str(cwd or PROJECT), env=environment, **keywords)
-        self.client = self.connect()
+        self.client = self.connect(started)
         self.ready = time.monotonic() - self.began
 
-    def connect(self):
+    def connect(self, started=True):
+        """A client. The kernel tells at once what it is; if `started`, this waits until it runs cells."""
         client = self.manager.client()
         client.start_channels()
         client.wait_for_ready(timeout=120)
-        # It answers that at once; a cell waits until it has started.
-        client.execute_interactive("", silent=True, timeout=120, output_hook=lambda message: None)
+        if started:
+            client.execute_interactive("", silent=True, timeout=120, output_hook=lambda message: None)
         return client
 
     @property

@@ -258,7 +258,7 @@ def test_a_project_that_was_moved_is_built_anew_once(project, tmp_path):
     """And the first cell tells it while it waits."""
     moved = project.rename(project.with_name("moved"))
     kernels.install(NAME, moved, conftest.libtorch())
-    kernel = Watched(tmp_path, cwd=tmp_path)
+    kernel = Watched(tmp_path, cwd=tmp_path, started=False)
     assert kernel.ready < 10
     try:
         cell = kernel.ok(use(moved) + "\nversions().svertka.len() > 0", timeout=300)
