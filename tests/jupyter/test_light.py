@@ -6,7 +6,7 @@ import re
 import kernels
 import pytest
 
-# MB. On the machine where this was written a ready kernel takes some 550.
+# MB. On the machine where this was written a ready kernel takes some 350.
 MOST_MEMORY = 700
 
 # An expression whose type is only found by reading the sources that it comes from, and the type.

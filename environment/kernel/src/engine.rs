@@ -26,8 +26,9 @@ use crate::toolchain;
 /// What `preload` evaluates, so that the crate and libtorch are in memory before the first cell. evcxr lets cells use `?` once
 /// one with it has failed to compile: this one, so that no learner's has to be compiled twice.
 const PRELUDE: &str = "{ let _ = svertka::prelude::versions(); Ok::<(), std::fmt::Error>(())?; }";
-/// What it asks rust-analyzer, which then knows the crate's types.
-const QUESTION: &str = "let svertka_question = svertka::prelude::versions(); svertka_question.";
+/// What it asks rust-analyzer, which then knows the crate's types, and `Tensor`'s many functions.
+const QUESTION: &str =
+    "let svertka_question = svertka::prelude::versions(); svertka::prelude::Tensor::";
 
 /// What is left when a cell has ended.
 #[derive(Default)]
