@@ -1,10 +1,9 @@
-"""Puts the outputs of two runs of a notebook into the notebook, or tells whether the saved ones are still today's.
+"""Puts the outputs of a run of a notebook into the notebook, with fingerprints that tell when they are no longer today's.
 
-    python saved_outputs.py NOTEBOOK FULL SHORT [--without-outputs]
+    python saved_outputs.py NOTEBOOK SHORT [FULL]
 
 FULL is the notebook executed as it stands, SHORT the same with `run_notebook.py --short`. Into NOTEBOOK go FULL's outputs, cell by
-cell, and two fingerprints: one of the code cells, and one of what they showed in SHORT. With --without-outputs only the
-fingerprints go in, and the cells have none.
+cell, or none, and two fingerprints: one of the code cells, and one of what they showed in SHORT.
 
 The second one is of words, not of numbers: numbers differ from machine to machine. Whatever changes a word, a row, a column or
 a picture's subject in what a cell shows changes it; a comment, a test or another error text does not.
@@ -57,20 +56,19 @@ def shown_fingerprint(short):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notebook", type=Path)
-    parser.add_argument("full", type=Path)
     parser.add_argument("short", type=Path)
-    parser.add_argument("--without-outputs", action="store_true")
+    parser.add_argument("full", type=Path, nargs="?")
     arguments = parser.parse_args()
-    notebook, full, short = (nbformat.read(path, as_version=4) for path in (arguments.notebook, arguments.full, arguments.short))
-    if code_fingerprint(notebook) != code_fingerprint(full):
-        parser.error(f"{arguments.full} has other code cells than {arguments.notebook}: execute it again")
-    for cell, executed in zip(code_cells(notebook), code_cells(full)):
-        cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
-        # When it ran, to the microsecond: that would change with every run.
-        cell.metadata.pop("execution", None)
-        if arguments.without_outputs:
-            cell.outputs, cell.execution_count = [], None
-    notebook.metadata["language_info"] = full.metadata["language_info"]
+    notebook, short = nbformat.read(arguments.notebook, as_version=4), nbformat.read(arguments.short, as_version=4)
+    for cell in code_cells(notebook):
+        cell.outputs, cell.execution_count = [], None
+    if arguments.full:
+        full = nbformat.read(arguments.full, as_version=4)
+        if code_fingerprint(notebook) != code_fingerprint(full):
+            parser.error(f"{arguments.full} has other code cells than {arguments.notebook}: execute it again")
+        for cell, executed in zip(code_cells(notebook), code_cells(full)):
+            cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
+    notebook.metadata["language_info"] = short.metadata["language_info"]
     notebook.metadata["svertka"] = {"code": code_fingerprint(notebook), "shown": shown_fingerprint(short)}
     arguments.notebook.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8")
     print(f"{arguments.notebook}: saved")

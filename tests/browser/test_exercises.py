@@ -6,6 +6,7 @@ from playwright.sync_api import expect
 
 
 def test_a_hint_unfolds(exercises, page):
+    exercises.cell("task-2").scroll_into_view_if_needed()
     hint = exercises.cell("task-2").locator("details")
     text = hint.get_by_text("проходит сразу по 64 картинкам")
     expect(text).not_to_be_visible()
