@@ -4,7 +4,18 @@ import base64
 import re
 
 import pytest
-from conftest import LANGUAGES, cell, code_cells, data_of, executed_folder, original, results, results_files, text_of
+from conftest import (
+    LANGUAGES,
+    SAVED_WITHOUT_OUTPUTS,
+    cell,
+    code_cells,
+    data_of,
+    executed_folder,
+    original,
+    results,
+    results_files,
+    text_of,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -16,6 +27,11 @@ def lesson(request):
 
 def test_there_is_something_to_look_at():
     assert results_files(), f"no notebook of the project in {executed_folder()}"
+
+
+@pytest.mark.parametrize("file", SAVED_WITHOUT_OUTPUTS)
+def test_what_is_for_the_learner_to_make_is_not_saved(file):
+    assert not any(cell.outputs or cell.execution_count for cell in code_cells(original(file)))
 
 
 @pytest.mark.parametrize("file", results_files())
