@@ -20,7 +20,7 @@ def test_the_first_exercise(exercises, page):
     exercises.screenshot("exercise-table", "try-1")
     assert "Пока нет" in exercises.text("check-1")
     rows = [row.inner_text().split("\t") for row in exercises.cell("try-1").locator("table tbody tr").all()]
-    assert [row[-1].strip() for row in rows] == ["", "50.0"]
+    assert [row[-2].strip() for row in rows] == ["", "50.0"]
 
     # The learner changes the cell: both numbers, each chosen by a double click, and the name.
     cell = exercises.cell("try-1")
