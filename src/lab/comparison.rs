@@ -17,6 +17,9 @@ use crate::{
 /// The part of the images that is kept back to validate with where a `Fit` says nothing of it.
 const VALIDATION_SPLIT: f64 = 0.1;
 
+/// The table's column of predictions, beside that of the results.
+const PREDICTION: usize = 6;
+
 /// Trains variants of a network and compares them with the first one.
 ///
 /// ```no_run
@@ -41,8 +44,9 @@ const VALIDATION_SPLIT: f64 = 0.1;
 /// # }
 /// ```
 ///
-/// It shows itself as a table (layers, parameters, seconds an epoch, accuracies, the difference to the first row) and as
-/// a chart of the validation accuracy against the seconds of training.
+/// It shows itself as a table (layers, parameters, seconds per epoch, accuracies, the difference from the first row, and
+/// what was [predicted](Self::predict), if anything was) and as a chart of the validation accuracy against the seconds of
+/// training.
 #[derive(Debug)]
 pub struct Comparison {
     seed: i64,
@@ -50,6 +54,8 @@ pub struct Comparison {
     variants: Vec<Variant>,
     /// The trained model of each variant, in the same order.
     models: Vec<Sequential>,
+    /// What the learner expects: a variant's name and its validation accuracy in percent. Names differ.
+    predictions: Vec<(String, f64)>,
 }
 
 /// A network that a [`Comparison`] has trained: one row of its table.
@@ -169,6 +175,7 @@ impl Comparison {
             seeds: 1,
             variants: Vec::new(),
             models: Vec::new(),
+            predictions: Vec::new(),
         }
     }
 
@@ -183,6 +190,13 @@ impl Comparison {
     pub fn seeds(self, seeds: i64) -> Self {
         let seeds = seeds.max(1);
         Self { seeds, ..self }
+    }
+
+    /// Notes what validation accuracy, in percent, the learner expects of the row `name`, which need not be there yet. The
+    /// table shows it beside the result. A second prediction for the same name replaces the first.
+    pub fn predict(&mut self, name: &str, percent: f64) {
+        self.predictions.retain(|(there, _)| there != name);
+        self.predictions.push((name.to_string(), percent));
     }
 
     /// Trains a network of these layers with Adam, and adds a row. A name that is there already gets its row replaced, in
@@ -282,33 +296,48 @@ impl Comparison {
         comparison::figure(self.variants.iter().map(Variant::curve).collect())
     }
 
-    fn table(&self) -> Table<7> {
+    /// What was predicted of this row, if anything was.
+    fn predicted(&self, name: &str) -> Option<f64> {
+        let prediction = self.predictions.iter().find(|(there, _)| there == name);
+        prediction.map(|(_, percent)| *percent)
+    }
+
+    fn table(&self) -> Table {
         let row = |(i, variant): (usize, &Variant)| {
-            [
+            let difference = match i {
+                0 => "—".to_string(),
+                _ => signed(variant.points_above(&self.variants[0])),
+            };
+            let predicted = self.predicted(&variant.name);
+            vec![
                 variant.name.clone(),
                 in_short(&variant.layers),
                 thousands(variant.parameters),
                 seconds(variant.seconds_per_epoch()),
                 format!("{:.1}", variant.train_accuracy() * 100.0),
                 variant.accuracy_with_spread(),
-                if i == 0 {
-                    "—".to_string()
-                } else {
-                    signed(variant.points_above(&self.variants[0]))
-                },
+                predicted.map_or(String::new(), |percent| format!("{percent:.1}")),
+                difference,
             ]
         };
+        let mut head = vec![
+            texts::lab_name(),
+            texts::lab_layers(),
+            texts::summary_parameters(),
+            texts::lab_seconds(),
+            texts::lab_train(),
+            texts::lab_validation(),
+            texts::lab_prediction(),
+            texts::lab_difference(),
+        ];
+        let mut rows: Vec<Vec<String>> = self.variants.iter().enumerate().map(row).collect();
+        if rows.iter().all(|row| row[PREDICTION].is_empty()) {
+            head.remove(PREDICTION);
+            rows.iter_mut().for_each(|row| drop(row.remove(PREDICTION)));
+        }
         Table {
-            head: [
-                texts::lab_name(),
-                texts::lab_layers(),
-                texts::summary_parameters(),
-                texts::lab_seconds(),
-                texts::lab_train(),
-                texts::lab_validation(),
-                texts::lab_difference(),
-            ],
-            rows: self.variants.iter().enumerate().map(row).collect(),
+            head,
+            rows,
             words: 2,
             foot: None,
         }
@@ -404,6 +433,22 @@ mod tests {
     fn differences_have_their_sign() {
         let texts = [0.04, -0.04, 0.26, -12.0, f64::NAN].map(signed);
         assert_eq!(texts, ["0.0", "0.0", "+0.3", "−12.0", "NaN"]);
+    }
+
+    #[test]
+    fn a_prediction_stands_beside_its_result() {
+        let row = |name| super::super::exercises::tests::variant(name, &[dense(10, Softmax)]);
+        let mut lab = Comparison::of(vec![row("a"), row("b")]);
+        let heading = texts::lab_prediction();
+        assert!(!lab.to_string().contains(&heading), "{lab}");
+        lab.predict("not there yet", 80.0);
+        assert!(!lab.to_string().contains(&heading), "{lab}");
+        lab.predict("b", 70.0);
+        lab.predict("b", 85.25);
+        let text = lab.to_string();
+        assert!(text.contains(&heading), "{text}");
+        let has: Vec<bool> = text.lines().map(|line| line.contains("  85.2  ")).collect();
+        assert_eq!(has, [false, false, false, true], "{text}");
     }
 
     #[test]

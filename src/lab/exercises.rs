@@ -19,7 +19,7 @@ pub enum Exercise {
     MoreConvolutions,
     /// A single convolution, and at most one pooling.
     OnlyFirstConvolution,
-    /// A training that a callback ended before its last epoch.
+    /// A training that a callback ended before its last epoch, and not right after the first.
     StopInTime,
 }
 
@@ -224,6 +224,8 @@ fn stop_in_time(variants: &[Variant]) -> Finding {
         let by_callback = matches!(history.stopped, Some(Stopped::Callback(_)));
         by_callback && (history.epochs.len() as i64) < one.planned_epochs
     };
+    // A function that looks at nothing stops there.
+    let at_once = |one: &Variant| one.history().epochs.len() == 1;
     let line = |one: &Variant| {
         let epochs = one.history().epochs.len() as i64;
         let left = one.planned_epochs - epochs;
@@ -235,7 +237,8 @@ fn stop_in_time(variants: &[Variant]) -> Finding {
         let loss = loss(one.history().epochs.last());
         texts::lab_stopped(&one.name, epochs, one.planned_epochs, loss, seconds)
     };
-    let found: Vec<String> = variants.iter().filter(stopped).map(line).collect();
+    let in_time = variants.iter().filter(stopped).filter(|one| !at_once(one));
+    let found: Vec<String> = in_time.map(line).collect();
     if !found.is_empty() {
         return Finding {
             done: true,
@@ -249,6 +252,10 @@ fn stop_in_time(variants: &[Variant]) -> Finding {
     let epochs = &tried.history().epochs;
     if tried.planned_epochs < 2 {
         return Finding::not_yet(texts::lab_one_epoch(&tried.name));
+    }
+    if stopped(&tried) && at_once(tried) {
+        let loss = loss(epochs.first());
+        return Finding::not_yet(texts::lab_stopped_at_once(&tried.name, loss));
     }
     let (first, last) = (loss(epochs.first()), loss(epochs.last()));
     Finding::not_yet(texts::lab_went_through(
@@ -597,7 +604,12 @@ pub(crate) mod tests {
         );
 
         tried.planned_epochs = 10;
-        let done = check(&[&plain, &tried]);
+        let mut at_once = tried.clone();
+        at_once.histories[0].epochs.truncate(1);
+        let said = texts::lab_stopped_at_once("#5", "0.9000");
+        assert_eq!(check(&[&plain, &at_once]), Finding::not_yet(said));
+
+        let done = check(&[&plain, &at_once, &tried]);
         assert!(done.done);
         assert_eq!(
             done.found,

@@ -48,16 +48,16 @@ impl Summary {
         }
     }
 
-    fn table(&self) -> Table<3> {
+    fn table(&self) -> Table {
         let cells = |row: &SummaryRow| {
-            [
+            vec![
                 row.name.clone(),
                 format_shape(&row.output_shape),
                 thousands(row.parameters),
             ]
         };
         Table {
-            head: [
+            head: vec![
                 texts::summary_layer(),
                 texts::summary_shape(),
                 texts::summary_parameters(),

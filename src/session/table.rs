@@ -4,19 +4,19 @@ use std::fmt;
 
 use super::display::{Content, escape};
 
-/// Rows below a head.
-pub(crate) struct Table<const COLUMNS: usize> {
-    pub head: [String; COLUMNS],
-    pub rows: Vec<[String; COLUMNS]>,
+/// Rows below a head, all of its length.
+pub(crate) struct Table {
+    pub head: Vec<String>,
+    pub rows: Vec<Vec<String>>,
     /// How many columns hold words: they come first and stand at the left. The others hold numbers.
     pub words: usize,
     /// A line below the rows.
     pub foot: Option<String>,
 }
 
-impl<const COLUMNS: usize> Table<COLUMNS> {
+impl Table {
     pub(crate) fn content(&self) -> Content {
-        let row = |cells: &[String; COLUMNS], tag: &str| {
+        let row = |cells: &[String], tag: &str| {
             let cells = cells.iter().enumerate().map(|(i, cell)| {
                 let align = if i < self.words { "left" } else { "right" };
                 let style = format!("text-align:{align};white-space:nowrap");
@@ -28,31 +28,31 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
         let rows: String = self.rows.iter().map(|cells| row(cells, "td")).collect();
         let mut html = format!("<table><thead>{head}</thead><tbody>{rows}</tbody>");
         if let Some(foot) = &self.foot {
-            let foot = escape(foot);
+            let (foot, columns) = (escape(foot), self.head.len());
             html += &format!(
-                "<tfoot><tr><td colspan=\"{COLUMNS}\" style=\"text-align:right\"><b>{foot}</b></td></tr></tfoot>"
+                "<tfoot><tr><td colspan=\"{columns}\" style=\"text-align:right\"><b>{foot}</b></td></tr></tfoot>"
             );
         }
         Content::html(self.to_string(), html + "</table>")
     }
 }
 
-impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
+impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = |i: usize| {
             let cells = self.rows.iter().map(|row| row[i].chars().count());
             cells.fold(self.head[i].chars().count(), usize::max)
         };
-        let widths: [usize; COLUMNS] = std::array::from_fn(width);
-        let line = |cells: &[String; COLUMNS]| {
-            let cells = cells.iter().zip(widths).enumerate();
-            let cells = cells.map(|(i, (cell, width))| match i < self.words {
+        let widths: Vec<usize> = (0..self.head.len()).map(width).collect();
+        let line = |cells: &[String]| {
+            let cells = cells.iter().zip(&widths).enumerate();
+            let cells = cells.map(|(i, (cell, &width))| match i < self.words {
                 true => format!("{cell:width$}"),
                 false => format!("{cell:>width$}"),
             });
             cells.collect::<Vec<_>>().join("  ")
         };
-        let rule = "─".repeat(widths.iter().sum::<usize>() + 2 * (COLUMNS - 1));
+        let rule = "─".repeat(widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1));
         write!(f, "{}\n{rule}", line(&self.head))?;
         for row in &self.rows {
             write!(f, "\n{}", line(row))?;

@@ -922,7 +922,8 @@ texts! {
     lab_seconds() { en: "s per epoch", ru: "с на эпоху" }
     lab_train() { en: "Train, %", ru: "Обучение, %" }
     lab_validation() { en: "Validation, %", ru: "Валидация, %" }
-    lab_difference() { en: "To row 1, points", ru: "К строке 1, п.\u{a0}п." }
+    lab_prediction() { en: "Predicted, %", ru: "Прогноз, %" }
+    lab_difference() { en: "vs row 1, pp", ru: "Разница с 1-й, п.\u{a0}п." }
     lab_nothing_yet() {
         en: "Nothing to compare yet: lab.run(\"a name\", [layers], &images, &labels, Fit::epochs(3)) adds a row",
         ru: "Сравнивать пока нечего: строку добавит lab.run(\"имя\", [слои], &images, &labels, Fit::epochs(3))",
@@ -948,7 +949,7 @@ texts! {
         ru: "обучение остановилось вовремя",
     }
     lab_found(name, parameters, seconds, difference, chance) {
-        en: "“{name}”: parameters ×{parameters}, seconds an epoch ×{seconds}, validation accuracy {difference} points, {chance}",
+        en: "“{name}”: parameters ×{parameters}, seconds per epoch ×{seconds}, validation accuracy {difference} pp, {chance}",
         ru: "«{name}»: параметры ×{parameters}, секунды на эпоху ×{seconds}, точность на валидации {difference} п. п., {chance}",
     }
     lab_more_than_chance(margin) {
@@ -957,7 +958,7 @@ texts! {
     }
     lab_may_be_chance(margin) {
         en: "which may be chance (±{margin})",
-        ru: "это может быть и случай (±{margin})",
+        ru: "возможно, это случайность (±{margin})",
     }
     lab_not_alike(what) {
         en: " — but something else differs too: {what}",
@@ -969,7 +970,7 @@ texts! {
     lab_batch_size() { en: "the batch size", ru: "размер пачки" }
     lab_stopped(name, epoch, epochs, loss, seconds) {
         en: "“{name}”: stopped after epoch {epoch} of {epochs} with loss {loss}, about {seconds} s saved",
-        ru: "«{name}»: остановлено после эпохи {epoch} из {epochs} с потерями {loss}, сбережено около {seconds} с",
+        ru: "«{name}»: остановлено после эпохи {epoch} из {epochs} с потерями {loss}, сэкономлено около {seconds} с",
     }
     lab_no_row() {
         en: "the table is empty. Run the cell with the lesson's network first: the others are compared with it.",
@@ -984,12 +985,12 @@ texts! {
         ru: "ни один опыт не отличается от «{reference}» числом фильтров и больше ничем. Замените первое число в строках conv2d, например на {filters}, и запустите ячейку.",
     }
     lab_one_other_filters(name, filters) {
-        en: "“{name}” has been tried, and one more number is wanted. Put {filters} filters, change the name too, and run the cell.",
-        ru: "«{name}» уже есть, нужно ещё одно число. Поставьте фильтров {filters}, имя тоже замените и запустите ячейку.",
+        en: "“{name}” has been tried, and one more number is needed. Use {filters} filters, change the name too, and run the cell.",
+        ru: "«{name}» уже есть, нужно ещё одно число. Замените число фильтров на {filters}, поменяйте имя и запустите ячейку.",
     }
     lab_last_convolution_stays(reference, layer) {
         en: "no variant has all the convolutions of “{reference}” but the last. Delete the line of the last one, {layer}, and run the cell.",
-        ru: "ни в одном опыте нет всех свёрток «{reference}», кроме последней. Удалите строку последней, {layer}, и запустите ячейку.",
+        ru: "нет опыта, который отличался бы от «{reference}» только отсутствием последней свёртки. Удалите её строку, {layer}, и запустите ячейку.",
     }
     lab_no_more_convolutions(reference, count) {
         en: "no variant has more convolutions than “{reference}” (conv2d lines there: {count}). Add one before flatten() and run the cell.",
@@ -997,7 +998,7 @@ texts! {
     }
     lab_not_one_convolution() {
         en: "no variant has just one conv2d and at most one pooling. Delete the other conv2d and max_pooling2d lines and run the cell.",
-        ru: "нет опыта, в котором свёртка одна, а пулинг не больше чем один. Удалите остальные строки conv2d и max_pooling2d и запустите ячейку.",
+        ru: "нет опыта, в котором ровно одна свёртка и не больше одного пулинга. Удалите остальные строки conv2d и max_pooling2d и запустите ячейку.",
     }
     lab_nothing_stops() {
         en: "no variant has a function that could stop it. Give its Fit an .on_epoch_end(…) and run the cell.",
@@ -1007,9 +1008,13 @@ texts! {
         en: "“{name}” had a single epoch, there was nothing to stop. Write Fit::epochs(10) and run the cell.",
         ru: "в «{name}» всего одна эпоха, останавливать нечего. Напишите Fit::epochs(10) и запустите ячейку.",
     }
+    lab_stopped_at_once(name, loss) {
+        en: "“{name}” stopped right after its first epoch, as a function that always returns Break would. Return Break only when the loss has fallen below a value that is less than {loss}, and run the cell.",
+        ru: "«{name}»: остановлено сразу после первой эпохи, как если бы функция всегда возвращала Break. Возвращайте Break, только когда потери опустятся ниже порога, который меньше {loss}, и запустите ячейку.",
+    }
     lab_went_through(name, epochs, first, last) {
-        en: "“{name}” went through all its epochs ({epochs}); the loss went {first} → {last}. Answer Break when it falls below a value in between, and run the cell.",
-        ru: "«{name}»: пройдены все эпохи ({epochs}), потери {first} → {last}. Отвечайте Break, когда они станут меньше какого-нибудь значения между этими, и запустите ячейку.",
+        en: "“{name}” went through all its epochs ({epochs}); the loss went {first} → {last}. Return Break when it falls below a value in between, and run the cell.",
+        ru: "«{name}»: пройдены все эпохи ({epochs}), потери {first} → {last}. Верните Break, когда потери опустятся ниже порога между этими числами, и запустите ячейку.",
     }
 }
 

@@ -5,22 +5,22 @@ import re
 from playwright.sync_api import expect
 
 
-def test_a_prediction_is_written(exercises, page):
-    prediction = exercises.cell("prediction-1")
-    prediction.locator(".jp-RenderedMarkdown strong").dblclick()
-    line = prediction.locator(".cm-line", has_text="потому что")
-    line.click()
-    page.keyboard.press("End")
-    page.keyboard.type(" меньше чисел")
-    page.keyboard.press("Shift+Enter")
-    expect(prediction.locator(".jp-RenderedMarkdown")).to_contain_text("потому что: … меньше чисел")
+def test_a_hint_unfolds(exercises, page):
+    exercises.cell("task-2").scroll_into_view_if_needed()
+    hint = exercises.cell("task-2").locator("details")
+    text = hint.get_by_text("проходит сразу по 64 картинкам")
+    expect(text).not_to_be_visible()
+    hint.locator("summary").click()
+    expect(text).to_be_visible()
 
 
 def test_the_first_exercise(exercises, page):
-    for cell in ("setup", "data", "lesson-net", "try-1", "check-1"):
+    for cell in ("setup", "data", "lesson-net", "prediction-1", "try-1", "check-1"):
         exercises.run(cell)
     exercises.screenshot("exercise-table", "try-1")
     assert "Пока нет" in exercises.text("check-1")
+    rows = [row.inner_text().split("\t") for row in exercises.cell("try-1").locator("table tbody tr").all()]
+    assert [row[-2].strip() for row in rows] == ["", "50.0"]
 
     look_inside(exercises)
 

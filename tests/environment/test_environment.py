@@ -233,6 +233,8 @@ def test_a_short_run_shortens_every_training(name):
         (["lesson", "--run", "no/such.ipynb"], 1, "there is no notebook no/such.ipynb"),
         (["lesson", "--nonsense"], 2, "environment/lesson --run [NOTEBOOK]"),
         (["check", "--nonsense"], 2, "environment/check [--full] [--stock]"),
+        (["notebooks", "--nonsense"], 2, "environment/notebooks [NOTEBOOK…]"),
+        (["notebooks", "no/such.ipynb"], 1, "there is no notebook no/such.ipynb"),
     ],
 )
 def test_a_command_that_is_not_understood_says_what_is(command, status, said):

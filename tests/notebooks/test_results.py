@@ -4,7 +4,18 @@ import base64
 import re
 
 import pytest
-from conftest import LANGUAGES, cell, code_cells, data_of, executed_folder, original, results, results_files, text_of
+from conftest import (
+    LANGUAGES,
+    SAVED_WITHOUT_OUTPUTS,
+    cell,
+    code_cells,
+    data_of,
+    executed_folder,
+    original,
+    results,
+    results_files,
+    text_of,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -16,6 +27,11 @@ def lesson(request):
 
 def test_there_is_something_to_look_at():
     assert results_files(), f"no notebook of the project in {executed_folder()}"
+
+
+@pytest.mark.parametrize("file", SAVED_WITHOUT_OUTPUTS)
+def test_what_is_for_the_learner_to_make_is_not_saved(file):
+    assert not any(cell.outputs or cell.execution_count for cell in code_cells(original(file)))
 
 
 @pytest.mark.parametrize("file", results_files())
@@ -87,7 +103,9 @@ def test_summary_counts_right(lesson):
 
 def test_boots_are_boots(lesson):
     text = text_of(cell(lesson, "labels"))
-    labels = [int(label) for label in re.findall(r"\d+", text.split("]")[0])]
+    names, numbers = text.split("]")[:2]
+    assert "Ankle boot" in names
+    labels = [int(label) for label in re.findall(r"\d+", numbers)]
     assert len(labels) == 100
     assert labels[0] == labels[23] == labels[28] == 9
 
@@ -107,11 +125,11 @@ def test_digits_are_read(lesson):
     assert last_accuracy(code) >= (0.90 if sample else 0.98)
 
 
-@pytest.mark.parametrize("name", ["exercises", "solutions"])
+@pytest.mark.parametrize("name, last", [("exercises", "all-together"), ("solutions", "run-20")])
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_lab_shows_its_chart_and_every_check_answers(name, language):
+def test_lab_shows_its_chart_and_every_check_answers(name, last, language):
     notebook = results(f"{name}.{language}.ipynb")
-    assert figure_of(cell(notebook, "all-together")).startswith(PNG)
+    assert figure_of(cell(notebook, last)).startswith(PNG)
     for number in range(1, 6):
         assert text_of(cell(notebook, f"check-{number}")).strip(), f"check-{number} says nothing"
 

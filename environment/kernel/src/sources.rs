@@ -119,8 +119,11 @@ mod tests {
 
     use super::*;
 
-    /// What cargo tells of packages, each with the ids of its dependencies and their kinds.
-    fn told(packages: &[(&str, &[(&str, Option<&str>)])]) -> Value {
+    /// A package's dependencies: their ids, and their kinds.
+    type Needs = [(&'static str, Option<&'static str>)];
+
+    /// What cargo tells of packages with these dependencies.
+    fn told(packages: &[(&str, &Needs)]) -> Value {
         let nodes = packages.iter().map(|(id, dependencies)| {
             let deps = dependencies
                 .iter()
@@ -136,7 +139,7 @@ mod tests {
             "resolve": {"root": "ctx", "nodes": nodes.collect::<Vec<_>>()}})
     }
 
-    fn shown(packages: &[(&str, &[(&str, Option<&str>)])]) -> Vec<String> {
+    fn shown(packages: &[(&str, &Needs)]) -> Vec<String> {
         let mut metadata = told(packages);
         leave_out(&mut metadata).unwrap();
         let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
@@ -154,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_lies_behind_the_crate_is_left_out_unless_a_cell_adds_it() {
-        let with = |added: &'static [(&str, Option<&str>)]| {
+        let with = |added: &Needs| {
             shown(&[
                 ("ctx", added),
                 (
