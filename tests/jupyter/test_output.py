@@ -60,6 +60,11 @@ def test_text_displays_and_the_result_keep_their_order(kernel):
     assert order == ["a", "b", "c", "d", "5"]
 
 
+def test_a_loop_at_the_end_shows_no_value(kernel):
+    cell = kernel.ok('for n in 0..2 { println!("{n}"); }')
+    assert cell.out == "0\n1\n" and cell.result is None
+
+
 def test_invalid_utf8_is_repaired_on_both_streams(kernel):
     write = 'std::io::Write::write_all(&mut std::io::{0}(), b"a\\xff\\xfeb\\n").unwrap();'
     cell = kernel.ok(write.format("stdout") + write.format("stderr"))

@@ -25,6 +25,7 @@ RECEIVERS = {
     "padding": "conv2d(64, (3, 3), Relu)",
     "plot": "Fit::epochs(1)",
     "reshape": "images",
+    "save": "explore(&model, &images)?",
     "seeds": "Comparison::new()",
     "strides": "conv2d(64, (3, 3), Relu)",
     "validation": "Fit::epochs(1)",

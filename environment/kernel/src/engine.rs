@@ -149,7 +149,9 @@ impl Engine {
             Some(Err(error)) => outcome.fails(self.failure(error, code)),
             None => outcome.fails(report::failure_of_kernel()),
         }
-        if outcome.failure.is_some() {
+        // A loop at a cell's end has the value `()`: nothing to show.
+        let nothing = outcome.content.get("text/plain") == Some(&"()".into());
+        if outcome.failure.is_some() || nothing {
             outcome.content.clear();
         }
         outcome
