@@ -106,7 +106,7 @@ async def execute(notebook, folder, kernel):
     begin = time.monotonic()
     async with client.async_setup_kernel():
         info = (await client.kc.kernel_info(reply=True, timeout=START_SECONDS))["content"]
-        # It tells that at once; a cell waits until it has started.
+        # svertka's kernel tells that at once; a cell waits until it has started.
         await client.kc.execute("", silent=True, reply=True, timeout=START_SECONDS)
         stock = info["implementation"].startswith("evcxr")
         notebook.metadata["language_info"] = info["language_info"]

@@ -4,7 +4,6 @@ mod page;
 
 use std::fmt;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tch::Tensor;
 
@@ -13,7 +12,7 @@ use crate::figures::{Figure, activation_grid, gallery, select};
 use crate::model::{Sequential, batch_len, check_images, check_labels, thousands};
 use crate::session::display::{Content, Show, escape, shows_itself};
 use crate::session::files::{check_path, write_whole};
-use crate::session::{compute, error, texts};
+use crate::session::{compute, error, texts, unique};
 
 /// As many images as a strip can show.
 const MAX_IMAGES: usize = 32;
@@ -185,11 +184,7 @@ impl Show for Explorer {
             Some(figure) => figure.content()?,
             None => Content::default(),
         };
-        // The clock makes the name, as a display's.
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let name = format!("{}-{:x}", std::process::id(), now.as_nanos());
+        let name = unique();
         let picture = still.html.unwrap_or_default();
         let line = escape(&texts::explorer_still());
         let script = page::notebook_script(&name, &texts::explorer_title(), &page::page(self)?)?;

@@ -5,12 +5,12 @@
 //! them). Everywhere else (stock evcxr kernel, terminal, tests) plain text is printed.
 
 use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
+use super::unique;
 use crate::Result;
 
 /// The protocol's version that this crate speaks.
@@ -149,12 +149,8 @@ pub(crate) struct Display {
 
 impl Display {
     pub(crate) fn new() -> Self {
-        // The clock makes the name: a counter would start again in every cell, which has its own copy of the statics.
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
         Self {
-            id: format!("svertka-{}-{:x}", std::process::id(), now.as_nanos()),
+            id: format!("svertka-{}", unique()),
             shown: false,
         }
     }

@@ -3,9 +3,8 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{error, texts};
+use super::{error, texts, unique};
 use crate::Result;
 
 /// An I/O error without the `(os error 28)` behind it.
@@ -41,11 +40,7 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     check_path(path)?;
     let name = path.file_name().unwrap_or_default();
     // Two that write at once, processes or threads, each have their own.
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let unique = format!("{}-{:x}", std::process::id(), now.as_nanos());
-    let part = format!(".{}.{unique}.part", name.to_string_lossy());
+    let part = format!(".{}.{}.part", name.to_string_lossy(), unique());
     let part = path.with_file_name(part);
     let write = || {
         let mut file = File::create_new(&part)?;

@@ -11,8 +11,10 @@ pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod texts;
 pub(crate) mod threads;
+mod unique;
 mod versions;
 
 pub(crate) use error::{compute, error, torch};
 pub(crate) use files::plain;
+pub(crate) use unique::unique;
 pub use versions::{Versions, versions};

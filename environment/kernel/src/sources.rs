@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
 
 use crate::toolchain;
@@ -43,10 +43,17 @@ pub fn show_standard_library(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Leaves out of what `cargo metadata` told the packages that rust-analyzer is not shown.
-pub fn leave_out(metadata: &mut Value) -> Result<()> {
-    let packages = metadata["packages"].as_array_mut();
-    let packages = packages.context("cargo metadata tells no packages")?;
+/// Leaves out of what `cargo metadata` told the packages that rust-analyzer is not shown. What doesn't tell which package needs
+/// which (as with `--no-deps`) stays as it is.
+pub fn leave_out(metadata: &mut Value) {
+    let mut resolved = metadata["resolve"].take();
+    if let (Some(packages), true) = (metadata["packages"].as_array_mut(), resolved.is_object()) {
+        leave_out_packages(packages, &mut resolved);
+    }
+    metadata["resolve"] = resolved;
+}
+
+fn leave_out_packages(packages: &mut Vec<Value>, resolved: &mut Value) {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let names: BTreeMap<String, String> = packages
         .iter()
@@ -54,13 +61,15 @@ pub fn leave_out(metadata: &mut Value) -> Result<()> {
         .collect();
     for package in packages.iter_mut().filter(|it| it["name"] == "svertka") {
         // As if it lay beside the sources: below the package's folder there are also the tests, the kernel and libtorch.
-        let library = package["targets"][0]["src_path"].as_str();
-        let beside = library.map(|file| Path::new(file).with_file_name("Cargo.toml"));
-        package["manifest_path"] = beside
-            .and_then(|path| Some(path.to_str()?.into()))
-            .unwrap_or_default();
+        let targets = package["targets"].as_array();
+        let library = targets.and_then(|all| all.iter().find(|one| one["kind"][0] == "lib"));
+        let beside = library
+            .and_then(|library| library["src_path"].as_str())
+            .map(|file| Path::new(file).with_file_name("Cargo.toml"));
+        if let Some(path) = beside.as_deref().and_then(Path::to_str) {
+            package["manifest_path"] = path.into();
+        }
     }
-    let mut resolved = metadata["resolve"].take();
     let nodes = resolved["nodes"].as_array().map_or(&[][..], Vec::as_slice);
     let needs: BTreeMap<String, Vec<String>> = nodes
         .iter()
@@ -74,9 +83,7 @@ pub fn leave_out(metadata: &mut Value) -> Result<()> {
         }
     }
     let is_shown = |id: &Value| shown.contains(id.as_str().unwrap_or_default());
-    if let Some(packages) = metadata["packages"].as_array_mut() {
-        packages.retain(|package| is_shown(&package["id"]));
-    }
+    packages.retain(|package| is_shown(&package["id"]));
     if let Some(nodes) = resolved["nodes"].as_array_mut() {
         nodes.retain(|node| is_shown(&node["id"]));
         for node in nodes {
@@ -88,8 +95,6 @@ pub fn leave_out(metadata: &mut Value) -> Result<()> {
             }
         }
     }
-    metadata["resolve"] = resolved;
-    Ok(())
 }
 
 /// The ids of a package's dependencies that it is shown with.
@@ -133,7 +138,7 @@ mod tests {
         });
         let about = packages.iter().map(|(id, _)| {
             json!({"id": id, "name": id, "manifest_path": format!("/{id}/Cargo.toml"),
-                "targets": [{"src_path": format!("/{id}/src/lib.rs")}]})
+                "targets": [{"kind": ["lib"], "src_path": format!("/{id}/src/lib.rs")}]})
         });
         json!({"packages": about.collect::<Vec<_>>(),
             "resolve": {"root": "ctx", "nodes": nodes.collect::<Vec<_>>()}})
@@ -141,7 +146,7 @@ mod tests {
 
     fn shown(packages: &[(&str, &Needs)]) -> Vec<String> {
         let mut metadata = told(packages);
-        leave_out(&mut metadata).unwrap();
+        leave_out(&mut metadata);
         let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
         let edges = nodes.iter().flat_map(|node| {
             let ids = node["dependencies"].as_array().unwrap();
@@ -198,11 +203,19 @@ mod tests {
     #[test]
     fn of_the_checkout_only_the_sources_are_read() {
         let mut metadata = told(&[("ctx", &[("svertka", None)]), ("svertka", &[])]);
-        leave_out(&mut metadata).unwrap();
+        leave_out(&mut metadata);
         assert_eq!(
             metadata["packages"][1]["manifest_path"],
             "/svertka/src/Cargo.toml"
         );
         assert_eq!(metadata["packages"][0]["manifest_path"], "/ctx/Cargo.toml");
+    }
+
+    #[test]
+    fn what_tells_nothing_of_dependencies_stays() {
+        let mut metadata = json!({"packages": [{"id": "ctx", "name": "ctx"}], "resolve": null});
+        let before = metadata.clone();
+        leave_out(&mut metadata);
+        assert_eq!(metadata, before);
     }
 }

@@ -1,0 +1,12 @@
+//! Names that are nobody else's.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Differs from call to call, in every thread and process. The clock makes it: a counter would start again in every cell,
+/// which has its own copy of the statics.
+pub(crate) fn unique() -> String {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    format!("{}-{:x}", std::process::id(), now.as_nanos())
+}
