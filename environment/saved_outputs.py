@@ -50,7 +50,7 @@ def words(output):
 def shown_fingerprint(short):
     """Of a notebook that was executed with --short."""
     cells = [cell for cell in code_cells(short) if not BY_CHANCE.match(cell.id)]
-    return hashed([(cell.id, [words(output) for output in cell.outputs]) for cell in cells])
+    return hashed([(cell.id, [words(output) for output in cell.outputs if words(output)]) for cell in cells])
 
 
 def main():

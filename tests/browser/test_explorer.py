@@ -256,6 +256,7 @@ def test_a_number_is_made_before_ones_eyes(opened):
     assert max(made, 0) == pytest.approx(value, abs=0.03)
     # A later convolution: channel by channel, the largest first; another one is looked at by a click.
     page.get_by_role("slider", name="conv2d_1, фильтр 0").first.hover(position={"x": 60, "y": 60})
+    frames(page)
     parts = inspector.locator(".parts button")
     expect(parts).to_have_count(8)
     sizes = [abs(shown_number(part.split()[-1])) for part in parts.all_inner_texts()]
@@ -267,11 +268,13 @@ def test_a_number_is_made_before_ones_eyes(opened):
     screenshot(page, "convolution")
     # A pooling: the winner is its value.
     page.get_by_role("slider", name="max_pooling2d, фильтр 0", exact=True).first.hover(position={"x": 60, "y": 60})
+    frames(page)
     expect(inspector.locator(".winner")).to_have_count(1)
     winner = inspector.locator(".winner").inner_text()
     assert winner == inspector.locator("b").first.inner_text()
     # A class: what contributed most.
     page.get_by_role("button", name="Sandal").click()
+    frames(page)
     expect(inspector).to_contain_text("dense_1, Sandal")
     terms = [shown_number(text) for text in inspector.locator(".terms b").all_inner_texts()]
     assert len(terms) == 8 and [abs(term) for term in terms] == sorted((abs(term) for term in terms), reverse=True)

@@ -78,7 +78,7 @@ function ofWindow(app, { size: [, columns], kernel }, { parts }, x) {
     const choices = parts.slice(0, MOST_PARTS).map((each) => element("button", {
         type: "button", "aria-pressed": each === part, click: () => app.look(state.spot, each.channel),
     },
-        element("span", {}, name(each.channel)),
+        element("span", {}, `${name(each.channel)} `),
         numberGrid(each.values, columns, app.inferno, seen, { small: true }),
         numberGrid(each.kernel, columns, app.diverging, reach, { small: true }),
         element("b", {}, signed(each.sum)),
