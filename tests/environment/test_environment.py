@@ -213,7 +213,7 @@ def test_a_failed_cell_ends_the_run_and_is_told_by_the_exit_status(tmp_path):
     assert "ZeroDivisionError" in (tmp_path / "out" / "some.ru.html").read_text()
 
 
-@pytest.mark.parametrize("name", ["lesson", "exercises", "solutions"])
+@pytest.mark.parametrize("name", ["lesson", "inside", "exercises", "solutions"])
 def test_a_short_run_shortens_every_training(name):
     shorten = runpy.run_path(str(ENVIRONMENT / "run_notebook.py"))["shorten"]
     notebook = json.loads((PROJECT / f"notebooks/{name}.en.ipynb").read_text())

@@ -14,7 +14,7 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = PROJECT / "notebooks"
-NAMES = ("lesson", "exercises", "solutions")
+NAMES = ("lesson", "inside", "exercises", "solutions")
 LANGUAGES = ("ru", "en")
 FILES = [f"{name}.{language}.ipynb" for name in NAMES for language in LANGUAGES]
 # As they stand they train one network five times; what they show is for the learner to make.

@@ -16,6 +16,7 @@ from conftest import FILES, PROJECT, fenced, original, prose_cells
 RECEIVERS = {
     "batch_size": "Fit::epochs(1)",
     "callback": "Fit::epochs(1)",
+    "clamp": "images",
     "evaluate": "model",
     "fraction": "Fit::epochs(1)",
     "i": "images",
@@ -24,6 +25,7 @@ RECEIVERS = {
     "on_epoch_end": "Fit::epochs(1)",
     "padding": "conv2d(64, (3, 3), Relu)",
     "plot": "Fit::epochs(1)",
+    "relu": "images",
     "reshape": "images",
     "save": "explore(&model, &images)?",
     "seeds": "Comparison::new()",

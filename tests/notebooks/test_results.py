@@ -125,6 +125,39 @@ def test_digits_are_read(lesson):
     assert last_accuracy(code) >= (0.90 if sample else 0.98)
 
 
+@pytest.fixture(params=LANGUAGES)
+def inside(request):
+    return results(f"inside.{request.param}.ipynb")
+
+
+INSIDE = ["data", "edges", "kernels", "pooling", "kernel-grid", "learned", "explorer", "digits", "mistakes", "confusion"]
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_inside_shows_a_picture(inside, name):
+    assert figure_of(cell(inside, name)).startswith(PNG)
+
+
+@pytest.mark.parametrize("name", ["explorer", "digits"])
+def test_inside_holds_the_page_itself(inside, name):
+    pages = [data_of(output, "text/html") or "" for output in cell(inside, name).outputs]
+    assert sum("<script" in page for page in pages) == 1
+
+
+@pytest.mark.trained
+def test_inside_has_a_network_worth_looking_into(inside):
+    assert 0.87 <= last_accuracy(cell(inside, "net")) < 0.95
+    # On the validation data; the sample of the digits is too small for more.
+    assert last_accuracy(cell(inside, "digits")) >= 0.85
+
+
+@pytest.mark.trained
+def test_shirts_are_hardest(inside):
+    """What the prose says of the confusion matrix, as far as its alternative text tells it."""
+    worst = text_of(cell(inside, "confusion")).rsplit(":", 1)[1]
+    assert "Shirt" in worst
+
+
 @pytest.mark.parametrize("name, last", [("exercises", "all-together"), ("solutions", "run-20")])
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_lab_shows_its_chart_and_every_check_answers(name, last, language):
