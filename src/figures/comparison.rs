@@ -2,10 +2,10 @@
 
 use super::axis::{decimals, round_ticks};
 use super::canvas::{Anchor, Color, fitted, text_width};
-use super::chart::{Area, dot, stroke};
+use super::chart::{Area, dot, stroke, target};
 use super::figure::{Drawing, Figure, Names};
 use super::scene::Scene;
-use super::theme::{HEADING, MARGIN, SERIES, TEXT, WIDTH};
+use super::theme::{HEADING, MARGIN, SERIES, SMALL, TEXT, WIDTH};
 use crate::session::texts;
 
 /// One variant's curve: seconds of training since the start and the accuracy then, epoch by epoch.
@@ -13,6 +13,8 @@ use crate::session::texts;
 pub(crate) struct Curve {
     pub name: String,
     pub points: Vec<(f64, f64)>,
+    /// The accuracy at the end that was predicted, as a fraction.
+    pub prediction: Option<f64>,
 }
 
 impl Curve {
@@ -46,7 +48,11 @@ impl Drawing for Curves {
     fn alt(&self, _: &Names) -> String {
         let ends = self.0.iter().filter_map(|curve| {
             let (seconds, accuracy) = curve.finite().last()?;
-            Some(texts::figure_curve(&curve.name, accuracy, seconds))
+            let end = texts::figure_curve(&curve.name, accuracy, seconds);
+            Some(match curve.prediction {
+                None => end,
+                Some(it) => format!("{end} ({})", texts::figure_prediction(it * 100.0)),
+            })
         });
         texts::figure_comparison_line(ends.collect::<Vec<_>>().join(", "))
     }
@@ -75,6 +81,7 @@ impl Drawing for Curves {
             area.tick(&mut scene, *tick, format!("{tick:.places$}"));
         }
         area.unit(&mut scene, texts::figure_seconds());
+        self.predictions(&mut scene, &area);
         let ends = self.lines(&mut scene, &area);
         labels(&mut scene, &area, ends, label);
         scene
@@ -102,6 +109,33 @@ impl Curves {
             }));
         }
         ends
+    }
+
+    /// Draws what was predicted, above or below the end of the line, with its number. A prediction far from all lines would
+    /// make the chart too coarse for them: it stands at the edge.
+    fn predictions(&self, scene: &mut Scene, area: &Area) {
+        for (i, curve) in self.0.iter().enumerate() {
+            let (Some(prediction), Some(end)) = (curve.prediction, curve.finite().last()) else {
+                continue;
+            };
+            let color = SERIES[i % SERIES.len()];
+            let end = area.place(end);
+            let (x, y) = (
+                end.0,
+                area.place((0.0, prediction))
+                    .1
+                    .clamp(area.top + SMALL.size, area.bottom - SMALL.size),
+            );
+            scene.dashes(&[end, (x, y)], 1.0, color);
+            target(scene, (x, y), color);
+            let text = texts::figure_prediction(prediction * 100.0);
+            scene.text(
+                (x - 10.0, SMALL.centered(y)),
+                Anchor::End,
+                SMALL.color(color),
+                text,
+            );
+        }
     }
 }
 
@@ -142,6 +176,7 @@ mod tests {
         let curve = |name: &str, slower: f64| Curve {
             name: name.into(),
             points: vec![(slower, 0.8), (2.0 * slower, 0.88), (f64::NAN, 0.9)],
+            prediction: None,
         };
         let figure = figure(vec![curve("64-64", 20.0), curve("16-16", 6.0)]);
         let scene = figure.scene();
@@ -158,8 +193,41 @@ mod tests {
         let empty = Curve {
             name: "x".into(),
             points: vec![],
+            prediction: Some(0.9),
         };
         assert!(figure(vec![]).png().is_ok() && figure(vec![empty]).png().is_ok());
+    }
+
+    #[test]
+    fn a_prediction_stands_beside_its_result_and_does_not_flatten_the_lines() {
+        let curve = |prediction| Curve {
+            name: "64-64".into(),
+            points: vec![(1.0, 0.8), (2.0, 0.88)],
+            prediction,
+        };
+        let drawn = |prediction| figure(vec![curve(prediction)]);
+        let ticks = |figure: &Figure| {
+            let texts: Vec<String> = figure
+                .scene()
+                .texts()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            texts
+                .into_iter()
+                .filter(|text| text.starts_with("0."))
+                .collect::<Vec<_>>()
+        };
+        let without = drawn(None);
+        for prediction in [0.84, 0.5] {
+            let figure = drawn(Some(prediction));
+            let text = texts::figure_prediction(prediction * 100.0);
+            assert!(figure.scene().texts().contains(&text.as_str()), "{text}");
+            assert_eq!(ticks(&figure), ticks(&without));
+            assert!(figure.png().is_ok());
+        }
+        let said = drawn(Some(0.84)).to_string();
+        assert!(said.contains(&texts::figure_prediction(84.0)), "{said}");
     }
 
     #[test]

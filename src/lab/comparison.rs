@@ -139,7 +139,7 @@ impl Variant {
         }
     }
 
-    fn curve(&self) -> Curve {
+    fn curve(&self, predicted: Option<f64>) -> Curve {
         let mut sum = 0.0;
         let points = self.history().epochs.iter().map(|epoch| {
             sum += epoch.seconds;
@@ -151,6 +151,7 @@ impl Variant {
         Curve {
             name: self.name.clone(),
             points: points.collect(),
+            prediction: predicted.map(|percent| percent / 100.0),
         }
     }
 }
@@ -193,7 +194,7 @@ impl Comparison {
     }
 
     /// Notes what validation accuracy, in percent, the learner expects of the row `name`, which need not be there yet. The
-    /// table shows it beside the result. A second prediction for the same name replaces the first.
+    /// table and the chart show it beside the result. A second prediction for the same name replaces the first.
     pub fn predict(&mut self, name: &str, percent: f64) {
         self.predictions.retain(|(there, _)| there != name);
         self.predictions.push((name.to_string(), percent));
@@ -291,15 +292,17 @@ impl Comparison {
         }
     }
 
-    /// The validation accuracy against the seconds of training, a line for each variant.
+    /// The validation accuracy against the seconds of training, a line for each variant, and what was predicted of its end.
     pub fn figure(&self) -> Figure {
-        comparison::figure(self.variants.iter().map(Variant::curve).collect())
+        let curve = |one: &Variant| one.curve(self.predicted(&one.name));
+        comparison::figure(self.variants.iter().map(curve).collect())
     }
 
     /// What was predicted of this row, if anything was.
     fn predicted(&self, name: &str) -> Option<f64> {
         let prediction = self.predictions.iter().find(|(there, _)| there == name);
-        prediction.map(|(_, percent)| *percent)
+        let percent = prediction.map(|(_, percent)| *percent);
+        percent.filter(|percent| percent.is_finite())
     }
 
     fn table(&self) -> Table {
@@ -469,6 +472,9 @@ mod tests {
         variant.histories[0].restored = Some(2);
         assert_eq!(variant.validation_accuracy(), 0.9);
         assert_eq!(variant.seconds_per_epoch(), 2.0);
-        assert_eq!(variant.curve().points, [(1.0, 0.7), (3.0, 0.9), (9.0, 0.8)]);
+        assert_eq!(
+            variant.curve(None).points,
+            [(1.0, 0.7), (3.0, 0.9), (9.0, 0.8)]
+        );
     }
 }

@@ -745,6 +745,7 @@ texts! {
         en: "{name} {accuracy:.4} after {seconds:.1} s",
         ru: "{name} {accuracy:.4} через {seconds:.1} с",
     }
+    figure_prediction(percent) { en: "predicted {percent:.1} %", ru: "прогноз {percent:.1} %" }
     figure_seconds() {
         en: "seconds of training",
         ru: "секунды обучения",
