@@ -141,8 +141,8 @@ fn class_names(explorer: &Explorer) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Each layer as in a model's file, with its name, what is said about it, its shapes and its weights. `source` is the shape
-/// of its input before that was flattened, if it is pixels.
+/// Each layer as in a model's file, with its name, what is said about it, its shapes and its weights. A dense layer's `source`
+/// is the shape of its input before that was flattened, if it is pixels.
 fn layers(explorer: &Explorer, image: [i64; 3]) -> Result<Vec<Value>> {
     let weights = explorer.model.weights()?;
     let mut source = Some(image.to_vec());
@@ -153,7 +153,9 @@ fn layers(explorer: &Explorer, image: [i64; 3]) -> Result<Vec<Value>> {
         form["about"] = json!(about);
         form["input"] = json!(plan.input);
         form["output"] = json!(plan.output);
-        form["source"] = json!(source);
+        if form["layer"] == "dense" {
+            form["source"] = json!(source);
+        }
         for (name, weight) in &weights {
             if let Some((owner, part)) = name.split_once('.')
                 && owner == plan.at.name
@@ -216,7 +218,7 @@ fn palette(color: impl Fn(usize) -> colorous::Color) -> String {
 }
 
 /// The words in the page's HTML by the names of their places.
-fn words() -> [(&'static str, String); 22] {
+fn words() -> [(&'static str, String); 21] {
     [
         ("answer", texts::explorer_answer()),
         ("brush", texts::explorer_brush()),
@@ -228,7 +230,6 @@ fn words() -> [(&'static str, String); 22] {
         ("eraser", texts::explorer_eraser()),
         ("filter", texts::explorer_filter()),
         ("filter_heading", texts::explorer_filter_heading()),
-        ("image", texts::figure_input()),
         ("images", texts::explorer_images()),
         ("images_hint", texts::explorer_images_hint()),
         ("layers_heading", texts::explorer_layers_heading()),

@@ -6,9 +6,9 @@ import { colorOf, cssOf, paintMaps } from "./painting.mjs";
 // A window with more rows or columns is shown without its numbers.
 const MOST_NUMBERS = 5;
 
-// Numbers in coloured cells, with others `over` them.
+// Numbers in coloured cells, with others `over` them. Where it is `small`, a number alone is written.
 export function numberGrid(values, columns, scale, range, { over, winner, small } = {}) {
-    const bare = small || Math.max(columns, values.length / columns) > MOST_NUMBERS;
+    const bare = Math.max(columns, values.length / columns) > (small ? 1 : MOST_NUMBERS);
     const cells = Array.from(values, (value, i) => {
         const cell = element("span", i === winner ? { class: "winner" } : {});
         if (!Number.isFinite(value)) return cell;
