@@ -245,7 +245,7 @@ fn words() -> [(&'static str, String); 21] {
 }
 
 /// The words of the page's modules by the names that they have for them. What is in braces they fill in.
-fn text() -> [(&'static str, String); 23] {
+fn text() -> [(&'static str, String); 24] {
     let (count, low, high) = ("{count}", "{low}", "{high}");
     [
         ("bias", texts::explorer_bias()),
@@ -254,6 +254,7 @@ fn text() -> [(&'static str, String); 23] {
         ("channels", texts::explorer_channels()),
         ("filter", texts::explorer_filter()),
         ("image", texts::figure_input()),
+        ("input_weight", texts::explorer_input_weight()),
         ("kernel", texts::explorer_kernel("{channels}", low, high)),
         ("largest", texts::explorer_largest(count)),
         ("no_filter", texts::explorer_no_filter("{last}")),

@@ -829,7 +829,7 @@ texts! {
     explorer_images() { en: "Images", ru: "Изображения" }
     explorer_images_hint() {
         en: "Choose an image above, then draw on it: everything follows.",
-        ru: "Выберите изображение выше и рисуйте прямо на нём: всё пересчитывается на ходу.",
+        ru: "Выберите изображение и рисуйте прямо на нём: всё пересчитывается на ходу.",
     }
     explorer_draw() {
         en: "The image, to draw on. Arrow keys move, Space draws, Shift with an arrow draws a line",
@@ -872,6 +872,7 @@ texts! {
         ru: "Наведите указатель на пиксель любого слоя выше или выберите его стрелками. Нейрон выбирается щелчком по столбику, класс — щелчком по его строке.",
     }
     explorer_window() { en: "window × kernel", ru: "окно × ядро" }
+    explorer_input_weight() { en: "input × weight", ru: "вход × вес" }
     explorer_window_pooling() { en: "window", ru: "окно" }
     explorer_products() { en: "products", ru: "произведения" }
     explorer_products_sum() { en: "sum of all products", ru: "сумма всех произведений" }

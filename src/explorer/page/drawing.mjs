@@ -18,9 +18,8 @@ export function stroke({ values, shape: [, height, width], low, high }, from, to
 
 // As MNIST's digits are: the longer side of what is drawn takes 20 of 28 pixels, its centre of mass is the image's.
 export function centre({ values, shape: [, height, width], low, high }) {
-    const points = Array.from(values, (value, at) => {
-        return { ink: (value - low) / (high - low), y: Math.floor(at / width) % height, x: at % width };
-    }).filter(({ ink }) => ink > 0.1);
+    const pixel = (value, at) => ({ ink: (value - low) / (high - low), y: Math.floor(at / width) % height, x: at % width });
+    const points = Array.from(values, pixel).filter(({ ink }) => ink > 0.1);
     if (!points.length) return;
     const mass = points.reduce((sum, { ink }) => sum + ink, 0);
     const [middleY, middleX] = ["y", "x"].map((axis) => points.reduce((sum, it) => sum + it.ink * it[axis], 0) / mass);

@@ -5,18 +5,17 @@ import { centre, stroke } from "./drawing.mjs";
 import { paintImage } from "./painting.mjs";
 
 export function makeStrip(app) {
-    const inputs = app.images.map(({ name }, index) => {
+    const strip = document.getElementById("strip");
+    const inputs = app.images.map((image, index) => {
         const click = () => app.choose(index);
-        return element("input", { type: "radio", name: "image", "aria-label": name, click });
-    });
-    const labels = app.images.map((image, index) => {
-        // Not the button itself: a browser may not let one drag those.
+        const input = element("input", { type: "radio", name: "image", "aria-label": image.name, click });
+        // The picture is dragged, not the button: Firefox lets nobody drag those.
         const dragstart = (event) => event.dataTransfer.setData("text/plain", index);
         const canvas = element("canvas", { draggable: true, dragstart });
         paintImage(canvas, image);
-        return element("label", { title: image.name }, inputs[index], canvas);
+        strip.append(element("label", { title: image.name }, input, canvas));
+        return input;
     });
-    document.getElementById("strip").append(...labels);
     return () => {
         inputs[app.slot().chosen].checked = true;
     };

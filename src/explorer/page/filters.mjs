@@ -48,7 +48,9 @@ function makePanel(app, place, layer, next, [, rows, columns]) {
 
 function makeImage(app, place) {
     const canvas = element("canvas");
-    const node = element("div", { class: "panel" }, element("div", { class: "picture" }, canvas));
+    // As high as a map with its range.
+    const range = element("p", { class: "range" });
+    const node = element("div", { class: "panel" }, element("div", { class: "picture" }, canvas), range);
     return { node, draw: () => paintImage(canvas, app.state.slots[place].image) };
 }
 

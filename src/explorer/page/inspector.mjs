@@ -8,8 +8,11 @@ import { channelPicture, numberGrid } from "./pictures.mjs";
 const MOST_PARTS = 8;
 
 export function makeInspector(app) {
-    const body = document.querySelector("#inspector > div");
+    const node = document.getElementById("inspector");
+    const body = node.querySelector("div");
     return () => {
+        node.hidden = app.state.spot.layer < 0;
+        if (node.hidden) return;
         const focused = body.contains(document.activeElement);
         body.replaceChildren(...explanation(app));
         if (focused) body.querySelector("[aria-pressed=true]")?.focus();
@@ -53,11 +56,12 @@ function ofPooling({ text, inferno }, { size }, x, { values, winner }) {
 // One channel of the window, or one input of a unit, in full; and all that add most, to choose from.
 function ofParts(app, layer, x, { parts }) {
     const { text, inferno, diverging, state: { spot } } = app;
+    const title = layer.layer === "dense" ? text.input_weight : text.window_kernel;
     const [columns, seen, reach] = [layer.size[1], inferno.range(x), diverging.range(layer.kernel)];
     const part = parts.find(({ channel }) => channel === spot.channel) ?? parts[0];
     const products = part.values.map((value, i) => value * part.kernel[i]);
     const detail = element("div", { class: "detail" },
-        labelled(text.window_kernel, numberGrid(part.values, columns, inferno, seen, { over: part.kernel })),
+        labelled(title, numberGrid(part.values, columns, inferno, seen, { over: part.kernel })),
         sign("="),
         labelled(text.products, numberGrid(products, columns, diverging, diverging.range(products))),
         sign("Σ"),

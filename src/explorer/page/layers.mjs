@@ -41,13 +41,13 @@ function makeMaps(app, index, section) {
     const { text, state, layers, inferno } = app;
     const { name, to } = layers[index];
     const choose = (filter) => app.change({ filter });
-    const draw = makePart(section, `${name}, ${text.filter}`, to[0], () => state.filter, choose, (canvas, range) => {
+    const paint = (canvas, range) => {
         const values = app.slot().outputs[index];
         const all = rangeOf(values);
         range.textContent = told(all, state.oneRange ? text.range_one : text.range_own);
         return paintPictures(canvas, values, to, inferno, state.oneRange ? all : undefined);
-    });
-    return [draw];
+    };
+    return [makePart(section, `${name}, ${text.filter}`, to[0], () => state.filter, choose, paint)];
 }
 
 // Bars; and of the first units, if they look at pixels, the weights as pictures.

@@ -45,10 +45,9 @@ const app = {
 function imagesOf({ divisor, pixels, images, shape }) {
     const numbers = divisor ? Float32Array.from(bytesOf(pixels), (byte) => byte / divisor) : numbersOf(pixels);
     const [low, most] = rangeOf(numbers);
+    const high = most > low ? most : low + 1;
     const size = numbers.length / images.length;
-    return images.map((image, i) => {
-        return { ...image, values: numbers.slice(i * size, (i + 1) * size), shape, low, high: most > low ? most : low + 1 };
-    });
+    return images.map((image, i) => ({ ...image, values: numbers.slice(i * size, (i + 1) * size), shape, low, high }));
 }
 
 // The brightest pixel of the first layer's first map, or the largest of its units. None if all layers only pass on.
@@ -60,25 +59,17 @@ function firstSpot() {
     return { layer, at: values.indexOf(rangeOf(values)[1]) };
 }
 
-function compute() {
-    for (const slot of state.slots) if (slot) slot.outputs ??= forward(app.layers, slot.image.values);
-}
-
 function draw() {
     wanted = false;
-    compute();
+    for (const slot of state.slots) if (slot) slot.outputs ??= forward(app.layers, slot.image.values);
+    state.spot ??= firstSpot();
     for (const view of views) view();
 }
 
 app.choose(0);
-compute();
-state.spot = firstSpot();
-const views = [makeStrip(app), makeEditor(app, 0), makeEditor(app, 1), ...makeRow(app), ...makeLayers(app)];
-if (state.spot.layer >= 0) views.push(makeInspector(app));
-document.getElementById("inspector").hidden = state.spot.layer < 0;
-const compare = document.getElementById("compare");
-compare.hidden = app.images.length < 2;
-compare.addEventListener("change", ({ target }) => {
+const editors = [makeEditor(app, 0), makeEditor(app, 1)];
+const views = [makeStrip(app), ...editors, ...makeRow(app), makeInspector(app), ...makeLayers(app)];
+document.querySelector("#compare input").addEventListener("change", ({ target }) => {
     if (!target.checked) return app.change({ active: 0, slots: [state.slots[0], null] });
     app.choose((state.slots[0].chosen + 1) % app.images.length, 1);
     app.change({ active: 1 });
