@@ -379,9 +379,13 @@ def test_keys_do_everything(opened):
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("radio", name="№ 1 · Pullover", exact=True)).to_be_focused()
     expect(page.locator(".editor h2").first).to_contain_text("№ 1 ")
+    # The button of an image is not seen, so its picture has the frame.
+    outline = page.get_by_title("№ 1 · Pullover").evaluate("it => getComputedStyle(it).outline")
+    assert "solid" in outline and "3px" in outline, outline
     # Drawing.
     page.get_by_role("button", name="Очистить").press("Enter")
     page.get_by_role("application").first.focus()
+    expect(page.locator(".editor .frame").first).to_be_visible()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")
     for _ in range(4):

@@ -9,7 +9,7 @@ export function makeStrip(app) {
     const inputs = app.images.map((image, index) => {
         const click = () => app.choose(index);
         const input = element("input", { type: "radio", name: "image", "aria-label": image.name, click });
-        // The picture is dragged, not the button: Firefox lets nobody drag those.
+        // The picture is what one drags: Firefox drags no buttons (its bug 568313).
         const dragstart = (event) => event.dataTransfer.setData("text/plain", index);
         const canvas = element("canvas", { draggable: true, dragstart });
         paintImage(canvas, image);
