@@ -9,11 +9,11 @@ export function makeStrip(app) {
     const inputs = app.images.map((image, index) => {
         const click = () => app.choose(index);
         const input = element("input", { type: "radio", name: "image", "aria-label": image.name, click });
-        // The picture is what one drags: Firefox drags no buttons (its bug 568313).
-        const dragstart = (event) => event.dataTransfer.setData("text/plain", index);
-        const canvas = element("canvas", { draggable: true, dragstart });
+        const canvas = element("canvas");
         paintImage(canvas, image);
-        strip.append(element("label", { title: image.name }, input, canvas));
+        // A label is dragged with what is in it; a button would not be in Firefox (its bug 568313).
+        const dragstart = (event) => event.dataTransfer.setData("text/plain", index);
+        strip.append(element("label", { title: image.name, draggable: true, dragstart }, input, canvas));
         return input;
     });
     return () => {
