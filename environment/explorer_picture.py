@@ -13,7 +13,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 # As wide as a README shows it, and twice as sharp.
-WIDTH, HEIGHT = 1000, 930
+WIDTH, HEIGHT = 1000, 970
 # The filter to which the image means most in every layer, and the brightest pixel of what the second convolution makes of it.
 LIVELY = """() => {
     const {app} = explorer;

@@ -5,6 +5,7 @@
 mod common;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use common::{lesson_cnn, message, printed_in, small_net};
 use svertka::prelude::*;
@@ -47,7 +48,8 @@ fn the_lessons_page_is_small_and_whole() {
     assert_eq!(data["layers"][2]["name"], "conv2d_1");
     assert_eq!(data["layers"][2]["padding"], "valid");
     // All places are filled in, and the modules are one script.
-    assert!(!page.contains("<!--"));
+    assert!(!page.contains("{{"));
+    assert!(page.contains("aria-label=\"Drawing\"") || page.contains("aria-label=\"Рисование\""));
     for line in page.lines() {
         assert!(
             !line.starts_with("import ") && !line.starts_with("export "),
@@ -58,18 +60,35 @@ fn the_lessons_page_is_small_and_whole() {
     assert!(!page.contains("http:") && !page.contains("https:") && !page.contains("//#"));
 }
 
+/// Half a second is promised for a crate that is optimized, as a notebook's is. This one isn't, and the machine may have other
+/// work: the quickest of several answers gets five times that.
+#[test]
+fn a_cell_answers_at_once() {
+    let (images, _) = clothes(32);
+    let model = lesson_cnn();
+    let mut times = [(); 5].map(|()| {
+        let begin = Instant::now();
+        explore(&model, &images).unwrap().evcxr_display();
+        begin.elapsed().as_secs_f64()
+    });
+    times.sort_by(f64::total_cmp);
+    println!("quickest {:.2} s, median {:.2} s", times[0], times[2]);
+    assert!(times[0] <= 2.5, "{times:?} s");
+}
+
 #[test]
 fn chosen_images_are_the_ones_on_the_page() {
     let (images, labels) = clothes(40);
     let explorer = explore(&small_net(), &images).unwrap();
     let explorer = explorer.indices([39, 2]).unwrap().labels(&labels).unwrap();
     let data = data(&page(&explorer));
-    let label = |index: i64| i64::try_from(labels.get(index)).unwrap();
-    let expected = serde_json::json!([
-        {"number": 39, "label": label(39)},
-        {"number": 2, "label": label(2)},
-    ]);
-    assert_eq!(data["images"], expected);
+    for (place, index) in [39, 2].into_iter().enumerate() {
+        let label = i64::try_from(labels.get(index)).unwrap();
+        let image = &data["images"][place];
+        assert_eq!(image["label"], label);
+        let name = image["name"].as_str().unwrap();
+        assert!(name.ends_with(&format!(" {index} · {label}")), "{name}");
+    }
 }
 
 #[test]
@@ -92,7 +111,7 @@ fn numbers_that_are_no_bytes_are_kept_as_they_are() {
 #[test]
 fn names_can_not_end_a_script() {
     let (images, _) = clothes(2);
-    let hostile = "</script><img src=x onerror=alert(1)><!-- code -->";
+    let hostile = "</script><img src=x onerror=alert(1)>{{code}}";
     let explorer = explore(&small_net(), &images).unwrap().names([hostile]);
     let page = page(&explorer);
     assert!(!page.contains("<img"));
@@ -327,8 +346,9 @@ fn write_pages() {
 #[ignore = "writes a page for the test in a browser"]
 fn write_hostile_page() {
     let (images, labels) = clothes(3);
-    let names = (0..10)
-        .map(|i| format!("<b onclick=alert(1)>{i}</b></script><script>alert(1)</script>{{index}}"));
+    let names = (0..10).map(|i| {
+        format!("<b onclick=alert(1)>{i}</b></script><script>alert(1)</script>{{{{title}}}}")
+    });
     let explorer = explore(&small_net(), &images).unwrap().names(names);
     let explorer = explorer.labels(&labels).unwrap();
     explorer.save(pages().join("hostile.html")).unwrap();

@@ -18,11 +18,12 @@ const HTML: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/page.css");
 const NOTEBOOK: &str = include_str!("page/notebook.js");
 /// In an order in which each only uses those before it.
-const MODULES: [&str; 9] = [
+const MODULES: [&str; 10] = [
     include_str!("page/network.mjs"),
     include_str!("page/drawing.mjs"),
     include_str!("page/painting.mjs"),
     include_str!("page/dom.mjs"),
+    include_str!("page/pictures.mjs"),
     include_str!("page/editor.mjs"),
     include_str!("page/inspector.mjs"),
     include_str!("page/filters.mjs"),
@@ -36,25 +37,28 @@ pub(super) fn page(explorer: &Explorer) -> Result<String> {
         Language::English => "en",
         Language::Russian => "ru",
     };
-    let parts = [
+    let summary = explorer.model.summary()?;
+    let about = texts::explorer_about(summary.rows.len(), thousands(summary.total));
+    let mut parts = BTreeMap::from(words().map(|(name, text)| (name, escape(&text))));
+    parts.extend([
         ("language", language.to_string()),
-        ("title", escape(&texts::explorer_title())),
         ("style", STYLE.to_string()),
-        ("no script", escape(&texts::explorer_no_scripts())),
+        ("about", escape(&about)),
         ("data", in_script(&data(explorer)?)?),
         ("code", code()),
-    ];
+    ]);
     // What is filled in is not looked at again: a text in it that looks like a place is none.
     let mut page = String::new();
-    let mut rest = HTML;
-    for (name, content) in parts {
-        let place = format!("<!-- {name} -->");
-        let (before, after) = rest.split_once(&place).unwrap_or((rest, ""));
-        page += before;
-        page += &content;
-        rest = after;
+    for (i, piece) in HTML.split("{{").enumerate() {
+        match piece.split_once("}}") {
+            Some((name, rest)) if i > 0 => {
+                page += parts.get(name).map_or(name, String::as_str);
+                page += rest;
+            }
+            _ => page += piece,
+        }
     }
-    Ok(page + rest)
+    Ok(page)
 }
 
 /// The script that puts a page into the place of what has this name in `data-explorer`.
@@ -80,41 +84,78 @@ fn in_script(value: &Value) -> Result<String> {
 }
 
 fn data(explorer: &Explorer) -> Result<Value> {
-    let summary = explorer.model.summary()?;
+    let shape = image_shape(&explorer.model.summary()?.input_shape);
     let (divisor, pixels) = pixels(&numbers(&explorer.chosen()?)?);
     let image = |&index: &i64| {
         let labels = explorer.labels.as_ref();
-        json!({"number": index, "label": labels.and_then(|labels| labels.get(index as usize))})
+        let label = labels.and_then(|labels| labels.get(index as usize));
+        let class = label.map(|&label| format!(" · {}", class_name(explorer, label)));
+        let name = texts::figure_image(index) + &class.unwrap_or_default();
+        json!({"name": name, "label": label})
     };
     Ok(json!({
-        "about": texts::explorer_about(summary.rows.len(), thousands(summary.total)),
-        "text": text(),
+        "text": BTreeMap::from(text()),
         "inferno": palette(|share| colorous::INFERNO.eval_rational(share, 256)),
         // Blue, white, red, as the grids of kernels are.
         "diverging": palette(|share| colorous::RED_BLUE.eval_rational(255 - share, 256)),
-        "input": summary.input_shape,
-        "layers": layers(explorer)?,
-        "names": explorer.names,
+        "shape": shape,
+        "layers": layers(explorer, shape)?,
+        "names": class_names(explorer)?,
         "images": explorer.indices.iter().map(image).collect::<Vec<_>>(),
         "divisor": divisor,
         "pixels": pixels,
     }))
 }
 
-/// Each layer as in a model's file, with its name, its shapes and its weights.
-fn layers(explorer: &Explorer) -> Result<Vec<Value>> {
+/// As `[channels, rows, columns]`; numbers in a row are a square where they make one.
+fn image_shape(input: &[i64]) -> [i64; 3] {
+    if let [channels, rows, columns] = *input {
+        return [channels, rows, columns];
+    }
+    if let [rows, columns] = *input {
+        return [1, rows, columns];
+    }
+    let count: i64 = input.iter().product();
+    let side = count.isqrt();
+    if side * side == count {
+        [1, side, side]
+    } else {
+        [1, 1, count]
+    }
+}
+
+fn class_name(explorer: &Explorer, class: i64) -> String {
+    let name = explorer.names.get(class as usize).cloned();
+    name.unwrap_or_else(|| class.to_string())
+}
+
+/// The names of all classes; none if the model's last layer gives pictures.
+fn class_names(explorer: &Explorer) -> Result<Vec<String>> {
+    let last = explorer.model.built()?.layers.last();
+    let classes = match last.map(|layer| layer.plan.output.as_slice()) {
+        Some(&[classes]) => classes,
+        _ => 0,
+    };
+    Ok((0..classes)
+        .map(|class| class_name(explorer, class))
+        .collect())
+}
+
+/// Each layer as in a model's file, with its name, what is said about it, its shapes and its weights. A dense layer's `source`
+/// is the shape of its input before that was flattened, if it is pixels.
+fn layers(explorer: &Explorer, image: [i64; 3]) -> Result<Vec<Value>> {
     let weights = explorer.model.weights()?;
-    let plans = explorer
-        .model
-        .built()?
-        .layers
-        .iter()
-        .map(|layer| &layer.plan);
-    let layer = |plan: &LayerPlan| {
+    let mut source = Some(image.to_vec());
+    let mut layer = |plan: &LayerPlan| {
         let mut form = serde_json::to_value(&plan.layer)?;
+        let about = about(&form, &plan.output);
         form["name"] = json!(plan.at.name);
+        form["about"] = json!(about);
         form["input"] = json!(plan.input);
         form["output"] = json!(plan.output);
+        if form["layer"] == "dense" {
+            form["source"] = json!(source);
+        }
         for (name, weight) in &weights {
             if let Some((owner, part)) = name.split_once('.')
                 && owner == plan.at.name
@@ -122,9 +163,27 @@ fn layers(explorer: &Explorer) -> Result<Vec<Value>> {
                 form[part] = json!(base64(weight)?);
             }
         }
+        if !matches!(form["layer"].as_str(), Some("flatten" | "dropout")) {
+            source = (plan.output.len() == 3).then(|| plan.output.clone());
+        }
         Ok(form)
     };
-    plans.map(layer).collect()
+    let layers = explorer.model.built()?.layers.iter();
+    layers.map(|built| layer(&built.plan)).collect()
+}
+
+/// What a layer gives, and its activation.
+fn about(form: &Value, output: &[i64]) -> String {
+    let size = match (form["layer"].as_str(), output) {
+        (Some("flatten"), [count]) => return texts::explorer_flatten(count),
+        (Some("dropout"), _) => return texts::explorer_dropout(),
+        (_, [count, height, width]) => texts::explorer_maps(count, height, width),
+        _ => texts::explorer_units(output.iter().product::<i64>()),
+    };
+    match form["activation"].as_str() {
+        Some("linear") | None => size,
+        Some(activation) => format!("{size} · {activation}"),
+    }
 }
 
 /// A tensor's numbers as float32, in base64.
@@ -151,69 +210,67 @@ fn pixels(numbers: &[f32]) -> (Option<f32>, String) {
     (None, encode(numbers))
 }
 
-/// 256 colours, red, green and blue of each.
+/// 256 colours; of each red, green and blue, and that it hides what is behind it.
 fn palette(color: impl Fn(usize) -> colorous::Color) -> String {
-    let colors: Vec<u8> = (0..256).flat_map(|share| color(share).as_array()).collect();
+    let opaque = |colorous::Color { r, g, b }| [r, g, b, 255];
+    let colors: Vec<u8> = (0..256).flat_map(|share| opaque(color(share))).collect();
     STANDARD.encode(colors)
 }
 
-/// The page's texts by the names that its modules have for them. What is in braces they fill in.
-fn text() -> Value {
-    let texts = [
+/// The words in the page's HTML by the names of their places.
+fn words() -> [(&'static str, String); 21] {
+    [
         ("answer", texts::explorer_answer()),
-        ("bias", texts::explorer_bias()),
         ("brush", texts::explorer_brush()),
         ("centre", texts::explorer_centre()),
         ("centre_note", texts::explorer_centre_note()),
-        ("changed", texts::explorer_changed()),
-        ("channel", texts::explorer_channel("{channel}")),
-        ("channels", texts::explorer_channels()),
         ("clear", texts::explorer_clear()),
         ("compare", texts::explorer_compare()),
         ("draw", texts::explorer_draw()),
-        ("dropout", texts::explorer_dropout()),
         ("eraser", texts::explorer_eraser()),
         ("filter", texts::explorer_filter()),
         ("filter_heading", texts::explorer_filter_heading()),
-        ("flatten", texts::explorer_flatten("{count}")),
-        ("hint", texts::explorer_hint()),
-        ("image", texts::figure_input()),
-        ("image_number", texts::figure_image("{index}")),
         ("images", texts::explorer_images()),
-        (
-            "kernel",
-            texts::explorer_kernel("{channels}", "{low}", "{high}"),
-        ),
-        ("largest", texts::explorer_largest("{count}")),
+        ("images_hint", texts::explorer_images_hint()),
         ("layers_heading", texts::explorer_layers_heading()),
+        ("layers_hint", texts::explorer_layers_hint()),
         ("made", texts::explorer_made()),
-        (
-            "maps",
-            texts::explorer_maps("{count}", "{height}", "{width}"),
-        ),
-        ("no_filter", texts::explorer_no_filter("{last}")),
+        ("made_hint", texts::explorer_made_hint()),
+        ("no_script", texts::explorer_no_scripts()),
         ("one_range", texts::explorer_one_range()),
         ("original", texts::explorer_original()),
-        ("others", texts::explorer_others("{count}")),
+        ("title", texts::explorer_title()),
+        ("tools", texts::explorer_tools()),
+    ]
+}
+
+/// The words of the page's modules by the names that they have for them. What is in braces they fill in.
+fn text() -> [(&'static str, String); 24] {
+    let (count, low, high) = ("{count}", "{low}", "{high}");
+    [
+        ("bias", texts::explorer_bias()),
+        ("changed", texts::explorer_changed()),
+        ("channel", texts::explorer_channel("{channel}")),
+        ("channels", texts::explorer_channels()),
+        ("filter", texts::explorer_filter()),
+        ("image", texts::figure_input()),
+        ("input_weight", texts::explorer_input_weight()),
+        ("kernel", texts::explorer_kernel("{channels}", low, high)),
+        ("largest", texts::explorer_largest(count)),
+        ("no_filter", texts::explorer_no_filter("{last}")),
+        ("others", texts::explorer_others(count)),
         ("pixel", texts::explorer_pixel("{row}", "{column}")),
         ("products", texts::explorer_products()),
         ("products_sum", texts::explorer_products_sum()),
-        ("range_one", texts::explorer_range_one("{low}", "{high}")),
-        ("range_own", texts::explorer_range_own("{low}", "{high}")),
+        ("range_one", texts::explorer_range_one(low, high)),
+        ("range_own", texts::explorer_range_own(low, high)),
         ("right", texts::figure_right()),
         ("sum", texts::explorer_sum()),
-        ("title", texts::explorer_title()),
-        ("tools", texts::explorer_tools()),
         ("unit", texts::explorer_unit()),
-        ("units", texts::explorer_units("{count}")),
         ("votes", texts::explorer_votes()),
         ("weights", texts::explorer_weights()),
-        (
-            "weights_range",
-            texts::explorer_weights_range("{low}", "{high}"),
-        ),
-        ("window", texts::explorer_window()),
-        ("window_pooling", texts::explorer_window_pooling()),
-    ];
-    json!(BTreeMap::from(texts))
+        ("weights_range", texts::explorer_weights_range(low, high)),
+        ("window", texts::explorer_window_pooling()),
+        ("window_kernel", texts::explorer_window()),
+    ]
 }

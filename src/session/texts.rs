@@ -828,6 +828,10 @@ texts! {
         ru: "слоёв: {layers} · параметров: {parameters}",
     }
     explorer_images() { en: "Images", ru: "Изображения" }
+    explorer_images_hint() {
+        en: "Choose an image above, then draw on it: everything follows.",
+        ru: "Выберите изображение и рисуйте прямо на нём: всё пересчитывается на ходу.",
+    }
     explorer_draw() {
         en: "The image, to draw on. Arrow keys move, Space draws, Shift with an arrow draws a line",
         ru: "Изображение, на нём можно рисовать. Стрелки двигают, пробел рисует, Shift со стрелкой проводит линию",
@@ -864,11 +868,12 @@ texts! {
         ru: "строка {row}, столбец {column}",
     }
     explorer_made() { en: "How one number is made", ru: "Откуда берётся одно число" }
-    explorer_hint() {
-        en: "Point at a pixel of a layer, or choose it with the arrow keys; choose a unit by a click on its bar.",
-        ru: "Наведите указатель на пиксель любого слоя или выберите его стрелками; нейрон выбирается щелчком по его столбику.",
+    explorer_made_hint() {
+        en: "Point at a pixel of a layer above, or choose one with the arrow keys. For a unit, click its bar; for a class, its line.",
+        ru: "Наведите указатель на пиксель любого слоя выше или выберите его стрелками. Нейрон выбирается щелчком по столбику, класс — щелчком по его строке.",
     }
     explorer_window() { en: "window × kernel", ru: "окно × ядро" }
+    explorer_input_weight() { en: "input × weight", ru: "вход × вес" }
     explorer_window_pooling() { en: "window", ru: "окно" }
     explorer_products() { en: "products", ru: "произведения" }
     explorer_products_sum() { en: "sum of all products", ru: "сумма всех произведений" }
@@ -890,6 +895,10 @@ texts! {
         ru: "вклад каждого пикселя: красный больше, синий меньше",
     }
     explorer_layers_heading() { en: "Every layer", ru: "Все слои" }
+    explorer_layers_hint() {
+        en: "A click on a map chooses its filter, a click on a bar its unit.",
+        ru: "Щелчок по карте выбирает её фильтр, щелчок по столбику — нейрон.",
+    }
     explorer_maps(count, height, width) {
         en: "maps: {count}, each {height} × {width}",
         ru: "карт: {count}, каждая {height} × {width}",

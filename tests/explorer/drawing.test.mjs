@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fill, short, signed } from "../../src/explorer/page/dom.mjs";
+import { fill, pixelName, short, signed, told } from "../../src/explorer/page/dom.mjs";
 import { centre, stroke } from "../../src/explorer/page/drawing.mjs";
-import { balanced, colorOf, cssOf, GREY, palette, rangeOf } from "../../src/explorer/page/painting.mjs";
+import { balancedRange, colorOf, cssOf, rangeOf, scaleOf } from "../../src/explorer/page/painting.mjs";
 
 const paper = (size, channels = 1) => ({
     values: new Float32Array(channels * size * size), shape: [channels, size, size], low: 0, high: 1,
@@ -63,22 +63,24 @@ test("an empty paper stays empty", () => {
 });
 
 test("colours go from the lowest to the highest number", () => {
-    assert.equal(colorOf(GREY, 0, [0, 1]), GREY[0]);
-    assert.equal(colorOf(GREY, 1, [0, 1]), GREY[255]);
-    assert.equal(colorOf(GREY, 0.5, [0, 1]), GREY[128]);
-    assert.equal(colorOf(GREY, 3, [3, 3]), GREY[0]);
-    assert.deepEqual(balanced([-1, 3]), [-3, 3]);
-    const colors = palette(Buffer.from([255, 0, 1, 0, 0, 0]).toString("base64"));
-    assert.equal(colors[0], 0xff0100ff);
+    const bytes = Array.from({ length: 256 }, (_, i) => [i, 0, 1, 255]).flat();
+    const scale = scaleOf(Buffer.from(bytes).toString("base64"), rangeOf);
+    const red = (value, range) => colorOf(scale, value, range) & 255;
+    assert.equal(colorOf(scale, 0.5, [0, 1]), 0xff010080);
+    assert.deepEqual([red(0, [0, 1]), red(1, [0, 1]), red(3, [3, 3])], [0, 255, 0]);
+    assert.deepEqual(scale.range([2, -1, 3]), [-1, 3]);
+    assert.deepEqual(balancedRange([-1, 3]), [-3, 3]);
 });
 
 test("text on any colour has a contrast of 4.5", () => {
-    for (let shade = 0; shade < 256; shade++) {
-        const { background, color } = cssOf(GREY[shade]);
-        assert.equal(background, `rgb(${shade} ${shade} ${shade})`);
-        const linear = shade / 255 <= 0.04045 ? shade / 255 / 12.92 : ((shade / 255 + 0.055) / 1.055) ** 2.4;
-        const contrast = color === "#000" ? (linear + 0.05) / 0.05 : 1.05 / (linear + 0.05);
-        assert.ok(contrast >= 4.5, `${shade}: ${contrast}`);
+    const linear = (part) => (part / 255 <= 0.04045 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4);
+    const parts = Array.from({ length: 52 }, (_, i) => 5 * i);
+    for (const [red, green, blue] of parts.flatMap((r) => parts.flatMap((g) => parts.map((b) => [r, g, b])))) {
+        const { background, color } = cssOf((255 << 24) | (blue << 16) | (green << 8) | red);
+        assert.equal(background, `rgb(${red} ${green} ${blue})`);
+        const luminance = 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
+        const contrast = color === "#000" ? (luminance + 0.05) / 0.05 : 1.05 / (luminance + 0.05);
+        assert.ok(contrast >= 4.5, `${background}: ${contrast}`);
     }
 });
 
@@ -88,4 +90,6 @@ test("numbers are short", () => {
     assert.equal(signed(0.5), "+0.50");
     assert.equal(signed(-0.5), "−0.50");
     assert.equal(fill("{a} of {b}", { a: "{b}", b: 2 }), "{b} of 2");
+    assert.equal(told([-1, 12.34]), "−1.00 … 12.3");
+    assert.equal(pixelName("{row}/{column}", 27, 26), "1/1");
 });

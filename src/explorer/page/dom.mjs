@@ -1,4 +1,4 @@
-// Elements, and numbers as people read them. Text never becomes markup.
+// Elements, keys and pointers, and numbers as people read them. Text never becomes markup.
 
 export function element(tag, attributes = {}, ...children) {
     const node = document.createElement(tag);
@@ -10,23 +10,8 @@ export function element(tag, attributes = {}, ...children) {
     return node;
 }
 
-// One function that calls all of these.
-export const together = (functions) => () => {
-    for (const each of functions) each();
-};
-
 // A text with its {names} filled in.
 export const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
-
-// Puts the texts where the page names them.
-export function speak(root, text) {
-    for (const node of root.querySelectorAll("[data-text], [data-label], [data-title]")) {
-        const { text: content, label, title } = node.dataset;
-        if (content) node.textContent = text[content];
-        if (label) node.setAttribute("aria-label", text[label]);
-        if (title) node.title = text[title];
-    }
-}
 
 // About three digits: 0, 1.84, 12.3, 0.031, 4.2e−5.
 export function short(value) {
@@ -39,11 +24,17 @@ export function short(value) {
 
 export const signed = (value) => (value < 0 ? short(value) : `+${short(value)}`);
 
-// An arrow key's step down and across, if it is one; the page doesn't move then.
-export function arrow(event) {
-    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-    if (step) event.preventDefault();
-    return step;
+// A range in a text that has places for both its ends.
+export const told = ([low, high], text = "{low} … {high}") => fill(text, { low: short(low), high: short(high) });
+
+// A pixel, counted row by row, in a text that has places for its row and its column.
+export const pixelName = (text, pixel, columns) => fill(text, { row: Math.floor(pixel / columns), column: pixel % columns });
+
+// How far a key moves down and across, if it is one that moves, or the space bar; the page itself doesn't move then.
+export function stepOf(event) {
+    const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], " ": [0, 0] };
+    if (steps[event.key]) event.preventDefault();
+    return steps[event.key];
 }
 
 // The whole number from 0 to below `size` that is nearest.

@@ -1,139 +1,116 @@
 // The images: the strip to choose from, those that are looked at and drawn on, and what the network says of each.
 
-import { arrow, element, frame, inside, pixelAt, pointOn, short, speak } from "./dom.mjs";
+import { element, frame, inside, pixelAt, pointOn, short, stepOf } from "./dom.mjs";
 import { centre, stroke } from "./drawing.mjs";
 import { paintImage } from "./painting.mjs";
 
-// Of more classes than these only the most probable ones are listed.
-const MOST_CLASSES = 12;
-
 export function makeStrip(app) {
-    const node = document.getElementById("strip");
-    const buttons = app.images.map((image, index) => {
-        const [canvas, name] = [element("canvas"), app.imageName(index)];
+    const strip = document.getElementById("strip");
+    const inputs = app.images.map((image, index) => {
+        const click = () => app.choose(index);
+        const input = element("input", { type: "radio", name: "image", "aria-label": image.name, click });
+        const canvas = element("canvas");
         paintImage(canvas, image);
-        return element("button", {
-            type: "button", role: "radio", title: name, "aria-label": name, draggable: true,
-            click: () => app.choose(index),
-            dragstart: (event) => event.dataTransfer.setData("text/plain", String(index)),
-        }, canvas);
+        // A label is dragged with what is in it; a button would not be in Firefox (its bug 568313).
+        const dragstart = (event) => event.dataTransfer.setData("text/plain", index);
+        strip.append(element("label", { title: image.name, draggable: true, dragstart }, input, canvas));
+        return input;
     });
-    node.append(...buttons);
-    node.addEventListener("keydown", (event) => {
-        const step = arrow(event);
-        if (!step) return;
-        const next = (app.slot().chosen + step[0] + step[1] + buttons.length) % buttons.length;
-        app.choose(next);
-        buttons[next].focus();
-    });
-    return () => buttons.forEach((button, index) => {
-        const chosen = app.slot().chosen === index;
-        button.setAttribute("aria-checked", chosen);
-        button.tabIndex = chosen ? 0 : -1;
-    });
+    return () => {
+        inputs[app.slot().chosen].checked = true;
+    };
 }
 
 export function makeEditor(app, place) {
-    const { text, state } = app;
-    const slot = () => state.slots[place];
+    const slot = () => app.state.slots[place];
     const template = document.getElementById("editor");
     const node = template.content.cloneNode(true).firstElementChild;
-    speak(node, text);
+    for (const tool of node.querySelectorAll("[name=tool]")) tool.name += place;
     template.before(node);
-    const [heading, canvas] = ["h2", "canvas"].map((name) => node.querySelector(name));
-    const tools = [...node.querySelectorAll("[data-tool]")];
+    const [heading, canvas, eraser] = ["h2", "canvas", "[value=eraser]"].map((name) => node.querySelector(name));
     const deeds = {
         clear: () => app.edit(place, (image) => image.values.fill(image.low)),
         centre: () => app.edit(place, centre),
         original: () => app.choose(slot().chosen, place),
     };
-    node.addEventListener("click", ({ target: { dataset } }) => {
-        if (dataset.tool) app.change({ tool: dataset.tool });
-        deeds[dataset.do]?.();
-    });
-    node.addEventListener("focusin", () => app.activate(place));
+    node.addEventListener("click", ({ target }) => deeds[target.dataset.do]?.());
+    for (const name of ["focusin", "pointerdown"]) node.addEventListener(name, () => app.change({ active: place }));
     node.addEventListener("dragover", (event) => event.preventDefault());
     node.addEventListener("drop", (event) => {
         event.preventDefault();
-        const index = Number(event.dataTransfer.getData("text/plain") || NaN);
+        const index = Number.parseInt(event.dataTransfer.getData("text/plain"), 10);
         if (app.images[index]) app.choose(index, place);
     });
-    drawWithPointer(app, place, canvas);
-    drawWithKeys(app, place, canvas, node.querySelector(".frame"));
+    const draw = (from, to) => app.edit(place, (image) => stroke(image, from, to, eraser.checked));
+    drawWithPointer(canvas, app.shape.slice(1), draw);
+    drawWithKeys(canvas, app.shape.slice(1), draw);
     const showAnswer = makeAnswer(app, slot, node.querySelector(".answer"));
     return () => {
         node.hidden = !slot();
         if (node.hidden) return;
         paintImage(canvas, slot().image);
-        node.classList.toggle("active", state.slots[1] !== null && state.active === place);
-        heading.textContent = app.imageName(slot().chosen) + (slot().drawn ? ` · ${text.changed}` : "");
-        for (const tool of tools) tool.setAttribute("aria-pressed", state.tool === tool.dataset.tool);
+        node.classList.toggle("active", app.state.slots[1] !== null && app.state.active === place);
+        heading.textContent = app.images[slot().chosen].name + (slot().drawn ? ` · ${app.text.changed}` : "");
         showAnswer();
     };
 }
 
-function drawWithPointer(app, place, canvas) {
+function drawWithPointer(canvas, size, draw) {
     let last = null;
     const drawTo = (event) => {
-        const point = pointOn(canvas, event, app.shape.slice(1));
-        app.edit(place, (image) => stroke(image, last ?? point, point, app.state.tool === "eraser"));
+        const point = pointOn(canvas, event, size);
+        draw(last ?? point, point);
         last = point;
     };
     canvas.addEventListener("pointerdown", (event) => {
-        if (event.button) return;
+        if (event.button || !event.isPrimary) return;
         canvas.setPointerCapture(event.pointerId);
-        app.activate(place);
+        last = null;
         drawTo(event);
     });
     canvas.addEventListener("pointermove", (event) => {
-        if (last) (event.getCoalescedEvents?.() ?? [event]).forEach(drawTo);
+        if (canvas.hasPointerCapture(event.pointerId)) (event.getCoalescedEvents?.() ?? [event]).forEach(drawTo);
     });
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => (last = null));
 }
 
-function drawWithKeys(app, place, canvas, cursor) {
-    const size = app.shape.slice(1);
-    let at = size.map((length) => Math.floor(length / 2));
+// The style shows the cursor while one uses keys.
+function drawWithKeys(canvas, size, draw) {
+    const cursor = canvas.nextElementSibling;
+    let at = size.map((length) => Math.floor(length / 2) + 0.5);
+    const showCursor = () => frame(cursor, pixelAt(at[0] - 0.5, at[1] - 0.5), size);
     canvas.addEventListener("keydown", (event) => {
-        const step = arrow(event);
-        if (!step && event.key !== " ") return;
-        event.preventDefault();
+        const step = stepOf(event);
+        if (!step) return;
         const from = at;
-        if (step) at = at.map((part, axis) => inside(part + step[axis], size[axis]));
-        const [begin, end] = [from, at].map((point) => point.map((part) => part + 0.5));
-        if (!step || event.shiftKey) app.edit(place, (image) => stroke(image, begin, end, app.state.tool === "eraser"));
-        frame(cursor, pixelAt(...at), size);
+        at = at.map((part, axis) => inside(part + step[axis], size[axis]) + 0.5);
+        if (event.shiftKey || event.key === " ") draw(from, at);
+        showCursor();
     });
-    canvas.addEventListener("blur", () => frame(cursor, null, size));
+    showCursor();
 }
 
 // The classes with their probabilities; the right one is marked where it is known and the image is still itself.
 function makeAnswer(app, slot, node) {
-    const last = app.layers.length - 1;
-    const { output, activation } = app.layers[last];
-    const classes = output.length === 1 ? output[0] : 0;
-    const rows = Array.from({ length: Math.min(classes, MOST_CLASSES) }, () => {
-        const [name, bar, value] = [element("span"), element("i"), element("b")];
-        const button = element("button", { type: "button" }, name, element("span", { class: "bar" }, bar), value);
-        return { button, name, bar, value };
+    const layer = app.layers.length - 1;
+    const inPercent = app.layers[layer].activation === "softmax";
+    const rows = app.names.map((name, unit) => {
+        const [right, bar, value] = [element("span"), element("i", { class: "bar" }), element("b")];
+        const click = () => app.change({ spot: { layer, at: unit } });
+        const row = element("button", { type: "button", click }, element("span", {}, name, right), bar, value);
+        return { row, right, bar, value };
     });
-    node.append(...rows.map(({ button }) => button));
+    node.append(...rows.map(({ row }) => row));
     return () => {
         const { outputs, drawn, chosen } = slot();
-        const values = outputs[last];
+        const values = outputs[layer];
         const most = Math.max(...values);
-        const order = Array.from(values, (_, unit) => unit);
-        if (classes > MOST_CLASSES) order.sort((a, b) => values[b] - values[a]);
-        const right = drawn ? null : app.data.images[chosen].label;
-        rows.forEach(({ button, name, bar, value }, i) => {
-            const unit = order[i];
-            button.onclick = () => app.change({ spot: { layer: last, unit } });
-            button.className = values[unit] === most ? "most" : "";
-            name.textContent = app.className(unit) + (unit === right ? " ✓" : "");
-            button.title = unit === right ? app.text.right : "";
-            const share = activation === "softmax" ? values[unit] : values[unit] / (most || 1);
-            bar.style.width = `${Math.max(0, share) * 100}%`;
-            value.textContent = activation === "softmax" ? `${(share * 100).toFixed(1)} %` : short(values[unit]);
+        rows.forEach(({ row, right, bar, value }, unit) => {
+            const isRight = !drawn && unit === app.images[chosen].label;
+            right.textContent = isRight ? " ✓" : "";
+            row.title = isRight ? app.text.right : "";
+            row.className = values[unit] === most ? "most" : "";
+            bar.style.setProperty("--share", Math.max(0, values[unit]) / (inPercent ? 1 : most || 1));
+            value.textContent = inPercent ? `${(values[unit] * 100).toFixed(1)} %` : short(values[unit]);
         });
     };
 }

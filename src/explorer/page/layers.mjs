@@ -1,110 +1,71 @@
 // Every layer whole: all maps of a convolution or a pooling, all units of a dense layer.
 
-import { arrow, element, fill, frame, inside, pointOn, short, together } from "./dom.mjs";
-import { balanced, paintBars, paintMaps, rangeOf } from "./painting.mjs";
+import { element, told } from "./dom.mjs";
+import { paintBars, paintMaps, rangeOf } from "./painting.mjs";
+import { makeChoice } from "./pictures.mjs";
 
 // About the side of a map, and the space between maps, in pixels.
 const SIDE = 56;
 const GAP = 4;
 
+// Gives what draws them.
 export function makeLayers(app) {
-    const draws = app.layers.map((layer, index) => {
-        const name = element("h3", {}, `${layer.name} `, element("span", {}, about(app.text, layer)));
-        const node = element("section", { class: "layer" }, name);
-        document.getElementById("layers").append(node);
-        if (app.hasMaps(index)) return makeMaps(app, index, node);
-        return layer.kernel ? makeUnits(app, index, node) : () => {};
+    return app.layers.flatMap(({ name, about, kernel }, index) => {
+        const heading = element("h3", {}, `${name} `, element("span", {}, about));
+        const section = element("section", { class: "layer" }, heading);
+        document.getElementById("layers").append(section);
+        if (app.hasMaps(index)) return makeMaps(app, index, section);
+        return kernel ? makeUnits(app, index, section) : [];
     });
-    return together(draws);
 }
 
-function about(text, { layer, activation = "linear", output: [count, height, width] }) {
-    if (layer === "flatten") return fill(text.flatten, { count });
-    if (layer === "dropout") return text.dropout;
-    const size = height ? fill(text.maps, { count, height, width }) : fill(text.units, { count });
-    return activation === "linear" ? size : `${size} · ${activation}`;
-}
-
-// A picture of `count` parts in as many columns as there is room for, of which one is chosen, by a click or the arrow keys.
-// Gives what paints it: `paint` does so, given the canvas and the number of columns.
-function makeChoice(node, label, count, width, current, choose, paint) {
-    const ring = element("i", { class: "frame" });
-    const limits = { "aria-label": label, "aria-valuemin": 0, "aria-valuemax": count - 1 };
-    const canvas = element("canvas", { tabindex: 0, role: "slider", ...limits });
-    const room = element("div", { class: "room" }, element("div", { class: "picture" }, canvas, ring));
-    let columns = count;
-    canvas.addEventListener("keydown", (event) => {
-        const step = arrow(event);
-        if (step) choose(inside(current() + step[0] * columns + step[1], count));
-    });
-    canvas.addEventListener("click", (event) => {
-        const at = pointOn(canvas, event, [Math.ceil(count / columns), columns]).map(Math.floor);
-        if (at[0] * columns + at[1] < count) choose(at[0] * columns + at[1]);
-    });
-    node.append(room);
-    return () => {
-        columns = Math.max(1, Math.min(count, Math.floor((room.clientWidth + GAP) / (width + GAP))));
-        paint(canvas, columns);
-        const now = current();
-        const [height, across] = [canvas.height + GAP, canvas.width + GAP];
-        const step = [height / Math.ceil(count / columns), across / columns];
-        const [top, left] = [Math.floor(now / columns) * step[0], (now % columns) * step[1]];
-        const part = { top, left, bottom: top + step[0] - GAP, right: left + step[1] - GAP };
-        frame(ring, now >= 0 && now < count && part, [canvas.height, canvas.width]);
-        canvas.setAttribute("aria-valuenow", inside(now, count));
-    };
-}
-
-// A picture for each filter or unit, [rows, columns], each to its own range or all to one, which is told above them.
-function makePictures(app, node, { label, to: [count, rows, columns], colors, spread, current, choose, values, text }) {
-    const [area, scale] = [rows * columns, Math.max(1, Math.round(SIDE / Math.max(rows, columns)))];
+// A picture to choose from, and above it the range of its numbers, as `paint` tells it.
+function makePart(section, label, count, current, choose, paint) {
     const range = element("p", { class: "range" });
-    node.append(range);
-    return makeChoice(node, label, count, columns * scale, current, choose, (canvas, across) => {
-        const numbers = values();
-        const all = spread(rangeOf(numbers));
-        const own = (start) => (app.state.oneRange ? all : spread(rangeOf(numbers, start, start + area)));
-        const starts = Array.from({ length: count }, (_, i) => i * area);
-        const maps = starts.map((start) => ({ values: numbers, start, range: own(start) }));
-        paintMaps(canvas, maps, [rows, columns], colors, { columns: across, scale, gap: GAP });
-        range.textContent = fill(text(), { low: short(all[0]), high: short(all[1]) });
-    });
+    const { node, draw } = makeChoice(count, ["click"], current, choose, (canvas) => paint(canvas, range));
+    node.firstChild.setAttribute("aria-label", label);
+    section.append(range, node);
+    return draw;
 }
 
-function makeMaps(app, index, node) {
+// Pictures in as many columns as there is room for. Gives how many.
+function paintPictures(canvas, values, [count, rows, columns], scale, range) {
+    const side = Math.max(1, Math.round(SIDE / Math.max(rows, columns)));
+    const room = Math.floor(canvas.closest("section").clientWidth / (columns * side + GAP));
+    const across = Math.max(1, Math.min(count, room));
+    paintMaps(canvas, values, [count, rows, columns], scale, range, { across, side, gap: GAP });
+    return across;
+}
+
+function makeMaps(app, index, section) {
     const { text, state, layers, inferno } = app;
     const { name, to } = layers[index];
-    return makePictures(app, node, {
-        label: `${name}, ${text.filter}`, to, colors: inferno, spread: (range) => range,
-        current: () => state.filter,
-        choose: (filter) => app.change({ filter }),
-        values: () => app.slot().outputs[index],
-        text: () => (state.oneRange ? text.range_one : text.range_own),
-    });
+    const choose = (filter) => app.change({ filter });
+    const paint = (canvas, range) => {
+        const values = app.slot().outputs[index];
+        const all = rangeOf(values);
+        range.textContent = told(all, state.oneRange ? text.range_one : text.range_own);
+        return paintPictures(canvas, values, to, inferno, state.oneRange ? all : undefined);
+    };
+    return [makePart(section, `${name}, ${text.filter}`, to[0], () => state.filter, choose, paint)];
 }
 
-// Bars; and of units that look at the image itself the weights, as pictures.
-function makeUnits(app, index, node) {
+// Bars; and of the first units, if they look at pixels, the weights as pictures.
+function makeUnits(app, index, section) {
     const { text, state, layers, diverging } = app;
-    const { name, kernel, to: [count] } = layers[index];
-    const range = element("p", { class: "range" });
-    node.append(range);
-    const current = () => (state.spot.layer === index ? state.spot.unit : -1);
-    const choose = (unit) => app.change({ spot: { layer: index, unit } });
-    const step = Math.max(3, Math.min(24, Math.floor(760 / count)));
-    const drawBars = makeChoice(node, `${name}, ${text.unit}`, count, -GAP, current, choose, (canvas) => {
+    const { name, kernel, source, to: [count] } = layers[index];
+    const current = () => (state.spot.layer === index ? state.spot.at : -1);
+    const choose = (at) => app.change({ spot: { layer: index, at } });
+    const bars = makePart(section, `${name}, ${text.unit}`, count, current, choose, (canvas, range) => {
         const values = app.slot().outputs[index];
-        const [low, high] = rangeOf(values);
-        paintBars(canvas, values, [low, high], step);
-        range.textContent = `${short(low)} … ${short(high)}`;
+        range.textContent = told(rangeOf(values));
+        paintBars(canvas, values, rangeOf(values));
+        return count;
     });
-    const { layer, shape } = app.sourceOf(index);
-    if (layer >= 0 || !shape) return drawBars;
-    const drawWeights = makePictures(app, node, {
-        label: text.weights, to: [count, shape[0] * shape[1], shape[2]], colors: diverging, spread: balanced,
-        current, choose,
-        values: () => kernel,
-        text: () => text.weights_range,
+    if (!source || layers.slice(0, index).some((layer) => layer.kernel)) return [bars];
+    const weights = makePart(section, text.weights, count, current, choose, (canvas, range) => {
+        range.textContent = told(diverging.range(kernel), text.weights_range);
+        return paintPictures(canvas, kernel, [count, source[0] * source[1], source[2]], diverging);
     });
-    return together([drawBars, drawWeights]);
+    return [bars, weights];
 }

@@ -40,62 +40,40 @@ function convolve(layer, x) {
     const { kernel, bias, from, to: [filters, rows, columns], size } = layer;
     const [taps, area] = [from[0] * size[0] * size[1], rows * columns];
     const output = new Float32Array(filters * area);
-    // Four pixels at once: each weight is read once for all of them, which is four times as fast.
-    const seen = [0, 1, 2, 3].map(() => new Float32Array(taps));
-    const sums = new Float64Array(4);
-    for (let pixel = 0; pixel < area; pixel += 4) {
-        const count = Math.min(4, area - pixel);
-        for (let i = 0; i < count; i++) {
-            look(layer, x, 0, Math.floor((pixel + i) / columns), (pixel + i) % columns, seen[i], 0);
-        }
+    const seen = new Float32Array(taps);
+    for (let pixel = 0; pixel < area; pixel++) {
+        look(layer, x, 0, pixel, seen, 0);
         for (let filter = 0; filter < filters; filter++) {
-            multiply(kernel, filter * taps, seen, sums);
-            for (let i = 0; i < count; i++) output[filter * area + pixel + i] = bias[filter] + sums[i];
+            let sum = bias[filter];
+            for (let i = 0; i < taps; i++) sum += kernel[filter * taps + i] * seen[i];
+            output[filter * area + pixel] = sum;
         }
     }
     return output;
-}
-
-// The sums of a kernel's products with four windows, in double precision.
-function multiply(kernel, start, [first, second, third, fourth], sums) {
-    let [a, b, c, d] = [0, 0, 0, 0];
-    for (let i = 0; i < first.length; i++) {
-        const weight = kernel[start + i];
-        a += weight * first[i];
-        b += weight * second[i];
-        c += weight * third[i];
-        d += weight * fourth[i];
-    }
-    [sums[0], sums[1], sums[2], sums[3]] = [a, b, c, d];
 }
 
 function pool(layer, x) {
-    const [channels, rows, columns] = layer.to;
-    const seen = new Float32Array(layer.size[0] * layer.size[1]);
-    const output = new Float32Array(channels * rows * columns);
+    const { to: [channels, rows, columns], size } = layer;
+    const area = rows * columns;
+    const output = new Float32Array(channels * area);
+    const seen = new Float32Array(size[0] * size[1]);
     for (let at = 0; at < output.length; at++) {
-        const [channel, row] = [Math.floor(at / (rows * columns)), Math.floor(at / columns) % rows];
-        output[at] = largest(look(layer, x, channel, row, at % columns, seen, -Infinity));
+        output[at] = Math.max(...look(layer, x, Math.floor(at / area), at % area, seen, -Infinity));
     }
     return output;
 }
 
-function largest(values) {
-    let most = -Infinity;
-    for (const value of values) if (value > most) most = value;
-    return most;
-}
-
-// Where the window stands that makes this pixel; it may reach beyond the image.
-export function windowAt({ origin, strides, size }, row, column) {
-    const [top, left] = [origin[0] + row * strides[0], origin[1] + column * strides[1]];
+// Where the window stands that makes this pixel, counted row by row; it may reach beyond the image.
+export function windowAt({ origin, strides, size, to: [, , columns] }, pixel) {
+    const top = origin[0] + Math.floor(pixel / columns) * strides[0];
+    const left = origin[1] + (pixel % columns) * strides[1];
     return { top, left, bottom: top + size[0], right: left + size[1] };
 }
 
 // Fills `seen` with what the window sees from this channel on; beyond the image that is `outside`.
-function look(layer, x, channel, row, column, seen, outside) {
+function look(layer, x, channel, pixel, seen, outside) {
     const [, height, width] = layer.from;
-    const { top, left, bottom, right } = windowAt(layer, row, column);
+    const { top, left, bottom, right } = windowAt(layer, pixel);
     for (let at = 0; at < seen.length; channel++) {
         for (let y = top; y < bottom; y++) {
             const line = (channel * height + y) * width;
@@ -129,10 +107,10 @@ function activate({ activation, output: [classes] }, values) {
 
 // How a filter's or a unit's number was made: its bias, the sum with it, and for each channel what the window sees there,
 // the kernel, and what they add. The channels that weigh most come first.
-export function explain(layer, x, filter, row = 0, column = 0) {
+export function explain(layer, x, filter, pixel) {
     const [channels] = layer.from;
     const taps = layer.size[0] * layer.size[1];
-    const seen = look(layer, x, 0, row, column, new Float32Array(channels * taps), 0);
+    const seen = look(layer, x, 0, pixel, new Float32Array(channels * taps), 0);
     const parts = Array.from({ length: channels }, (_, channel) => {
         const values = seen.subarray(channel * taps, (channel + 1) * taps);
         const start = (filter * channels + channel) * taps;
@@ -144,8 +122,8 @@ export function explain(layer, x, filter, row = 0, column = 0) {
     return { bias, parts, sum: parts.reduce((sum, part) => sum + part.sum, bias) };
 }
 
-// What a pooling's window sees (NaN beyond the image), and which of it won.
-export function explainPooling(layer, x, channel, row, column) {
-    const values = look(layer, x, channel, row, column, new Float32Array(layer.size[0] * layer.size[1]), NaN);
-    return { values, winner: values.indexOf(largest(values)) };
+// What a pooling's window sees (−∞ beyond the image), and which of it won.
+export function explainPooling(layer, x, channel, pixel) {
+    const values = look(layer, x, channel, pixel, new Float32Array(layer.size[0] * layer.size[1]), -Infinity);
+    return { values, winner: values.indexOf(Math.max(...values)) };
 }

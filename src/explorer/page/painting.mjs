@@ -1,34 +1,28 @@
-// Numbers as colours: palettes of 256 colours, and maps painted into a canvas.
+// Numbers as colours, painted into a canvas.
 
 import { bytesOf } from "./network.mjs";
 
-// A palette from its bytes, red, green and blue of each colour: one number a colour, as a canvas has them.
-export function palette(base64) {
-    const bytes = bytesOf(base64);
-    return Uint32Array.from({ length: bytes.length / 3 }, (_, i) => {
-        const [red, green, blue] = bytes.subarray(3 * i);
-        return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
-    });
-}
-
-export const GREY = Uint32Array.from({ length: 256 }, (_, i) => ((255 << 24) | (i * 0x010101)) >>> 0);
-
-export function rangeOf(values, start = 0, end = values.length) {
+// The lowest and the highest number.
+export function rangeOf(values) {
     let [low, high] = [Infinity, -Infinity];
-    for (let i = start; i < end; i++) {
-        if (values[i] < low) low = values[i];
-        if (values[i] > high) high = values[i];
+    for (const value of values) {
+        if (value < low) low = value;
+        if (value > high) high = value;
     }
     return [low, high];
 }
 
-// From minus to plus the largest: 0 stands in the middle of a palette.
-export function balanced([low, high]) {
+// From minus to plus the largest: 0 stands in the middle.
+export function balancedRange(values) {
+    const [low, high] = rangeOf(values);
     const reach = Math.max(Math.abs(low), Math.abs(high));
     return [-reach, reach];
 }
 
-export function colorOf(colors, value, [low, high]) {
+// 256 colours, a number each as a canvas has them, and the range of numbers that they stand for by themselves.
+export const scaleOf = (base64, range) => ({ colors: new Uint32Array(bytesOf(base64).buffer), range });
+
+export function colorOf({ colors }, value, [low, high]) {
     const share = high > low ? (value - low) / (high - low) : 0;
     // matplotlib's own rounding to one of 256.
     return colors[Math.min(255, Math.max(0, Math.floor(share * 256)))];
@@ -37,69 +31,62 @@ export function colorOf(colors, value, [low, high]) {
 // A colour for CSS, and the one of black and white that can be read on it.
 export function cssOf(color) {
     const parts = [color & 255, (color >> 8) & 255, (color >> 16) & 255];
-    const linear = parts.map((part) => (part <= 10 ? part / 3294.6 : ((part / 255 + 0.055) / 1.055) ** 2.4));
-    const luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
-    return { background: `rgb(${parts.join(" ")})`, color: luminance > 0.179 ? "#000" : "#fff" };
+    const [red, green, blue] = parts.map((part) => (part / 255) ** 2.2);
+    const luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+    return { background: `rgb(${parts.join(" ")})`, color: luminance > 0.18 ? "#000" : "#fff" };
 }
 
-// Paints `maps`, each { values, start, range }, of the same size in rows of `columns` with a gap between them. A number
-// becomes a square of `scale` pixels.
-export function paintMaps(canvas, maps, [height, width], colors, { columns = 1, scale = 1, gap = 0 } = {}) {
-    const [stepX, stepY] = [width * scale + gap, height * scale + gap];
-    const size = [stepX * Math.min(columns, maps.length) - gap, stepY * Math.ceil(maps.length / columns) - gap];
-    if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
-    const context = canvas.getContext("2d");
-    const image = context.createImageData(...size);
+// Pictures of the same size in rows of `across`, half a `gap` around each; a pixel is a square of `side`. `colorsOf` gives
+// for a picture's number what gives the colours of its pixels.
+function paint(canvas, [count, rows, columns], colorsOf, { across = 1, side = 1, gap = 0 } = {}) {
+    const [down, right] = [rows * side + gap, columns * side + gap];
+    const [width, height] = [right * across, down * Math.ceil(count / across)];
+    // The page is laid out anew if it is set, even to what it was.
+    if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+    const image = new ImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
-    maps.forEach(({ values, start, range }, index) => {
-        const corner = Math.floor(index / columns) * stepY * size[0] + (index % columns) * stepX;
-        for (let row = 0; row < height; row++) {
-            const line = corner + row * scale * size[0];
-            for (let column = 0; column < width; column++) {
-                const color = colorOf(colors, values[start + row * width + column], range);
-                for (let i = 0; i < scale; i++) pixels[line + column * scale + i] = color;
-            }
-            for (let copy = 1; copy < scale; copy++) {
-                pixels.copyWithin(line + copy * size[0], line, line + width * scale);
+    for (let picture = 0; picture < count; picture++) {
+        const colorAt = colorsOf(picture);
+        const [top, left] = [Math.floor(picture / across) * down + gap / 2, (picture % across) * right + gap / 2];
+        for (let at = 0; at < rows * columns; at++) {
+            const color = colorAt(at);
+            const corner = (top + Math.floor(at / columns) * side) * width + left + (at % columns) * side;
+            for (let y = 0; y < side; y++) {
+                for (let x = 0; x < side; x++) pixels[corner + y * width + x] = color;
             }
         }
-    });
-    context.putImageData(image, 0, 0);
-}
-
-// The channels of something side by side in a square.
-export function paintChannels(canvas, values, [channels, rows, columns], colors, side) {
-    const across = Math.ceil(Math.sqrt(channels));
-    const range = balanced(rangeOf(values));
-    const maps = Array.from({ length: channels }, (_, i) => ({ values, start: i * rows * columns, range }));
-    const scale = Math.max(1, Math.floor(side / (across * columns)));
-    paintMaps(canvas, maps, [rows, columns], colors, { columns: across, scale, gap: 2 });
-}
-
-// An image as it is: grey, or red, green and blue.
-export function paintImage(canvas, { values, shape: [channels, height, width], low, high }) {
-    if (channels !== 3) return paintMaps(canvas, [{ values, start: 0, range: [low, high] }], [height, width], GREY);
-    [canvas.width, canvas.height] = [width, height];
-    const context = canvas.getContext("2d");
-    const image = context.createImageData(width, height);
-    const area = height * width;
-    const shade = (value) => ((value - low) / (high - low)) * 255;
-    for (let i = 0; i < area; i++) {
-        image.data.set([shade(values[i]), shade(values[i + area]), shade(values[i + 2 * area]), 255], 4 * i);
     }
-    context.putImageData(image, 0, 0);
+    canvas.getContext("2d").putImageData(image, 0, 0);
 }
 
-// Numbers as bars above and below zero, `step` pixels apart, in the canvas's own text colour.
-export function paintBars(canvas, values, [low, high], step) {
-    const height = 64;
+// Maps, all to one range, or each to its own if none is given.
+export function paintMaps(canvas, values, shape, scale, range, layout) {
+    const area = shape[1] * shape[2];
+    const colorsOf = (map) => {
+        const numbers = values.subarray(map * area, (map + 1) * area);
+        const own = range ?? scale.range(numbers);
+        return (at) => colorOf(scale, numbers[at], own);
+    };
+    paint(canvas, shape, colorsOf, layout);
+}
+
+// An image as it is: red, green and blue if it has three channels, grey otherwise.
+export function paintImage(canvas, { values, shape: [channels, rows, columns], low, high }) {
+    const next = channels === 3 ? rows * columns : 0;
+    const shade = (at) => ((values[at] - low) / (high - low)) * 255;
+    const colorAt = (at) => (255 << 24) | (shade(at + 2 * next) << 16) | (shade(at + next) << 8) | shade(at);
+    paint(canvas, [1, rows, columns], () => colorAt);
+}
+
+// Numbers as bars above and below zero, in the canvas's own text colour.
+export function paintBars(canvas, values, [low, high]) {
+    const [height, step] = [64, Math.max(3, Math.min(24, Math.floor(760 / values.length)))];
     [canvas.width, canvas.height] = [values.length * step, height];
     const context = canvas.getContext("2d");
     context.fillStyle = getComputedStyle(canvas).color;
     const [bottom, top] = [Math.min(low, 0), Math.max(high, 0)];
-    const y = (value) => ((top - value) / (top - bottom || 1)) * height;
-    for (const [i, value] of values.entries()) {
-        context.fillRect(i * step, y(Math.max(value, 0)), step - Math.ceil(step / 8), Math.abs(y(value) - y(0)));
-    }
-    context.fillRect(0, Math.min(y(0), height - 1), canvas.width, 1);
+    const scale = (height - 1) / (top - bottom || 1);
+    context.translate(0, top * scale);
+    context.fillRect(0, 0, canvas.width, 1);
+    for (const [i, value] of values.entries()) context.fillRect(i * step, 0, step - Math.ceil(step / 8), -value * scale);
 }
