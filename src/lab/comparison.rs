@@ -7,7 +7,7 @@ use tch::Tensor;
 use crate::figures::Figure;
 use crate::figures::comparison::{self, Curve};
 use crate::model::{batch_len, thousands};
-use crate::session::display::{Content, Show, escape, shows_itself};
+use crate::session::display::{Content, Show, escape, print, shows_itself};
 use crate::session::table::Table;
 use crate::session::{error, texts};
 use crate::{
@@ -193,15 +193,25 @@ impl Comparison {
         Self { seeds, ..self }
     }
 
-    /// Notes what validation accuracy, in percent, the learner expects of the row `name`, which need not be there yet. The
-    /// table and the chart show it beside the result. A second prediction for the same name replaces the first.
-    pub fn predict(&mut self, name: &str, percent: f64) {
+    /// Notes what validation accuracy, in percent, the learner expects of the row `name`, which need not be there yet:
+    /// `lab.predict("32-32", 86)?`. A line says so, and the table and the chart show it beside the result. A second prediction
+    /// for the same name replaces the first.
+    ///
+    /// # Errors
+    /// If it is not above 1 and at most 100: then it may be meant as a fraction.
+    pub fn predict(&mut self, name: &str, percent: impl Into<f64>) -> Result<()> {
+        let percent = percent.into();
+        if !(percent > 1.0 && percent <= 100.0) {
+            return Err(error(texts::lab_not_percent(percent)));
+        }
         self.predictions.retain(|(there, _)| there != name);
         self.predictions.push((name.to_string(), percent));
+        print(&texts::lab_predicted(name, percent));
+        Ok(())
     }
 
     /// Trains a network of these layers with Adam, and adds a row. A name that is there already gets its row replaced, in
-    /// its place.
+    /// its place; if that was of other layers, a line says so.
     ///
     /// The images must have the shape that the first layer wants, `[images, channels, height, width]` for a convolution,
     /// and values from 0 to 1. The shape of one is taken from them; labels are `int64 [images]`, counted from 0. Variants
@@ -250,7 +260,13 @@ impl Comparison {
             histories,
         };
         match self.variants.iter().position(|there| there.name == name) {
-            Some(i) => (self.variants[i], self.models[i]) = (variant, model),
+            Some(i) => {
+                let before = std::mem::replace(&mut self.variants[i], variant);
+                self.models[i] = model;
+                if before.layers != self.variants[i].layers {
+                    print(&texts::lab_replaced(name, in_short(&before.layers)));
+                }
+            }
             None => {
                 self.variants.push(variant);
                 self.models.push(model);
@@ -301,8 +317,7 @@ impl Comparison {
     /// What was predicted of this row, if anything was.
     fn predicted(&self, name: &str) -> Option<f64> {
         let prediction = self.predictions.iter().find(|(there, _)| there == name);
-        let percent = prediction.map(|(_, percent)| *percent);
-        percent.filter(|percent| percent.is_finite())
+        prediction.map(|(_, percent)| *percent)
     }
 
     fn table(&self) -> Table {
@@ -444,10 +459,10 @@ mod tests {
         let mut lab = Comparison::of(vec![row("a"), row("b")]);
         let heading = texts::lab_prediction();
         assert!(!lab.to_string().contains(&heading), "{lab}");
-        lab.predict("not there yet", 80.0);
+        lab.predict("not there yet", 80).unwrap();
         assert!(!lab.to_string().contains(&heading), "{lab}");
-        lab.predict("b", 70.0);
-        lab.predict("b", 85.25);
+        lab.predict("b", 70.0).unwrap();
+        lab.predict("b", 85.25).unwrap();
         let text = lab.to_string();
         assert!(text.contains(&heading), "{text}");
         let has: Vec<bool> = text.lines().map(|line| line.contains("  85.2  ")).collect();

@@ -8,16 +8,19 @@ use crate::session::display::{Content, Show, escape, shows_itself};
 use crate::session::texts;
 use crate::{Layer, Result, Stopped};
 
+/// By how many percentage points one short training may differ from another that began with other weights.
+const ONCE: f64 = 2.0;
+
 /// The five exercises of the lesson. The first row of the table is the network that they start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exercise {
-    /// Two other numbers of filters: variants that differ from the first row in nothing else.
+    /// Two other numbers of filters, each in all convolutions: variants that differ from the first row in nothing else.
     Filters,
-    /// The first row's convolutions without the last; its pooling may stay or go.
+    /// The first row's convolutions and poolings without the last convolution.
     WithoutLastConvolution,
     /// More convolutions than the first row has.
     MoreConvolutions,
-    /// A single convolution, and at most one pooling.
+    /// A single convolution, with a single pooling behind it if the first row has one there.
     OnlyFirstConvolution,
     /// A training that a callback ended before its last epoch, and not right after the first.
     StopInTime,
@@ -42,8 +45,9 @@ impl Comparison {
     ///
     /// A difference in validation accuracy is called more than chance if it is larger than `1.96 · √(2 p (1 − p) / n)`,
     /// with `p` the mean of both accuracies and `n` the number of validation images: so much do two equally good networks
-    /// differ in 95 of 100 tests at the most. What other initial weights would have changed comes on top; with
-    /// [`seeds`](Comparison::seeds) it is more than chance only if each seed of the one is better than all of the other.
+    /// differ in 95 of 100 tests at the most. With [`seeds`](Comparison::seeds) each seed of the one must also be better than
+    /// all of the other. Where a network was trained once, what other initial weights would have changed is not known: 2
+    /// percentage points, as in short trainings of the lesson's networks, come on top, by `√(a² + b²)`.
     pub fn check(&self, exercise: Exercise) -> Finding {
         let Some((reference, others)) = self.variants().split_first() else {
             return Finding::not_yet(texts::lab_no_row());
@@ -51,50 +55,91 @@ impl Comparison {
         if exercise == Exercise::StopInTime {
             return stop_in_time(self.variants());
         }
-        let count = convolutions(&reference.layers).count();
-        let last = convolutions(&reference.layers).next_back();
         let needs_one = matches!(
             exercise,
             Exercise::Filters | Exercise::WithoutLastConvolution
         );
-        let last = match last {
-            Some(last) => last.to_string(),
-            None if needs_one => {
-                return Finding::not_yet(texts::lab_no_convolution(&reference.name));
-            }
-            None => String::new(),
-        };
+        if needs_one && filters(&reference.layers).is_empty() {
+            return Finding::not_yet(texts::lab_no_convolution(&reference.name));
+        }
         let matching: Vec<&Variant> = others
             .iter()
             .filter(|other| does(exercise, &reference.layers, &other.layers))
             .collect();
-        let mut tried: Vec<Vec<i64>> = matching.iter().map(|one| filters(&one.layers)).collect();
-        tried.sort();
-        tried.dedup();
-        let name = &reference.name;
-        match (exercise, matching.last()) {
-            (Exercise::Filters, one) if tried.len() < 2 => {
-                tried.push(filters(&reference.layers));
-                let other = another_number(&tried);
-                Finding::not_yet(match one {
-                    Some(one) => texts::lab_one_other_filters(&one.name, other),
-                    None => texts::lab_no_other_filters(name, other),
-                })
-            }
-            (Exercise::WithoutLastConvolution, None) => {
-                Finding::not_yet(texts::lab_last_convolution_stays(name, last))
-            }
-            (Exercise::MoreConvolutions, None) => {
-                Finding::not_yet(texts::lab_no_more_convolutions(name, count))
-            }
-            (_, None) => Finding::not_yet(texts::lab_not_one_convolution()),
-            (_, Some(_)) => Finding {
-                done: true,
-                text: texts::lab_compared(name),
-                found: matching.iter().map(|one| found(one, reference)).collect(),
-            },
+        if let Some(missing) = missing(exercise, reference, others, &matching) {
+            return Finding::not_yet(missing);
+        }
+        Finding {
+            done: true,
+            text: texts::lab_compared(&reference.name),
+            found: matching.iter().map(|one| found(one, reference)).collect(),
         }
     }
+}
+
+/// What is still to do, with these variants doing what the exercise asks for.
+fn missing(
+    exercise: Exercise,
+    reference: &Variant,
+    others: &[Variant],
+    matching: &[&Variant],
+) -> Option<String> {
+    let name = &reference.name;
+    let count = filters(&reference.layers).len();
+    match (exercise, matching) {
+        (Exercise::Filters, _) => missing_filters(reference, others, matching),
+        (_, [_, ..]) => None,
+        (Exercise::WithoutLastConvolution, []) => {
+            let last = convolutions(&reference.layers).next_back()?;
+            let fewer = |one: &&Variant| filters(&one.layers).len() + 1 == count;
+            let all_have_more = others.iter().all(|one| filters(&one.layers).len() > count);
+            Some(if all_have_more && !others.is_empty() {
+                texts::lab_first_row(name)
+            } else if let Some(other) = others.iter().rfind(fewer) {
+                texts::lab_more_than_the_last_went(&other.name, last)
+            } else {
+                texts::lab_last_convolution_stays(name, last)
+            })
+        }
+        (Exercise::MoreConvolutions, []) => Some(texts::lab_no_more_convolutions(name, count)),
+        (_, []) => {
+            let without_pooling =
+                |one: &&Variant| filters(&one.layers).len() == 1 && poolings(&one.layers) == 0;
+            Some(match others.iter().rfind(without_pooling) {
+                Some(one) => texts::lab_first_pooling_stays(&one.name),
+                None => texts::lab_not_one_convolution(),
+            })
+        }
+    }
+}
+
+/// What is missing until there are two other numbers of filters.
+fn missing_filters(
+    reference: &Variant,
+    others: &[Variant],
+    matching: &[&Variant],
+) -> Option<String> {
+    let mut tried: Vec<Vec<i64>> = matching.iter().map(|one| filters(&one.layers)).collect();
+    tried.sort();
+    tried.dedup();
+    if tried.len() >= 2 {
+        return None;
+    }
+    tried.push(filters(&reference.layers));
+    let mixed = others.iter().find(|other| {
+        is_mixed(&reference.layers, &other.layers)
+            && differ_in_filters(&reference.layers, &other.layers)
+    });
+    if let Some(mixed) = mixed {
+        let numbers = filters(&mixed.layers).into_iter();
+        let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+        return Some(texts::lab_mixed_filters(&mixed.name, numbers.join(", ")));
+    }
+    let other = another_number(&tried);
+    Some(match matching.last() {
+        Some(one) => texts::lab_one_other_filters(&one.name, filters(&one.layers)[0], other),
+        None => texts::lab_no_other_filters(&reference.name, other),
+    })
 }
 
 fn convolutions(layers: &[Layer]) -> impl DoubleEndedIterator<Item = &Layer> {
@@ -108,14 +153,42 @@ fn poolings(layers: &[Layer]) -> usize {
     layers.iter().filter(pooling).count()
 }
 
+fn is_of_pictures(layer: &Layer) -> bool {
+    matches!(
+        layer.kind,
+        LayerKind::Conv2d(_) | LayerKind::MaxPooling2d(_)
+    )
+}
+
+/// The convolutions and poolings, in their order.
+fn of_pictures<'a>(layers: impl Iterator<Item = &'a Layer>) -> impl Iterator<Item = &'a Layer> {
+    layers.filter(|layer| is_of_pictures(layer))
+}
+
 /// The layers that are neither convolution nor pooling.
 fn others(layers: &[Layer]) -> impl Iterator<Item = &Layer> {
-    layers.iter().filter(|layer| {
-        !matches!(
-            layer.kind,
-            LayerKind::Conv2d(_) | LayerKind::MaxPooling2d(_)
-        )
-    })
+    layers.iter().filter(|layer| !is_of_pictures(layer))
+}
+
+/// Whether these differ in numbers of filters, and in nothing else.
+fn differ_in_filters(reference: &[Layer], layers: &[Layer]) -> bool {
+    let same_but_for_filters = |(a, b): (&Layer, &Layer)| match (&a.kind, &b.kind) {
+        (LayerKind::Conv2d(a), LayerKind::Conv2d(b)) => {
+            let mut b = b.clone();
+            b.filters = a.filters;
+            *a == b
+        }
+        _ => a == b,
+    };
+    reference != layers
+        && reference.len() == layers.len()
+        && reference.iter().zip(layers).all(same_but_for_filters)
+}
+
+/// Whether the convolutions have different numbers of filters where those of `reference` have one number.
+fn is_mixed(reference: &[Layer], layers: &[Layer]) -> bool {
+    let differ = |layers| filters(layers).windows(2).any(|pair| pair[0] != pair[1]);
+    differ(layers) && !differ(reference)
 }
 
 /// The number of filters of each convolution.
@@ -138,28 +211,20 @@ fn another_number(tried: &[Vec<i64>]) -> i64 {
 /// Whether `layers` are what the exercise makes of `reference`.
 fn does(exercise: Exercise, reference: &[Layer], layers: &[Layer]) -> bool {
     match exercise {
-        Exercise::Filters => {
-            let same_but_for_filters = |(a, b): (&Layer, &Layer)| match (&a.kind, &b.kind) {
-                (LayerKind::Conv2d(a), LayerKind::Conv2d(b)) => {
-                    let mut b = b.clone();
-                    b.filters = a.filters;
-                    *a == b
-                }
-                _ => a == b,
-            };
-            reference != layers
-                && reference.len() == layers.len()
-                && reference.iter().zip(layers).all(same_but_for_filters)
-        }
+        Exercise::Filters => differ_in_filters(reference, layers) && !is_mixed(reference, layers),
         Exercise::WithoutLastConvolution => {
-            let mut wanted = convolutions(reference);
-            wanted.next_back().is_some() && wanted.eq(convolutions(layers))
+            let is_convolution = |layer: &Layer| matches!(layer.kind, LayerKind::Conv2d(_));
+            let Some(last) = reference.iter().rposition(is_convolution) else {
+                return false;
+            };
+            let wanted = reference[..last].iter().chain(&reference[last + 1..]);
+            of_pictures(wanted).eq(of_pictures(layers.iter()))
         }
         Exercise::MoreConvolutions => {
             convolutions(layers).count() > convolutions(reference).count()
         }
         Exercise::OnlyFirstConvolution => {
-            convolutions(layers).count() == 1 && poolings(layers) <= 1
+            convolutions(layers).count() == 1 && poolings(layers) == poolings(reference).min(1)
         }
         // It is a matter of the training, not of the layers.
         Exercise::StopInTime => false,
@@ -171,11 +236,16 @@ fn found(variant: &Variant, reference: &Variant) -> String {
     let parameters = times(variant.parameters as f64 / reference.parameters as f64);
     let seconds = times(variant.seconds_per_epoch() / reference.seconds_per_epoch());
     let points = variant.points_above(reference);
-    let margin = chance(variant, reference);
+    let once = [variant, reference]
+        .iter()
+        .any(|one| one.histories.len() == 1);
+    let margin = chance(variant, reference).hypot(if once { ONCE } else { 0.0 });
     let shown = format!("{margin:.1}");
     let ((low, high), (lowest, highest)) = (variant.spread(), reference.spread());
     let chance = if points.abs() > margin && (low > highest || high < lowest) {
         texts::lab_more_than_chance(shown)
+    } else if once {
+        texts::lab_once(shown)
     } else {
         texts::lab_may_be_chance(shown)
     };
@@ -207,15 +277,14 @@ fn chance(a: &Variant, b: &Variant) -> f64 {
     100.0 * 1.96 * (2.0 * p * (1.0 - p) / n).sqrt()
 }
 
-/// A factor with as many digits as mean something: `0.23`, `5.7`, `57`.
+/// How many times as much, or as little, with as many digits as mean something: `×5.7`, `÷4.4`, `×57`.
 fn times(factor: f64) -> String {
-    if factor < 0.995 {
-        format!("{factor:.2}")
-    } else if factor < 9.95 {
-        format!("{factor:.1}")
-    } else {
-        format!("{factor:.0}")
-    }
+    let (sign, factor) = match factor {
+        ..0.95 => ('÷', 1.0 / factor),
+        _ => ('×', factor),
+    };
+    let decimals = usize::from(factor < 9.95);
+    format!("{sign}{factor:.decimals$}")
 }
 
 fn stop_in_time(variants: &[Variant]) -> Finding {
@@ -398,16 +467,18 @@ pub(crate) mod tests {
     fn filters_want_two_other_numbers() {
         let exercise = Exercise::Filters;
         let none = |number: i64| texts::lab_no_other_filters("64-64", number);
-        let one = |name: &str, number: i64| texts::lab_one_other_filters(name, number);
+        let one = |name, there, number| texts::lab_one_other_filters(name, there, number);
         assert_eq!(refused(exercise, &[]), none(32));
         // The same network again is no other one.
         assert_eq!(refused(exercise, &[net(&[64, 64])]), none(32));
-        assert_eq!(refused(exercise, &[net(&[32, 32])]), one("a", 16));
+        assert_eq!(refused(exercise, &[net(&[32, 32])]), one("a", 32, 16));
         // The same number under two names is one number.
         let twice = [net(&[16, 16]), net(&[16, 16])];
-        assert_eq!(refused(exercise, &twice), one("b", 32));
+        assert_eq!(refused(exercise, &twice), one("b", 16, 32));
         assert_eq!(lines(exercise, &[net(&[32, 32]), net(&[16, 16])]), 2);
-        assert_eq!(lines(exercise, &[net(&[32, 64]), net(&[16, 64])]), 2);
+        // One of the two numbers was forgotten.
+        let mixed = texts::lab_mixed_filters("b", "16, 32");
+        assert_eq!(refused(exercise, &[net(&[32, 32]), net(&[16, 32])]), mixed);
     }
 
     #[test]
@@ -430,17 +501,27 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_last_convolution_goes_and_its_pooling_may() {
+    fn the_last_convolution_goes_and_nothing_else() {
         let exercise = Exercise::WithoutLastConvolution;
-        let last = conv2d(64, (3, 3), Relu);
-        let still = texts::lab_last_convolution_stays("64-64", last);
-        for other in [net(&[64, 64]), net(&[32]), net(&[64, 64, 64]), net(&[])] {
+        let last = || conv2d(64, (3, 3), Relu);
+        let without = |at: usize| {
+            changed(|layers| {
+                layers.remove(at);
+            })
+        };
+        for other in [net(&[64, 64]), net(&[])] {
+            let still = texts::lab_last_convolution_stays("64-64", last());
             assert_eq!(refused(exercise, &[other]), still);
         }
-        let both = changed(|layers| {
-            layers.remove(2);
-        });
-        assert_eq!(lines(exercise, &[both, net(&[64])]), 2);
+        // The first one in its place, its pooling too, other filters.
+        for other in [without(0), net(&[64]), net(&[32])] {
+            let more = texts::lab_more_than_the_last_went("a", last());
+            assert_eq!(refused(exercise, &[other]), more);
+        }
+        // The lesson's network came after another.
+        let began = refused(exercise, &[net(&[64, 64, 64])]);
+        assert_eq!(began, texts::lab_first_row("64-64"));
+        assert_eq!(lines(exercise, &[without(2), net(&[64])]), 1);
     }
 
     #[test]
@@ -465,7 +546,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn only_the_first_convolution_is_one_with_at_most_one_pooling() {
+    fn only_the_first_convolution_is_one_with_its_pooling() {
         let exercise = Exercise::OnlyFirstConvolution;
         let second_pooling = changed(|layers| {
             layers.remove(2);
@@ -477,7 +558,12 @@ pub(crate) mod tests {
             );
         }
         let without_pooling = changed(|layers| drop(layers.drain(1..4)));
-        assert_eq!(lines(exercise, &[net(&[64]), without_pooling]), 2);
+        let missing = texts::lab_first_pooling_stays("a");
+        assert_eq!(
+            refused(exercise, std::slice::from_ref(&without_pooling)),
+            missing
+        );
+        assert_eq!(lines(exercise, &[net(&[64]), without_pooling]), 1);
     }
 
     #[test]
@@ -493,26 +579,26 @@ pub(crate) mod tests {
             let loss = 0.5;
             variant.histories[0].epochs[2].validation = Some(Score { loss, accuracy });
         };
-        // 1.96 · √(2 · 0.8 · 0.2 / 10 000) = 0.0111
+        // 1.96 · √(2 · 0.8 · 0.2 / 10 000) = 0.0111, and 0.02 for a single training.
         let line = |other: &Variant| found(other, &reference);
         for (accuracy, difference, chance) in [
-            (0.805, "+0.5", texts::lab_may_be_chance("1.1")),
-            (0.795, "−0.5", texts::lab_may_be_chance("1.1")),
-            (0.785, "−1.5", texts::lab_more_than_chance("1.1")),
-            (0.817, "+1.7", texts::lab_more_than_chance("1.1")),
+            (0.805, "+0.5", texts::lab_once("2.3")),
+            (0.785, "−1.5", texts::lab_once("2.3")),
+            (0.775, "−2.5", texts::lab_more_than_chance("2.3")),
+            (0.825, "+2.5", texts::lab_more_than_chance("2.3")),
         ] {
             set(&mut other, accuracy);
-            let said = texts::lab_found("16-16", "0.23", "6.0", difference, chance);
+            let said = texts::lab_found("16-16", "÷4.4", "×6.0", difference, chance);
             assert_eq!(line(&other), said);
         }
         other.validation_images = 100;
         set(&mut other, 0.7);
-        let chance = texts::lab_may_be_chance("12.0");
-        let said = texts::lab_found("16-16", "0.23", "6.0", "−10.0", chance);
+        let chance = texts::lab_once("12.2");
+        let said = texts::lab_found("16-16", "÷4.4", "×6.0", "−10.0", chance);
         assert_eq!(line(&other), said);
         assert_eq!(
-            [0.994, 0.996, 5.66, 56.6].map(times),
-            ["0.99", "1.0", "5.7", "57"]
+            [0.01, 0.2, 0.94, 0.96, 5.66, 56.6].map(times),
+            ["÷100", "÷5.0", "÷1.1", "×1.0", "×5.7", "×57"]
         );
     }
 

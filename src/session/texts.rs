@@ -933,14 +933,26 @@ texts! {
     lab_train() { en: "Train, %", ru: "Обучение, %" }
     lab_validation() { en: "Validation, %", ru: "Валидация, %" }
     lab_prediction() { en: "Predicted, %", ru: "Прогноз, %" }
+    lab_predicted(name, percent) {
+        en: "Predicted for “{name}”: {percent:.1} % on the validation data",
+        ru: "Прогноз для «{name}»: {percent:.1} % на валидации",
+    }
+    lab_not_percent(percent) {
+        en: "a prediction is in percent, more than 1 and at most 100; this is {percent}: write 86 for 86 %",
+        ru: "прогноз задают в процентах, больше 1 и не больше 100, а это {percent}: для 86 % напишите 86",
+    }
     lab_difference() { en: "vs row 1, pp", ru: "Разница с 1-й, п.\u{a0}п." }
     lab_nothing_yet() {
         en: "Nothing to compare yet: lab.run(\"a name\", [layers], &images, &labels, Fit::epochs(3)) adds a row",
         ru: "Сравнивать пока нечего: строку добавит lab.run(\"имя\", [слои], &images, &labels, Fit::epochs(3))",
     }
     lab_no_such_row(name, names) {
-        en: "there is no row \"{name}\"; the rows are {names}",
-        ru: "строки «{name}» нет; есть строки {names}",
+        en: "there is no row \"{name}\": run its cell first; the rows are {names}",
+        ru: "строки \"{name}\" нет: сначала запустите её ячейку; есть строки {names}",
+    }
+    lab_replaced(name, layers) {
+        en: "The row “{name}” was replaced; it had {layers}. To keep both, give the new one another name",
+        ru: "Строка «{name}» заменена; в ней было {layers}. Чтобы остались обе, дайте новой другое имя",
     }
     lab_interrupted(name, epoch, epochs) {
         en: "\"{name}\" was interrupted in epoch {epoch}/{epochs}: the table is as it was, run the cell again for its row",
@@ -959,8 +971,8 @@ texts! {
         ru: "обучение остановилось вовремя",
     }
     lab_found(name, parameters, seconds, difference, chance) {
-        en: "“{name}”: parameters ×{parameters}, seconds per epoch ×{seconds}, validation accuracy {difference} pp, {chance}",
-        ru: "«{name}»: параметры ×{parameters}, секунды на эпоху ×{seconds}, точность на валидации {difference} п. п., {chance}",
+        en: "“{name}”: parameters {parameters}, seconds per epoch {seconds}, validation accuracy {difference} pp, {chance}",
+        ru: "«{name}»: параметры {parameters}, секунды на эпоху {seconds}, точность на валидации {difference} п. п., {chance}",
     }
     lab_more_than_chance(margin) {
         en: "more than chance (±{margin})",
@@ -969,6 +981,10 @@ texts! {
     lab_may_be_chance(margin) {
         en: "which may be chance (±{margin})",
         ru: "возможно, это случайность (±{margin})",
+    }
+    lab_once(margin) {
+        en: "which may be chance: one training each (±{margin})",
+        ru: "возможно, это случайность: обучали по одному разу (±{margin})",
     }
     lab_not_alike(what) {
         en: " — but something else differs too: {what}",
@@ -991,24 +1007,40 @@ texts! {
         ru: "в первой строке, «{reference}», нет conv2d, менять нечего. Запустите под этим именем сеть урока.",
     }
     lab_no_other_filters(reference, filters) {
-        en: "no variant differs from “{reference}” in the number of filters and in nothing else. Change the first number in the conv2d lines, say to {filters}, and run the cell.",
-        ru: "ни один опыт не отличается от «{reference}» числом фильтров и больше ничем. Замените первое число в строках conv2d, например на {filters}, и запустите ячейку.",
+        en: "no variant differs from “{reference}” in the number of filters and in nothing else. Change the first number in every conv2d line, say to {filters}, and run the cell.",
+        ru: "ни один опыт не отличается от «{reference}» числом фильтров и больше ничем. Замените первое число в каждой строке conv2d, например на {filters}, и запустите ячейку.",
     }
-    lab_one_other_filters(name, filters) {
-        en: "“{name}” has been tried, and one more number is needed. Use {filters} filters, change the name too, and run the cell.",
-        ru: "«{name}» уже есть, нужно ещё одно число. Замените число фильтров на {filters}, поменяйте имя и запустите ячейку.",
+    lab_one_other_filters(name, there, filters) {
+        en: "{there} filters have been tried, in the row “{name}”, and one more number is needed. Use {filters} filters in every conv2d, give the row a name of its own, and run the cell.",
+        ru: "фильтров: {there} уже есть, в строке «{name}», нужно ещё одно число. Поставьте во всех conv2d фильтров: {filters}, дайте строке своё имя и запустите ячейку.",
+    }
+    lab_mixed_filters(name, numbers) {
+        en: "the convolutions of “{name}” have different numbers of filters: {numbers}. Use the same number in every conv2d and run the cell.",
+        ru: "у свёрток в строке «{name}» разное число фильтров: {numbers}. Поставьте во всех conv2d одно и то же число и запустите ячейку.",
     }
     lab_last_convolution_stays(reference, layer) {
         en: "no variant has all the convolutions of “{reference}” but the last. Delete the line of the last one, {layer}, and run the cell.",
-        ru: "нет опыта, который отличался бы от «{reference}» только отсутствием последней свёртки. Удалите её строку, {layer}, и запустите ячейку.",
+        ru: "ни в одном опыте не убрана последняя свёртка сети «{reference}». Удалите её строку, {layer}, и запустите ячейку.",
+    }
+    lab_more_than_the_last_went(name, layer) {
+        en: "“{name}” has one convolution fewer, but that is not all that is different. Only the line of the last one, {layer}, should go; every max_pooling2d stays.",
+        ru: "в «{name}» на одну свёртку меньше, но изменилось не только это. Удалить надо одну строку, последнюю свёртку {layer}; все max_pooling2d остаются.",
+    }
+    lab_first_row(reference) {
+        en: "the others are compared with the first row, and that is “{reference}”. If it isn't the lesson's network, run the cell with Comparison::new() again, then the one with the lesson's network, then yours.",
+        ru: "остальные сравниваются с первой строкой, а это «{reference}». Если это не сеть урока, запустите снова ячейку с Comparison::new(), потом ячейку с сетью урока, потом свою.",
     }
     lab_no_more_convolutions(reference, count) {
         en: "no variant has more convolutions than “{reference}” (conv2d lines there: {count}). Add one before flatten() and run the cell.",
         ru: "ни в одном опыте нет больше свёрток, чем в «{reference}» (строк conv2d в ней: {count}). Добавьте ещё одну перед flatten() и запустите ячейку.",
     }
     lab_not_one_convolution() {
-        en: "no variant has just one conv2d and at most one pooling. Delete the other conv2d and max_pooling2d lines and run the cell.",
-        ru: "нет опыта, в котором ровно одна свёртка и не больше одного пулинга. Удалите остальные строки conv2d и max_pooling2d и запустите ячейку.",
+        en: "no variant has just one conv2d and one pooling. Delete the other conv2d and max_pooling2d lines and run the cell.",
+        ru: "ни в одном опыте не остались одна свёртка и один пулинг. Удалите остальные строки conv2d и max_pooling2d и запустите ячейку.",
+    }
+    lab_first_pooling_stays(name) {
+        en: "“{name}” has lost the pooling behind the first convolution too. Put max_pooling2d(2, 2) back and run the cell.",
+        ru: "в «{name}» убран и пулинг после первой свёртки. Верните max_pooling2d(2, 2) и запустите ячейку.",
     }
     lab_nothing_stops() {
         en: "no variant has a function that could stop it. Give its Fit an .on_epoch_end(…) and run the cell.",
@@ -1024,7 +1056,7 @@ texts! {
     }
     lab_went_through(name, epochs, first, last) {
         en: "“{name}” went through all its epochs ({epochs}); the loss went {first} → {last}. Return Break when it falls below a value in between, and run the cell.",
-        ru: "«{name}»: пройдены все эпохи ({epochs}), потери {first} → {last}. Верните Break, когда потери опустятся ниже порога между этими числами, и запустите ячейку.",
+        ru: "«{name}»: пройдены все эпохи ({epochs}), потери {first} → {last}. Возвращайте Break, когда потери опустятся ниже порога между этими числами, и запустите ячейку.",
     }
 }
 
