@@ -12,8 +12,8 @@ from jupyterhub.authenticators.shared import SharedPasswordAuthenticator
 
 c = get_config()  # noqa: F821 - JupyterHub brings it
 HERE = Path(__file__).resolve().parent
-# Only root can enter: the hub's secrets and its memory.
-HUB = HERE.parents[1] / "target" / "class" / "hub"
+# The hub's secrets and its memory, in a folder that only root can enter.
+HUB = Path(os.environ["SVERTKA_CLASS_HUB"])
 GIB = 1 << 30
 
 # What a learner's server is.
