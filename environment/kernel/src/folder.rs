@@ -311,11 +311,12 @@ fn copy_folder(from: &Path, to: &Path, shared: bool) -> Result<()> {
         .filter_entry(|entry| entry.file_name() != "incremental");
     for entry in entries {
         let entry = entry?;
-        let (source, target) = (entry.path(), to.join(entry.path().strip_prefix(from)?));
+        let (source, place) = (entry.path(), entry.path().strip_prefix(from)?);
+        let target = to.join(place);
         if entry.file_type().is_dir() {
             fs::create_dir_all(&target)?;
         } else if entry.file_type().is_file()
-            && !(never_rewritten(source, shared) && link(source, &target).is_ok())
+            && !(may_be_linked(place, shared) && link(source, &target).is_ok())
         {
             fs::copy(source, &target)?;
             // Cargo compares times.
@@ -333,9 +334,9 @@ fn link(source: &Path, target: &Path) -> io::Result<()> {
     fs::hard_link(source, target).or_else(|_| symlink(source, target))
 }
 
-/// Whether a build's file stays as it is: what the compiler made of the dependencies, and of the crate itself where that is
-/// shared and nobody edits it. Everything else is small.
-fn never_rewritten(file: &Path, shared: bool) -> bool {
+/// Whether a build's file stays as it is: what the compiler made of the dependencies. Everything else is small; where the folder
+/// is shared, and nobody there edits the crate, all is linked but what belongs to the cells' own crate.
+fn may_be_linked(file: &Path, shared: bool) -> bool {
     let name = file
         .file_name()
         .and_then(|name| name.to_str())
@@ -344,8 +345,14 @@ fn never_rewritten(file: &Path, shared: bool) -> bool {
         .extension()
         .and_then(|kind| kind.to_str())
         .unwrap_or_default();
-    let begins = |with: &[&str]| with.iter().any(|begin| name.starts_with(begin));
-    let of_ours = begins(&["libctx", "ctx", "libcode_"]) || (begins(&["libsvertka"]) && !shared);
-    let built = matches!(kind, "rlib" | "rmeta" | "so" | "a" | "o") && !of_ours;
-    built || (kind.is_empty() && begins(&["build-script-", "build_script_"]))
+    let begins = |name: &str, with: &[&str]| with.iter().any(|begin| name.starts_with(begin));
+    let of_cells = ["libctx", "ctx", "libcode_"];
+    if shared {
+        let mut folders = file.iter().filter_map(|part| part.to_str());
+        return folders.any(|part| matches!(part, "deps" | "build" | ".fingerprint"))
+            && folders.all(|part| !begins(part, &of_cells));
+    }
+    let ours = begins(name, &of_cells) || name.starts_with("libsvertka");
+    let built = matches!(kind, "rlib" | "rmeta" | "so" | "a" | "o") && !ours;
+    built || (kind.is_empty() && begins(name, &["build-script-", "build_script_"]))
 }
