@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+import signal
 import socket
 import statistics
 import subprocess
@@ -42,21 +43,20 @@ def free_ports(number):
 
 
 class Hub:
-    """A hub as environment/class/run starts it, with a password for all, in a folder of its own."""
+    """A hub as environment/class/run starts it, with its secrets in a folder of their own; `shared`: with a password for all."""
 
-    def __init__(self, *options, environment=None):
+    def __init__(self, *options, environment=None, shared=True):
         self.folder = tempfile.TemporaryDirectory(prefix="svertka-hub-")
-        # Learners pass nowhere near.
         self.place = Path(self.folder.name)
         self.password = secrets.token_urlsafe(12)
         password = self.place / "password"
         password.touch(mode=0o600)
         password.write_text(self.password + "\n")
         port, hub_port, proxy_port = free_ports(3)
-        self.address = f"http://127.0.0.1:{port}"
+        self.port, self.address = port, f"http://127.0.0.1:{port}"
         self.log = self.place / "log"
-        command = [PROJECT / "environment/class/run", "--password", password, f"--port={port}"]
-        command += [f"--JupyterHub.hub_port={hub_port}"]
+        command = [PROJECT / "environment/class/run", *(["--password", password] if shared else [])]
+        command += [f"--port={port}", f"--JupyterHub.hub_port={hub_port}"]
         command += [f"--ConfigurableHTTPProxy.api_url=http://127.0.0.1:{proxy_port}", *options]
         variables = {**os.environ, "SVERTKA_CLASS_HUB": str(self.place / "hub"), **(environment or {})}
         with self.log.open("w") as log:
@@ -279,6 +279,10 @@ def remove_users(names):
     """Removes users with all that is theirs, if they are there."""
     for name in names:
         if subprocess.run(["id", name], capture_output=True).returncode == 0:
+            for process in processes(name):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            wait_for(lambda name=name: not processes(name), f"{name}'s processes did not end", 60)
             subprocess.run(["userdel", "--remove", name], check=True, capture_output=True)
 
 
@@ -305,16 +309,18 @@ def session(learner, fraction, measured):
     cells = learner.open("lesson.en.ipynb")
     measured["ready"] = time.monotonic() - begin
     measured["memory, ready"] = memory(learner.name)
+    measured["disk, ready"] = disk(learner.name)
     sources = list(cells.values())
     for number, source in enumerate(sources[:3], 1):
         measured[f"cell {number}"] = check(learner.run(short(source, fraction)), f"{learner.name}, cell {number}")
-    measured["disk"] = disk(learner.name)
+    measured["disk, worked"] = disk(learner.name)
     measured["interrupt"] = interrupt(learner)
     begin = time.monotonic()
     learner.restart()
     measured["restart"] = time.monotonic() - begin
     check(learner.run(sources[0]), f"{learner.name}, the first cell again")
     learner.log_out()
+    measured["disk, left"] = disk(learner.name)
 
 
 def interrupt(learner):
@@ -339,9 +345,9 @@ def watch(names, ended, peaks):
             peaks[name] = max(peaks.get(name, 0), megabytes)
 
 
-def load(hub, number, fraction):
-    """So many learners at once: the lines of the table by their names."""
-    learners = [Learner(hub, f"{NAMES}{one}") for one in range(1, number + 1)]
+def load(hub, names, fraction):
+    """Learners of these names at once: the lines of the table by their own names."""
+    learners = [Learner(hub, name) for name in names]
     for learner in learners:
         # Their users must be there before anyone asks what they take.
         learner.log_in()
@@ -384,7 +390,9 @@ LINES = {
     "memory, ready": ("memory of a learner, kernel ready", "MB"),
     "memory, at the peak": ("memory of a learner, at the peak", "MB"),
     "memory, all at the peak": ("memory of all learners, at the peak", "MB"),
-    "disk": ("disk of a learner, kernel running", "MB"),
+    "disk, ready": ("disk of a learner, kernel ready", "MB"),
+    "disk, worked": ("disk of a learner, after three cells", "MB"),
+    "disk, left": ("disk of a learner, logged out", "MB"),
 }
 
 
@@ -408,7 +416,7 @@ def main():
         for number in arguments.learners:
             remove_users(names)
             with Hub(f"--JupyterHub.active_server_limit={number}", environment={"SVERTKA_LANG": "en"}) as hub:
-                columns[number] = load(hub, number, arguments.fraction)
+                columns[number] = load(hub, names[:number], arguments.fraction)
                 print(f"{number}: {json.dumps(columns[number])}", file=sys.stderr)
     finally:
         remove_users(names)
