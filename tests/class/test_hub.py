@@ -55,8 +55,8 @@ def test_kernels_run_as_their_users(learners):
 def test_no_learner_reads_what_is_anothers(learners):
     anna, boris = learners[0].name, learners[1].name
     secret = [home(anna) / "svertka/notebooks/lesson.en.ipynb"]
-    secret += (home(anna) / ".local/share/jupyter/runtime").glob("kernel-*.json")
-    secret += (home(anna) / ".local/share/jupyter/runtime").glob("jpserver-*.json")
+    secret += (home(anna) / ".cache/svertka/runtime").glob("kernel-*.json")
+    secret += (home(anna) / ".cache/svertka/runtime").glob("jpserver-*.json")
     secret += (home(anna) / ".cache/svertka/kernel").glob("run-*/Cargo.toml")
     assert len(secret) == 4, secret
     # The tokens with which a server and the hub know each other are in there.
