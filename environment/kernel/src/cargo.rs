@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail};
 use toml::{Table, Value};
 
 use crate::building;
+use crate::folder::writable;
 use crate::language::language;
 use crate::sources;
 use crate::toolchain::{RUSTC, real};
@@ -174,6 +175,20 @@ fn cargo(arguments: &[OsString]) -> Result<ExitCode> {
         fs::copy(folder.join("Cargo.toml"), folder.join(KEPT_MANIFEST))?;
         fs::copy(folder.join("Cargo.lock"), folder.join(KEPT_LOCK))?;
     }
+    if let (false, Some(name)) = (done, added)
+        && !writable(&registry()?)
+    {
+        bail!(language(
+            format!(
+                "`{name}` can't be added here: only crates that are there for the whole class can be used. Whoever set svertka \
+                 up fetches it with environment/class/run --crate {name}"
+            ),
+            format!(
+                "`{name}` здесь добавить нельзя: доступны только крейты, которые есть для всего класса. Её загрузит тот, кто \
+                 устанавливал svertka: environment/class/run --crate {name}"
+            ),
+        ));
+    }
     if let (false, Some(name), Some(why)) = (done, added, network_fault(&said)) {
         bail!(language(
             format!("`{name}` can't be added: its registry can't be reached ({why})"),
@@ -264,10 +279,20 @@ fn set_environment(command: &mut Command, folder: &Path) -> Result<()> {
         // Before cargo compiles it tells there what it will compile. Should it no longer do so, the notebook shows no count.
         .env("CARGO_LOG", format!("{FINGERPRINTS}=info"))
         .env("RUST_LIB_BACKTRACE", "0");
+    if !writable(&registry()?) {
+        // Another user's, as in a class: what isn't there can't be fetched, and so nothing newer is looked for.
+        command.env("CARGO_NET_OFFLINE", "true");
+    }
     if std::env::var_os("CARGO_NET_RETRY").is_none() {
         command.env("CARGO_NET_RETRY", "1");
     }
     Ok(())
+}
+
+/// Where the sources of all crates are.
+fn registry() -> Result<PathBuf> {
+    let home = std::env::var_os(HOME).with_context(|| format!("{HOME} is not set"))?;
+    Ok(Path::new(&home).join("registry"))
 }
 
 /// Whether a variable is a setting of cargo's that is none of [`SETTINGS`].

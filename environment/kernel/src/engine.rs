@@ -126,7 +126,7 @@ impl Engine {
         let retyped = self.drop_retyped(&types);
         let (result, mut outcome) = self.evaluate(code, input);
         outcome.retyped.extend(retyped);
-        let interrupted = self.interrupter.end();
+        let (interrupted, killed) = self.interrupter.end();
         let process_ended = matches!(result, Some(Err(Error::SubprocessTerminated(_))));
         let failed = outcome.failure.is_some() || !matches!(result, Some(Ok(_)));
         if process_ended || code.contains(":clear") || code.contains(":restart") {
@@ -146,7 +146,7 @@ impl Engine {
                 }
             }
             Some(Err(_)) if interrupted => outcome.fails(report::interrupted()),
-            Some(Err(error)) => outcome.fails(self.failure(error, code)),
+            Some(Err(error)) => outcome.fails(self.failure(error, code, killed)),
             None => outcome.fails(report::failure_of_kernel()),
         }
         // A loop at a cell's end has the value `()`: nothing to show.
@@ -192,10 +192,11 @@ impl Engine {
         })
     }
 
-    fn failure(&self, error: Error, code: &str) -> ReplyError {
+    /// `killed`: an interrupt has ended the cells' process.
+    fn failure(&self, error: Error, code: &str, killed: bool) -> ReplyError {
         match error {
             Error::CompilationErrors(errors) => report::compile_errors(&errors, code, &self.gone),
-            Error::SubprocessTerminated(status) => report::process_ended(&status),
+            Error::SubprocessTerminated(status) => report::process_ended(&status, killed),
             error => other_failure(&error.to_string()),
         }
     }

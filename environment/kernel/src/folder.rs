@@ -2,9 +2,16 @@
 //!
 //! One evcxr build folder can't serve two kernels. A copy costs a fraction of a second, since what cargo never rewrites is
 //! linked. A lock file beside each copy tells whether its kernel still lives.
+//!
+//! Where the checkout is another user's and can't be written, as in a class, the copy lies in the user's cache folder and
+//! nothing there is locked: whoever may read a file may lock it, and would keep the others waiting.
 
-use std::fs::{self, File, TryLockError};
+use std::ffi::CString;
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,6 +20,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, ensure};
 use walkdir::WalkDir;
 
+use crate::language::language;
 use crate::toolchain::rustc;
 
 const STAMP: &str = "svertka-stamp";
@@ -21,7 +29,10 @@ const STAMP: &str = "svertka-stamp";
 pub struct Folders {
     /// The checkout.
     pub project: PathBuf,
+    /// Where the warmed folder is.
     root: PathBuf,
+    /// Where the kernels' copies are: there too, if this user may write there.
+    copies: PathBuf,
 }
 
 impl Folders {
@@ -34,8 +45,24 @@ impl Folders {
             .canonicalize()
             .with_context(|| format!("no folder {}", project.display()))?;
         let root = project.join("target").join("kernel");
-        fs::create_dir_all(&root).with_context(|| format!("can't create {}", root.display()))?;
-        Ok(Self { project, root })
+        let made = fs::create_dir_all(&root);
+        let copies = match made {
+            Ok(()) if !writable(&root) => users_copies()?,
+            made => {
+                made.with_context(|| format!("can't create {}", root.display()))?;
+                root.clone()
+            }
+        };
+        Ok(Self {
+            project,
+            root,
+            copies,
+        })
+    }
+
+    /// Whether another user's installation is used, which this one can't change.
+    fn is_shared(&self) -> bool {
+        self.copies != self.root
     }
 
     /// The folder that set-up warms.
@@ -50,7 +77,12 @@ impl Folders {
 
     /// Whoever holds it is alone at warming, copying and cleaning.
     fn lock(&self) -> Result<File> {
-        let file = File::create(self.root.join("lock"))?;
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.copies.join("lock"))?;
         file.lock()?;
         Ok(file)
     }
@@ -61,6 +93,7 @@ impl Folders {
         if self.is_warm()? {
             return Ok(());
         }
+        ensure!(!self.is_shared(), "{}", self.outdated());
         let warm = self.warm();
         let stamp = warm.join(STAMP);
         let fingerprint = self.fingerprint()?;
@@ -74,6 +107,20 @@ impl Folders {
         self.compile_cell_hooks()?;
         build()?;
         fs::write(&stamp, fingerprint).with_context(|| format!("can't write {}", stamp.display()))
+    }
+
+    fn outdated(&self) -> String {
+        let project = self.project.display();
+        language(
+            format!(
+                "svertka in {project} is being changed, or was since it was set up, and only whoever set it up can finish \
+                 that. Tell them, and restart the kernel then"
+            ),
+            format!(
+                "svertka в {project} меняется или изменилась после установки, и закончить установку может только тот, кто \
+                 её делал. Скажите ему, а потом перезапустите ядро"
+            ),
+        )
     }
 
     fn compile_cell_hooks(&self) -> Result<()> {
@@ -135,7 +182,7 @@ impl Folders {
 
     /// Where this process has its copy of the warmed folder.
     pub fn own(&self) -> PathBuf {
-        self.root.join(format!("run-{}", std::process::id()))
+        self.copies.join(format!("run-{}", std::process::id()))
     }
 
     /// The copy itself, which goes away with the value. Removes those of dead kernels.
@@ -149,15 +196,17 @@ impl Folders {
         let copy = Copy { path, _lock: lock };
         fs::create_dir_all(&copy.path)?;
         if self.warm().exists() {
-            copy_folder(&self.warm(), &copy.path).with_context(|| {
+            copy_folder(&self.warm(), &copy.path, self.is_shared()).with_context(|| {
                 format!("can't copy the build folder to {}", copy.path.display())
             })?;
         }
+        // Its owner may have warmed it anew meanwhile.
+        ensure!(!self.is_shared() || self.is_warm()?, "{}", self.outdated());
         Ok(copy)
     }
 
     fn clean(&self) -> Result<()> {
-        for entry in fs::read_dir(&self.root)? {
+        for entry in fs::read_dir(&self.copies)? {
             let path = entry?.path();
             let name = path
                 .file_name()
@@ -174,6 +223,27 @@ impl Folders {
         }
         Ok(())
     }
+}
+
+/// Whether this user may make files in a folder.
+pub fn writable(folder: &Path) -> bool {
+    CString::new(folder.as_os_str().as_bytes()).is_ok_and(|path| {
+        // SAFETY: the path ends with a zero.
+        unsafe { libc::access(path.as_ptr(), libc::W_OK | libc::X_OK) == 0 }
+    })
+}
+
+/// Where a user has copies of another's warmed folder; for nobody else to see, since cells are compiled there.
+fn users_copies() -> Result<PathBuf> {
+    let cache = dirs::cache_dir().context("there is no home folder: HOME is not set")?;
+    let folder = cache.join("svertka/kernel");
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
+        .with_context(|| format!("can't create {}", folder.display()))?;
+    fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
+    Ok(folder)
 }
 
 fn lock_of(folder: &Path) -> PathBuf {
@@ -233,18 +303,20 @@ pub fn files_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
         .map(walkdir::DirEntry::into_path)
 }
 
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+/// `shared`: another user's folder, which doesn't change.
+fn copy_folder(from: &Path, to: &Path, shared: bool) -> Result<()> {
     // Only the cells' own crate is built incrementally.
     let entries = WalkDir::new(from)
         .into_iter()
         .filter_entry(|entry| entry.file_name() != "incremental");
     for entry in entries {
         let entry = entry?;
-        let (source, target) = (entry.path(), to.join(entry.path().strip_prefix(from)?));
+        let (source, place) = (entry.path(), entry.path().strip_prefix(from)?);
+        let target = to.join(place);
         if entry.file_type().is_dir() {
             fs::create_dir_all(&target)?;
         } else if entry.file_type().is_file()
-            && !(never_rewritten(source) && fs::hard_link(source, &target).is_ok())
+            && !(may_be_linked(place, shared) && link(source, &target).is_ok())
         {
             fs::copy(source, &target)?;
             // Cargo compares times.
@@ -256,8 +328,15 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether a build's file stays as it is: what the compiler made of the dependencies. Everything else is small.
-fn never_rewritten(file: &Path) -> bool {
+/// Linux may forbid hard links to another user's files (`fs.protected_hardlinks`), and there are none from one file system to
+/// another.
+fn link(source: &Path, target: &Path) -> io::Result<()> {
+    fs::hard_link(source, target).or_else(|_| symlink(source, target))
+}
+
+/// Whether a build's file stays as it is: what the compiler made of the dependencies. Everything else is small; where the folder
+/// is shared, and nobody there edits the crate, all is linked but what belongs to the cells' own crate.
+fn may_be_linked(file: &Path, shared: bool) -> bool {
     let name = file
         .file_name()
         .and_then(|name| name.to_str())
@@ -266,8 +345,14 @@ fn never_rewritten(file: &Path) -> bool {
         .extension()
         .and_then(|kind| kind.to_str())
         .unwrap_or_default();
-    let of_ours = ["libctx", "ctx", "libsvertka", "libcode_"]
-        .iter()
-        .any(|begin| name.starts_with(begin));
-    matches!(kind, "rlib" | "rmeta" | "so" | "a" | "o") && !of_ours
+    let begins = |name: &str, with: &[&str]| with.iter().any(|begin| name.starts_with(begin));
+    let of_cells = ["libctx", "ctx", "libcode_"];
+    if shared {
+        let mut folders = file.iter().filter_map(|part| part.to_str());
+        return folders.any(|part| matches!(part, "deps" | "build" | ".fingerprint"))
+            && folders.all(|part| !begins(part, &of_cells));
+    }
+    let ours = begins(name, &of_cells) || name.starts_with("libsvertka");
+    let built = matches!(kind, "rlib" | "rmeta" | "so" | "a" | "o") && !ours;
+    built || (kind.is_empty() && begins(name, &["build-script-", "build_script_"]))
 }

@@ -25,6 +25,8 @@ struct Cell {
     interruptible: bool,
     /// Its compilation was stopped.
     stopped: bool,
+    /// The process was ended by a second interrupt.
+    killed: bool,
     /// When the learner was warned.
     warned: Option<Instant>,
 }
@@ -45,9 +47,10 @@ impl Interrupter {
         };
     }
 
-    /// A cell has ended. Returns whether its compilation was stopped.
-    pub fn end(&self) -> bool {
-        std::mem::take(&mut *lock(&self.cell)).stopped
+    /// A cell has ended. Returns whether its compilation was stopped, and whether its process was ended.
+    pub fn end(&self) -> (bool, bool) {
+        let cell = std::mem::take(&mut *lock(&self.cell));
+        (cell.stopped, cell.killed)
     }
 
     /// Notes whether the cell answers SIGINT itself.
@@ -76,6 +79,7 @@ impl Interrupter {
         match cell.warned.map(|warned| warned.elapsed()) {
             Some(since) if since < TOO_SOON => return None,
             Some(since) if since < AGAIN => {
+                cell.killed = true;
                 self.kill();
                 return None;
             }

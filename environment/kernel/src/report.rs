@@ -72,17 +72,31 @@ pub fn no_rust_src(rustc: &Path) -> ReplyError {
     )
 }
 
-/// The process that runs the cells has ended.
-pub fn process_ended(status: &str) -> ReplyError {
+/// The process that runs the cells has ended; `killed` by an interrupt.
+pub fn process_ended(status: &str, killed: bool) -> ReplyError {
     let status = status.lines().last().unwrap_or_default();
     let status = status
         .split_once("with status: ")
         .map_or(status, |(_, status)| status);
+    // Nobody else ends it so but Linux, when the memory is used up.
+    if status.contains("SIGKILL") && !killed {
+        return out_of_memory(status);
+    }
     let said = language(
         "The process that ran the cell has ended and the variables are lost; the next cell runs in a new one.",
         "Процесс, выполнявший ячейку, завершился, переменные потеряны; следующая ячейка выполнится в новом.",
     );
     failure("crash", &format!("{said} ({status})"))
+}
+
+fn out_of_memory(status: &str) -> ReplyError {
+    let said = language(
+        "Memory ran out: Linux has ended the process that ran the cell, and the variables are lost; the next cell runs in a \
+         new one. Fewer images or smaller layers take less.",
+        "Не хватило памяти: Linux завершил процесс, выполнявший ячейку, переменные потеряны; следующая ячейка выполнится в \
+         новом. Меньше картинок или слои поменьше занимают меньше.",
+    );
+    failure("memory", &format!("{said} ({status})"))
 }
 
 /// The line that helps of what a panic said: its message, U+001F, its place.
@@ -96,9 +110,12 @@ pub fn panic_message(text: &str) -> String {
         .replace("\\'", "'");
     let words: Vec<&str> = message.split_whitespace().collect();
     let message = words.join(" ");
-    let (message, _) = message
-        .split_once(" Exception raised from ")
-        .unwrap_or((&message, ""));
+    let ends = [" Exception raised from ", " frame #0: "];
+    let message = ends.iter().fold(message.as_str(), |message, end| {
+        message
+            .split_once(end)
+            .map_or(message, |(before, _)| before)
+    });
     // A place in the code that evcxr generated says nothing to a learner.
     let ours = place.is_empty() || place.starts_with("src/lib.rs") || place.contains("/registry/");
     if ours {
@@ -288,6 +305,8 @@ mod tests {
         );
         let torch = "called `Result::unwrap()` on an `Err` value: Torch(\"shape \\'[3]\\' is invalid\\nException raised from x\\nframe #0";
         assert_eq!(panic_message(torch), "shape '[3]' is invalid");
+        let memory = "Torch(\"can't allocate memory: 5 bytes. frame #0: c10::ThrowEnforceNotMet(char const*) + 0x6a\u{1f}src/lib.rs:1:1";
+        assert!(panic_message(memory).ends_with("can't allocate memory: 5 bytes."));
     }
 
     #[test]
@@ -301,12 +320,22 @@ mod tests {
 
     #[test]
     fn the_end_of_the_process_is_one_line() {
-        let failure = process_ended("Subprocess terminated with status: signal: 11 (SIGSEGV)");
+        let failure = process_ended(
+            "Subprocess terminated with status: signal: 11 (SIGSEGV)",
+            false,
+        );
         assert!(
             failure.evalue.ends_with("(signal: 11 (SIGSEGV))"),
             "{}",
             failure.evalue
         );
+    }
+
+    #[test]
+    fn memory_is_named_where_nobody_else_has_ended_the_process() {
+        let status = "Subprocess terminated with status: signal: 9 (SIGKILL)";
+        assert_eq!(process_ended(status, false).ename, "memory");
+        assert_eq!(process_ended(status, true).ename, "crash");
     }
 
     #[test]

@@ -1,0 +1,67 @@
+"""Starts a hub as a teacher does, with `environment/class/run`, for users of this machine that are made and removed again."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(PROJECT / "environment" / "class"))
+import load
+
+NAMES = ["svertka-anna", "svertka-boris", "svertka-vera"]
+# They come for one test and go.
+VISITORS = ["svertka-dina", "svertka-egor", "svertka-zoya"]
+# One that the machine has for other purposes, with a password of its own.
+OTHER = "svertka-other"
+
+
+def pytest_collection_modifyitems(items):
+    if os.geteuid() != 0:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason="a hub starts servers as other users: only root can"))
+
+
+@pytest.fixture(scope="session")
+def users():
+    """No such users before and after; the one of the machine's own is made."""
+    everyone = [*NAMES, *VISITORS, OTHER]
+    load.remove_users(everyone)
+    subprocess.run(["useradd", "--create-home", OTHER], check=True)
+    subprocess.run(["chpasswd"], input=f"{OTHER}:their own word", text=True, check=True)
+    yield
+    load.remove_users(everyone)
+
+
+@pytest.fixture(scope="session")
+def hub(users):
+    """A hub with a password for all, and room for three."""
+    with load.Hub("--JupyterHub.active_server_limit=3", environment={"SVERTKA_LANG": "en"}) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="module")
+def learners(hub):
+    """Three learners, each with the lesson open in a kernel that is ready."""
+    learners = [load.Learner(hub, name) for name in NAMES]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(open_lesson, learners))
+    yield learners
+    for learner in learners:
+        learner.log_out()
+
+
+def open_lesson(learner):
+    assert learner.log_in().status_code == 302
+    learner.start()
+    learner.cells = learner.open("lesson.en.ipynb")
+    assert learner.run(learner.cells["setup"]).status == "ok"
+
+
+def as_user(name, *command):
+    """Runs a command as a user, with nothing but their rights."""
+    become = ["setpriv", f"--reuid={name}", f"--regid={name}", "--init-groups", "env", "--chdir=/"]
+    return subprocess.run([*become, *command], capture_output=True, text=True)
