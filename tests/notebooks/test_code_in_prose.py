@@ -70,7 +70,8 @@ def spans(text):
 
 def as_body(code):
     """Statements stay as they are; an expression is evaluated."""
-    code = code.strip()
+    # A layer's line in a list ends with a comma.
+    code = code.strip().removesuffix(",")
     if code.startswith("."):
         method = re.match(r"\.(\w+)", code)[1]
         assert method in RECEIVERS, f"`{code}`: RECEIVERS does not say what .{method} is called on"
