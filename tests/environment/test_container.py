@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 
@@ -115,6 +116,21 @@ def test_the_dev_container_is_the_image():
     assert "--from=build /usr/local/share/jupyter /usr/local/share/jupyter" in instructions("COPY")
     for name in described["customizations"]["codespaces"]["openFiles"]:
         assert (PROJECT / name).is_file()
+
+
+def test_the_image_is_built_each_week_and_when_its_files_change():
+    workflow = yaml.safe_load((PROJECT / ".github/workflows/container.yml").read_text())
+    # YAML takes the word `on` for a truth.
+    assert "schedule" in workflow[True]
+    for path in workflow[True]["pull_request"]["paths"]:
+        assert list(PROJECT.glob(path.removesuffix("/**"))), path
+    (job,) = workflow["jobs"].values()
+    runs = "\n".join(step.get("run", "") for step in job["steps"])
+    # As the README says it.
+    (build,) = re.findall(r"^docker build .+$", runs, re.M)
+    assert f"\n{build}\n" in (PROJECT / "README.md").read_text()
+    (notebook,) = re.findall(r"\S+\.ipynb", runs)
+    assert (PROJECT / notebook).is_file()
 
 
 def test_binder_takes_the_containerfile():
