@@ -18,6 +18,7 @@ use crate::building;
 use crate::filter::Piece;
 use crate::interrupt::Interrupter;
 use crate::language::language;
+use crate::placement;
 use crate::report::{self, Gone};
 use crate::sources;
 use crate::syntax;
@@ -57,6 +58,8 @@ pub struct Engine {
     lines: Receiver<String>,
     interrupter: Arc<Interrupter>,
     folder: PathBuf,
+    /// The checkout whose crate the cells use, once that is added.
+    project: PathBuf,
     sink: Sink,
     evaluated: usize,
     /// The definitions of the types that cells have defined.
@@ -84,6 +87,7 @@ impl Engine {
             lines: outputs.stdout,
             interrupter,
             folder: folder.to_owned(),
+            project: PathBuf::new(),
             sink,
             evaluated: 0,
             types: BTreeMap::new(),
@@ -97,6 +101,7 @@ impl Engine {
 
     /// Makes the crate a dependency of the cells, written as `:dep svertka = { path = ".." }` of a notebook becomes.
     pub fn add_crate(&mut self, project: &Path) -> Result<()> {
+        self.project = project.to_owned();
         self.run(&format!(
             ":dep svertka = {{ path = {:?} }}",
             project.display().to_string()
@@ -164,6 +169,8 @@ impl Engine {
         input: Input,
     ) -> (Option<Result<EvalOutputs, Error>>, Outcome) {
         let id = format!("svertka-building-{}", self.evaluated);
+        let here = std::env::current_dir().unwrap_or_default();
+        let code = placement::lead(code, &here, &self.project);
         self.evaluated += 1;
         let (sink, folder, context) = (&self.sink, &self.folder, &mut self.context);
         let listener = Listener {
@@ -185,7 +192,7 @@ impl Engine {
                 });
             });
             let result = catch_unwind(AssertUnwindSafe(|| {
-                context.execute_with_callbacks(code, &mut callbacks)
+                context.execute_with_callbacks(&code, &mut callbacks)
             }));
             drop(end);
             (result.ok(), listening.join().unwrap_or_default())

@@ -165,9 +165,9 @@ impl Folders {
         for file in files {
             let about =
                 fs::metadata(&file).with_context(|| format!("can't read {}", file.display()))?;
-            // Cargo goes by the time too: a file that was only touched is built again.
+            // Cargo goes by the time too: a file that was only touched is built again. A container's image keeps whole seconds.
             let changed = about.modified()?.duration_since(SystemTime::UNIX_EPOCH)?;
-            (file, about.len(), changed).hash(&mut hasher);
+            (file, about.len(), changed.as_secs()).hash(&mut hasher);
         }
         std::env::var_os("LIBTORCH").hash(&mut hasher);
         let files = hasher.finish();

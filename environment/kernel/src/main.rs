@@ -10,6 +10,7 @@ mod filter;
 mod folder;
 mod interrupt;
 mod language;
+mod placement;
 mod report;
 mod server;
 mod sources;
