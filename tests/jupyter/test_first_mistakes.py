@@ -10,6 +10,9 @@ COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 IMAGE = "let image = Tensor::zeros([1, 1, 28, 28], (Kind::Float, Device::Cpu));\n"
 MODEL = "let mut model = Sequential::new([flatten(), dense(10, Softmax)]);\n"
 
+# What is said of a name that nothing brings, in both languages.
+ABOVE = ("has the cell above", "запущена ли ячейка выше")
+
 # The cell, and what its error must tell: the name, what the line holds, what the drawing below it holds.
 MISTAKES = {
     "a typo in a type": ("let mut model = Sequentail::new([flatten()]);", "E0433", "`Sequentail`", "Sequential"),
@@ -30,6 +33,10 @@ MISTAKES = {
     "an open bracket": ("let sum = (1 + 2;", "compile error", "delimiter", "let sum = (1 + 2;"),
     "an open bracket of a macro": ('println!("{}", 1;', "compile error", "(1:9)", 'println!("{}", 1;'),
     "a bracket too many": ("let sum = (1 + 2));", "compile error", "(1:18)", "let sum = (1 + 2));"),
+    "a cell above that has not run": ("lab.variants().len()", "E0425", "`lab`", ABOVE),
+    "a crate that is not there yet": ("let data = datasetz::mnist();", "E0433", "`datasetz`", ABOVE),
+    "a decimal comma": ("let rate: f64 = (0,3);", "E0308", "(1:17)", "`0.3`"),
+    "no semicolon at the end": ("let x = 5\nlet y = 6\ny", "compile error", "expected `;`", "let x = 5"),
     "an open brace": ("fn double(x: i32) -> i32 { x * 2", "compile error", "(1:26)", "fn double"),
 }
 
@@ -98,7 +105,13 @@ def test_a_mistake_is_told_in_one_line(session, name):
         assert line in cell.reply["evalue"] and len(cell.reply["evalue"].splitlines()) == 1
         # A bracket that the cell does not have is evcxr's own.
         assert "`}`" not in cell.reply["evalue"]
-        assert drawing in COLOURS.sub("", "\n".join(cell.error["traceback"]))
+        drawn = COLOURS.sub("", "\n".join(cell.error["traceback"]))
+        either = drawing if isinstance(drawing, tuple) else (drawing,)
+        assert any(text in drawn for text in either), drawn
+        # Nothing of what evcxr puts around the cell, no advice on a Cargo.toml, and no advice twice.
+        assert "keyword `fn`" not in drawn and "cargo add" not in drawn
+        advice = [line for line in drawn.splitlines() if line.startswith("help: ")]
+        assert len(advice) == len(set(advice)), drawn
         assert cell.out == "" and cell.err == "" and not cell.of("display_data")
 
 
@@ -124,6 +137,16 @@ def test_what_a_cell_moved_is_told_with_its_number(session):
     traceback = [COLOURS.sub("", line) for line in cell.error["traceback"]]
     assert cell.reply["evalue"] == session.moved("by_operator", cells["by_operator"]) + " (1:18)"
     assert traceback[1:] == [session.moved("by_operator", cells["by_operator"])]
+
+
+def test_a_semicolon_after_the_last_name_takes_nothing_away(session):
+    kernel = session.kernel
+    kernel.ok("let kept = vec![1, 2];")
+    cell = kernel.ok("kept;")
+    assert cell.result is None
+    assert kernel.ok("kept.len()").result == "2"
+    kernel.ok("let more = kept.len() + 1;\nkept; // as in IPython")
+    assert kernel.ok("kept.len() + more").result == "5"
 
 
 def test_a_variable_defined_again_is_there_again(session):

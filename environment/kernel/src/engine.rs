@@ -170,7 +170,8 @@ impl Engine {
     ) -> (Option<Result<EvalOutputs, Error>>, Outcome) {
         let id = format!("svertka-building-{}", self.evaluated);
         let here = std::env::current_dir().unwrap_or_default();
-        let code = placement::lead(code, &here, &self.project);
+        let code = syntax::keep_last(code);
+        let code = placement::lead(&code, &here, &self.project);
         self.evaluated += 1;
         let (sink, folder, context) = (&self.sink, &self.folder, &mut self.context);
         let listener = Listener {

@@ -150,21 +150,94 @@ pub fn compile_errors(
         traceback.push(draw(error, code));
         match why_gone(error, gone) {
             Some(why) => traceback.push(why),
-            None => traceback.extend(error.help().into_iter().map(|help| format!("help: {help}"))),
+            None => traceback.extend(
+                helps(error, code)
+                    .into_iter()
+                    .map(|help| format!("help: {help}")),
+            ),
         }
     }
     let first = errors.first();
     let name = first.and_then(|error| error.code());
     ReplyError {
         ename: name.unwrap_or("compile error").into(),
-        evalue: first.map_or(String::new(), |error| in_one_line(error, gone)),
+        evalue: first.map_or(String::new(), |error| in_one_line(error, code, gone)),
         traceback,
     }
 }
 
+/// What helps, but for what is drawn into the cell already. What rustc tells those who have a `Cargo.toml` is no help in a
+/// notebook.
+fn helps(error: &CompilationError, code: &str) -> Vec<String> {
+    let drawn = error
+        .help_spanned()
+        .iter()
+        .filter(|help| help.span.is_some());
+    let drawn: Vec<&str> = drawn
+        .map(|help| help.label.strip_prefix("help: ").unwrap_or(&help.label))
+        .collect();
+    let is_new = |help: &String| {
+        let first = help.lines().next().unwrap_or_default();
+        !help.contains("cargo add") && !drawn.iter().any(|label| label.starts_with(first))
+    };
+    let mut helps: Vec<String> = error.help().into_iter().filter(is_new).collect();
+    let message = error.message();
+    let is_unknown = [
+        "cannot find",
+        "failed to resolve",
+        "unresolved",
+        "use of undeclared",
+    ]
+    .iter()
+    .any(|begin| message.starts_with(begin));
+    if is_unknown && helps.is_empty() && drawn.is_empty() {
+        helps.push(
+            language(
+                "has the cell above that brings this name been run?",
+                "запущена ли ячейка выше, в которой появляется это имя?",
+            )
+            .to_owned(),
+        );
+    }
+    if has_decimal_comma(error, code) {
+        helps.push(
+            language(
+                "in code a decimal point is a point: `0.3`, not `0,3`",
+                "в коде дробная часть отделяется точкой: `0.3`, а не `0,3`",
+            )
+            .to_owned(),
+        );
+    }
+    helps
+}
+
+/// Whether a comma stands between two digits in the line of an error.
+fn has_decimal_comma(error: &CompilationError, code: &str) -> bool {
+    let span = error
+        .primary_spanned_message()
+        .and_then(|message| message.span);
+    let line = span.and_then(|span| code.lines().nth(span.start_line - 1));
+    line.is_some_and(|line| {
+        let characters: Vec<char> = line.chars().collect();
+        characters
+            .windows(3)
+            .any(|three| three[1] == ',' && three[0].is_ascii_digit() && three[2].is_ascii_digit())
+    })
+}
+
+/// What rustc says, without the `fn` of evcxr's that stands behind the cell.
+fn said(error: &CompilationError, code: &str) -> String {
+    const BEHIND: &str = ", found keyword `fn`";
+    let message = error.message();
+    match syntax::has_word(code, &["fn"]) {
+        false => message.replace(BEHIND, ""),
+        true => message,
+    }
+}
+
 /// The error, what rustc writes below the place, and the place.
-fn in_one_line(error: &CompilationError, gone: &BTreeMap<String, Gone>) -> String {
-    let mut text = why_gone(error, gone).unwrap_or_else(|| one_line(&error.message()));
+fn in_one_line(error: &CompilationError, code: &str, gone: &BTreeMap<String, Gone>) -> String {
+    let mut text = why_gone(error, gone).unwrap_or_else(|| one_line(&said(error, code)));
     if let Some(primary) = error.primary_spanned_message() {
         let label = one_line(&primary.label);
         if !text.contains('`') && !label.is_empty() && label != text {
@@ -242,7 +315,8 @@ fn one_line(text: &str) -> String {
 
 /// The error, and below it the lines of the cell that it points at.
 fn draw(error: &CompilationError, code: &str) -> String {
-    let message = error.message();
+    let full = error.message();
+    let message = said(error, code);
     let message = message.strip_prefix("error: ").unwrap_or(&message);
     let number = error
         .code()
@@ -266,8 +340,11 @@ fn draw(error: &CompilationError, code: &str) -> String {
         };
         let mark = if message.is_primary { "^" } else { "-" };
         drawn += &pointer(code, row, span.start_column..end, mark);
-        if !message.label.is_empty() {
-            drawn += &format!(" {}", message.label);
+        // What is to be removed is replaced by nothing.
+        let label = message.label.strip_suffix(": ``").unwrap_or(&message.label);
+        // Where rustc writes nothing there, evcxr repeats the error.
+        if !label.is_empty() && label.strip_prefix("error: ") != Some(&full) {
+            drawn += &format!(" {label}");
         }
     }
     if let Some("E0384" | "E0596") = error.code() {

@@ -1,6 +1,7 @@
 //! What the kernel must know of a cell's code before rustc sees it, by rustc's own lexer; and Jupyter's way to count
 //! characters.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use jupyter_protocol::IsCompleteReply;
@@ -73,6 +74,23 @@ fn definition_length(words: &[&str]) -> usize {
     last.map_or(words.len(), |last| last + 1)
 }
 
+/// Has a cell that ends with `name;` keep the variable: it shows nothing, as in IPython, and to Rust it would give the value
+/// away.
+pub fn keep_last(code: &str) -> Cow<'_, str> {
+    let tokens: Vec<_> = said(code).collect();
+    let ends_before = |at: usize| matches!(tokens[at].0, TokenKind::Semi | TokenKind::CloseBrace);
+    match tokens.as_slice() {
+        [before @ .., (TokenKind::Ident, name), (TokenKind::Semi, _)]
+            if (before.is_empty() || ends_before(before.len() - 1))
+                && !matches!(&code[name.clone()], "return" | "break" | "continue") =>
+        {
+            let (begin, end) = code.split_at(name.start);
+            format!("{begin}&{end}").into()
+        }
+        _ => code.into(),
+    }
+}
+
 /// Whether one of these names stands in code.
 pub fn has_word(code: &str, names: &[&str]) -> bool {
     words(code).any(|word| names.contains(&word))
@@ -93,15 +111,17 @@ pub fn defines(code: &str, variable: &str) -> bool {
 
 /// The tokens' texts, without spaces and comments.
 fn words(code: &str) -> impl Iterator<Item = &str> {
-    let says_something = |kind: &TokenKind| {
+    said(code).map(|(_, place)| &code[place])
+}
+
+/// The tokens without spaces and comments.
+fn said(code: &str) -> impl Iterator<Item = (TokenKind, Range<usize>)> {
+    tokens(code).filter(|(kind, _)| {
         !matches!(
             kind,
             TokenKind::Whitespace | TokenKind::LineComment { .. } | TokenKind::BlockComment { .. }
         )
-    };
-    tokens(code)
-        .filter(move |(kind, _)| says_something(kind))
-        .map(|(_, place)| &code[place])
+    })
 }
 
 fn tokens(code: &str) -> impl Iterator<Item = (TokenKind, Range<usize>)> {
@@ -193,6 +213,29 @@ mod tests {
         assert_eq!(types("struct  P( i32 ) ; // one")[0], found[0]);
         assert!(types("// struct Nothing;\nconstruct(1)").is_empty());
         assert!(has_word(&types("struct R(pub P);")[0].1, &["P"]));
+    }
+
+    #[test]
+    fn a_name_at_the_end_is_kept() {
+        for (code, kept) in [
+            ("lab;", "&lab;"),
+            ("let x = 1;\nlab; // shown", "let x = 1;\n&lab; // shown"),
+            ("if a { f() }\nlab ;", "if a { f() }\n&lab ;"),
+        ] {
+            assert_eq!(keep_last(code), kept);
+        }
+        for code in [
+            "lab",
+            "f(lab);",
+            "let x = lab;",
+            "lab.x;",
+            "return;",
+            "use a::b;",
+            "x = y;",
+            "",
+        ] {
+            assert_eq!(keep_last(code), code);
+        }
     }
 
     #[test]
