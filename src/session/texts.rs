@@ -857,7 +857,7 @@ texts! {
     }
     explorer_one_range() {
         en: "one colour scale for the whole layer",
-        ru: "одна шкала цвета на весь слой",
+        ru: "общая шкала цвета для всего слоя",
     }
     explorer_kernel(channels, low, high) {
         en: "kernel, channels: {channels}; blue {low}, red {high}",

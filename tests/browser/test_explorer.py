@@ -228,7 +228,7 @@ def test_a_filter_is_chosen_by_slider_and_by_click(opened):
     expect(page.locator("#number")).to_have_text(str(columns + 1))
     page.keyboard.press("ArrowUp")
     expect(page.locator("#number")).to_have_text("1")
-    page.get_by_label("одна шкала цвета на весь слой").check()
+    page.get_by_label("общая шкала цвета для всего слоя").check()
     expect(page.locator("#layers .range").first).to_contain_text("тёмный 0, светлый")
 
 

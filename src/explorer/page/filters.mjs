@@ -89,7 +89,8 @@ function makeKernel(app, { from: [channels], to: [filters], size, kernel }) {
         const caption = fill(text.kernel, { channels, low: short(range[0]), high: short(range[1]) });
         const grid = () => numberGrid(own, size[1], diverging, range);
         const picture = () => channelPicture(caption, own, [channels, ...size], diverging, 100);
-        node.replaceChildren(channels === 1 ? grid() : picture(), element("p", {}, caption));
+        // Three numbers have room beside each other.
+        node.replaceChildren(channels === 1 && size[1] <= 3 ? grid() : picture(), element("p", {}, caption));
     };
     return { node, draw };
 }
