@@ -306,14 +306,18 @@ pub fn files_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
 /// `shared`: another user's folder, which doesn't change.
 fn copy_folder(from: &Path, to: &Path, shared: bool) -> Result<()> {
     // Only the cells' own crate is built incrementally.
-    let entries = WalkDir::new(from)
+    let mut entries = WalkDir::new(from)
         .into_iter()
         .filter_entry(|entry| entry.file_name() != "incremental");
-    for entry in entries {
+    while let Some(entry) = entries.next() {
         let entry = entry?;
         let (source, place) = (entry.path(), entry.path().strip_prefix(from)?);
         let target = to.join(place);
-        if entry.file_type().is_dir() {
+        if shared && is_one_crates(place) && may_be_linked(place, shared) {
+            // One link instead of a block on disk for each of its small files.
+            symlink(source, &target)?;
+            entries.skip_current_dir();
+        } else if entry.file_type().is_dir() {
             fs::create_dir_all(&target)?;
         } else if entry.file_type().is_file()
             && !(may_be_linked(place, shared) && link(source, &target).is_ok())
@@ -326,6 +330,12 @@ fn copy_folder(from: &Path, to: &Path, shared: bool) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether it is a folder in which cargo has what it knows of one crate, or what one build script made.
+fn is_one_crates(place: &Path) -> bool {
+    let above = place.parent().and_then(Path::file_name);
+    above.is_some_and(|name| name == ".fingerprint" || name == "build")
 }
 
 /// Linux may forbid hard links to another user's files (`fs.protected_hardlinks`), and there are none from one file system to
