@@ -5,7 +5,7 @@ use super::canvas::{Anchor, Color, fitted, text_width};
 use super::chart::{Area, dot, stroke, target};
 use super::figure::{Drawing, Figure, Names};
 use super::scene::Scene;
-use super::theme::{HEADING, MARGIN, SERIES, SMALL, TEXT, WIDTH};
+use super::theme::{HEADING, MARGIN, SERIES, TEXT, WIDTH};
 use crate::session::texts;
 
 /// One variant's curve: seconds of training since the start and the accuracy then, epoch by epoch.
@@ -18,6 +18,14 @@ pub(crate) struct Curve {
 }
 
 impl Curve {
+    /// What stands beside its end.
+    fn label(&self) -> String {
+        match self.prediction {
+            None => self.name.clone(),
+            Some(it) => format!("{}, {}", self.name, texts::figure_prediction(it * 100.0)),
+        }
+    }
+
     /// What can be drawn.
     fn finite(&self) -> impl Iterator<Item = (f64, f64)> {
         let points = self.points.iter().copied();
@@ -33,9 +41,9 @@ pub(crate) fn figure(curves: Vec<Curve>) -> Figure {
 struct Curves(Vec<Curve>);
 
 /// A line's end, with what is written beside it.
-struct End<'a> {
+struct End {
     y: f64,
-    name: &'a str,
+    label: String,
     color: Color,
     dashed: bool,
 }
@@ -59,8 +67,8 @@ impl Drawing for Curves {
 
     fn scene(&self, _: &Names) -> Scene {
         let points = || self.0.iter().flat_map(Curve::finite);
-        let names = self.0.iter().map(|curve| text_width(&curve.name, TEXT));
-        let label = names.fold(0.0, f64::max).min(240.0).ceil();
+        let widths = self.0.iter().map(|curve| text_width(&curve.label(), TEXT));
+        let label = widths.fold(0.0, f64::max).min(240.0).ceil();
 
         let mut scene = Scene::new(WIDTH, HEIGHT);
         let slowest = points().map(|(seconds, _)| seconds).fold(1e-3, f64::max);
@@ -90,7 +98,7 @@ impl Drawing for Curves {
 
 impl Curves {
     /// Draws the lines.
-    fn lines(&self, scene: &mut Scene, area: &Area) -> Vec<End<'_>> {
+    fn lines(&self, scene: &mut Scene, area: &Area) -> Vec<End> {
         let mut ends = Vec::new();
         for (i, curve) in self.0.iter().enumerate() {
             let color = SERIES[i % SERIES.len()];
@@ -103,7 +111,7 @@ impl Curves {
             }
             ends.extend(points.last().map(|&(_, y)| End {
                 y,
-                name: &curve.name,
+                label: curve.label(),
                 color,
                 dashed,
             }));
@@ -111,7 +119,7 @@ impl Curves {
         ends
     }
 
-    /// Draws what was predicted, above or below the end of the line, with its number. A prediction far from all lines would
+    /// Draws what was predicted, above or below the end of the line. A prediction far from all lines would
     /// make the chart too coarse for them: it stands at the edge.
     fn predictions(&self, scene: &mut Scene, area: &Area) {
         for (i, curve) in self.0.iter().enumerate() {
@@ -122,19 +130,10 @@ impl Curves {
             let end = area.place(end);
             let (x, y) = (
                 end.0,
-                area.place((0.0, prediction))
-                    .1
-                    .clamp(area.top + SMALL.size, area.bottom - SMALL.size),
+                area.place((0.0, prediction)).1.clamp(area.top, area.bottom),
             );
             scene.dashes(&[end, (x, y)], 1.0, color);
             target(scene, (x, y), color);
-            let text = texts::figure_prediction(prediction * 100.0);
-            scene.text(
-                (x - 10.0, SMALL.centered(y)),
-                Anchor::End,
-                SMALL.color(color),
-                text,
-            );
         }
     }
 }
@@ -147,8 +146,8 @@ fn labels(scene: &mut Scene, area: &Area, mut ends: Vec<End>, width: f64) {
         let x = area.right + 14.0;
         stroke(scene, &[(x, y), (x + 20.0, y)], end.color, end.dashed);
         dot(scene, (x + 10.0, y), end.color, end.dashed);
-        let name = fitted(end.name, TEXT, width);
-        scene.text((x + 28.0, TEXT.centered(y)), Anchor::Start, TEXT, name);
+        let label = fitted(&end.label, TEXT, width);
+        scene.text((x + 28.0, TEXT.centered(y)), Anchor::Start, TEXT, label);
     }
 }
 
@@ -222,7 +221,8 @@ mod tests {
         for prediction in [0.84, 0.5] {
             let figure = drawn(Some(prediction));
             let text = texts::figure_prediction(prediction * 100.0);
-            assert!(figure.scene().texts().contains(&text.as_str()), "{text}");
+            let label = format!("64-64, {text}");
+            assert!(figure.scene().texts().contains(&label.as_str()), "{label}");
             assert_eq!(ticks(&figure), ticks(&without));
             assert!(figure.png().is_ok());
         }
