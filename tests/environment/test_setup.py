@@ -367,8 +367,8 @@ def test_the_checks_in_full_leave_nothing_out(machine, full):
         path.touch()
     command = [machine.project / "environment" / "check", *(["--full"] if full else [])]
     result = subprocess.run(command, env=machine.environment, capture_output=True, text=True, timeout=40)
-    # There is no crate to be documented, nor what looks at licences and scripts.
-    counts = "6 passed, 3 failed" if full else "5 passed, 3 failed"
+    # There is no crate to be documented, nor what looks at licences, scripts and the container's file.
+    counts = "6 passed, 4 failed" if full else "5 passed, 4 failed"
     assert result.stdout.splitlines()[-1] == counts, result.stdout + result.stderr
     assert ("== page:" in result.stdout) == ("== page-tests:" in result.stdout) == full
     calls = [call.split("/svertka/") for call in machine.called("python")]
@@ -376,7 +376,7 @@ def test_the_checks_in_full_leave_nothing_out(machine, full):
     tests = [re.search(r" tests/(\S+)(.*)", call[-1]).groups() for call in calls if "-m pytest" in call[0]]
     if full:
         assert notebooks == [["target/lesson-short --short"], ["target/lesson"]]
-        assert tests == [("notebooks/test_results.py", ""), ("browser/", ""), ("jupyter/", "")]
+        assert tests == [("notebooks/test_results.py", ""), ("browser/", ""), ("jupyter/", ""), ("class", "")]
     else:
         assert notebooks == [["target/lesson-short --short"]] * 2
         assert tests == [("notebooks/test_results.py", " -m not trained"), ("jupyter/", " -m not slow")]

@@ -24,7 +24,7 @@ use serde_json::{Map, json};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use zeromq::{SocketRecv, SocketSend};
 
 use crate::building;
@@ -43,8 +43,18 @@ const DISPLAY_PROTOCOL: &str = "1";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What a client sent together with a cell may be on its way through the sockets for so long.
 const ON_ITS_WAY: Duration = Duration::from_millis(20);
+/// Jupyter's server looks every 50 ms whether a kernel is no longer starting; a busy machine may be slower.
+const LET_IN: Duration = Duration::from_millis(300);
 /// rust-analyzer goes deep on long cells.
 const STACK: usize = 256 << 20;
+
+/// Waits until then, or for ever.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
 
 /// Serves one kernel until it is shut down.
 pub fn serve(connection: ConnectionInfo, folders: Folders) -> Result<()> {
@@ -361,14 +371,21 @@ impl Shell {
 
     /// While evcxr starts, Jupyter only gets to know what kernel this is: it then shows that it is starting. All else waits.
     async fn wait_until(&mut self, mut is_ready: oneshot::Receiver<()>) {
+        let mut say_starting = None;
         loop {
             let request = tokio::select! {
                 _ = &mut is_ready => break,
                 request = read(&mut self.channel) => request,
+                () = until(say_starting) => {
+                    say_starting = None;
+                    self.publisher.publish(Status::starting(), None);
+                    continue;
+                }
             };
             if matches!(request.content, Content::KernelInfoRequest(_)) {
                 self.handle(&request).await;
-                self.publisher.publish(Status::starting(), None);
+                // Later: Jupyter's server lets JupyterLab in only when it has seen something else than "starting".
+                say_starting = Some(Instant::now() + LET_IN);
             } else {
                 self.waiting.push_back(request);
             }
