@@ -36,7 +36,10 @@ def users():
     """No such users before and after; the one of the machine's own is made."""
     everyone = [*NAMES, *VISITORS, OTHER]
     load.remove_users(everyone)
-    subprocess.run(["useradd", "--create-home", OTHER], check=True)
+    try:
+        subprocess.run(["useradd", "--create-home", OTHER], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"this machine lets no users be made: {error}")
     subprocess.run(["chpasswd"], input=f"{OTHER}:their own word", text=True, check=True)
     yield
     load.remove_users(everyone)
