@@ -408,6 +408,38 @@ fn checks_speak_russian() {
     assert!(said[15].contains("с на эпоху"), "{}", said[15]);
 }
 
+#[test]
+#[ignore = "run by the test of what is said"]
+fn say_what_becomes_of_a_row() {
+    let (images, labels) = digits(164);
+    let mut lab = Comparison::new();
+    for nonsense in [0.83, 830.0, f64::NAN] {
+        println!("@{}", lab.predict("a", nonsense).unwrap_err());
+    }
+    lab.predict("a", 83).unwrap();
+    for filters in [4, 4, 2] {
+        println!("@");
+        lab.run("a", net(&[filters]), &images, &labels, silent(1))
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_prediction_and_a_replaced_row_are_told() {
+    let text = printed_in("en", "say_what_becomes_of_a_row");
+    let said: Vec<&str> = text.split('@').skip(1).map(str::trim_end).collect();
+    assert!(said[0].contains("0.83: write 86 for 86 %"), "{text}");
+    assert!(said[1].contains("830") && said[2].contains("NaN"), "{text}");
+    assert!(
+        said[2].ends_with("Predicted for “a”: 83.0 % on the validation data"),
+        "{text}"
+    );
+    // The same layers again are no news.
+    assert_eq!(said[3..5], ["", ""], "{text}");
+    let replaced = "The row “a” was replaced; it had conv 4";
+    assert!(said[5].trim().starts_with(replaced), "{text}");
+}
+
 /// Shows a comparison as a cell's end does.
 #[test]
 #[ignore = "run by the tests of what is shown"]

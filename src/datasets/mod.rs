@@ -74,8 +74,8 @@ pub fn fashion_mnist() -> Result<Dataset> {
 
 /// MNIST: 60,000 training and 10,000 test images of handwritten digits, 28×28.
 ///
-/// Where the full data can't be had and set-up has left its sample in the cache folder (5,000 of the digits: 4,000 to
-/// train, 1,000 to test), the sample is used, and that is said.
+/// Where the full data can't be had and set-up's sample (5,000 of the digits: 4,000 to train, 1,000 to test) lies in one of
+/// the folders, as `mnist-sample`, it is used, and that is said.
 ///
 /// # Errors
 /// As [`fashion_mnist`], and there is no sample either.
@@ -236,7 +236,7 @@ impl Sources {
     }
 }
 
-/// Loads a dataset; `sample`, if it lies in the cache, stands in for it where it can't be had.
+/// Loads a dataset; `sample`, if it lies in one of the folders, stands in for it where it can't be had.
 fn load(
     spec: &DatasetSpec,
     sample: Option<&DatasetSpec>,
@@ -244,8 +244,12 @@ fn load(
     watcher: &mut dyn Watcher,
 ) -> Result<Dataset> {
     let mut sources = sources.clone();
-    let sample = sample.zip(sources.cache.clone());
-    let sample = sample.filter(|(sample, cache)| cache.join(sample.folder).is_dir());
+    let roots = [&sources.own, &sources.cache, &Some(sources.system.clone())];
+    let sample = sample.and_then(|sample| {
+        let mut roots = roots.into_iter().flatten();
+        let root = roots.find(|root| root.join(sample.folder).is_dir())?;
+        Some((sample, root.clone()))
+    });
     if sample.is_some() {
         // With a fallback at hand, fail fast where packets are dropped.
         sources.limits.connect = sources.limits.connect.min(Duration::from_secs(4));
@@ -258,11 +262,11 @@ fn load(
         Err(LoadError::Stop(error)) => return Err(error),
         Err(LoadError::Nowhere(tried)) => tried,
     };
-    if let Some((sample, cache)) = sample {
+    if let Some((sample, root)) = sample {
         let sources = Sources {
             own: None,
             cache: None,
-            system: cache,
+            system: root,
             limits: sources.limits,
         };
         if let Ok(dataset) = Loader::new(sample, &sources, watcher).load() {

@@ -12,11 +12,13 @@ PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT / "environment" / "class"))
 import load
 
-NAMES = ["svertka-anna", "svertka-boris", "svertka-vera"]
+NAMES = ["svertka-test-anna", "svertka-test-boris", "svertka-test-vera"]
 # They come for one test and go.
-VISITORS = ["svertka-dina", "svertka-egor", "svertka-zoya"]
+VISITORS = ["svertka-test-dina", "svertka-test-egor", "svertka-test-zoya"]
 # One that the machine has for other purposes, with a password of its own.
-OTHER = "svertka-other"
+OTHER = "svertka-test-other"
+# systemd's spawner, which a hub takes where there is systemd, is another story: these tests are of the one without.
+PLAIN = "--JupyterHub.spawner_class=localprocess"
 
 
 def pytest_collection_modifyitems(items):
@@ -48,7 +50,7 @@ def users():
 @pytest.fixture(scope="session")
 def hub(users):
     """A hub with a password for all, and room for three."""
-    with load.Hub("--JupyterHub.active_server_limit=3", environment={"SVERTKA_LANG": "en"}) as hub:
+    with load.Hub("--JupyterHub.active_server_limit=3", PLAIN, environment={"SVERTKA_LANG": "en"}) as hub:
         yield hub
 
 

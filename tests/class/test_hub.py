@@ -7,7 +7,7 @@ from pathlib import Path
 import load
 import pytest
 import requests
-from conftest import NAMES, OTHER, PROJECT, VISITORS, as_user, open_lesson
+from conftest import NAMES, OTHER, PLAIN, PROJECT, VISITORS, as_user, open_lesson
 
 
 def home(name):
@@ -39,6 +39,11 @@ def test_a_learners_notebooks_are_never_overwritten(hub, learners):
     assert (notebooks / "exercises.en.ipynb").read_text() == "mine"
     # What was removed comes again.
     assert (notebooks / "exercises.ru.ipynb").read_bytes() == (PROJECT / "notebooks/exercises.ru.ipynb").read_bytes()
+
+
+def test_the_digits_of_the_lessons_end_are_there(learners):
+    said = learners[0].run("datasets::mnist()?.train.0.size()[0] >= 4000")
+    assert (said.status, said.text.splitlines()[-1:]) == ("ok", ["true"]), said.text
 
 
 # --- none sees another -----------------------------------------------------------------------------------------------------
@@ -152,7 +157,7 @@ def test_whoever_comes_when_it_is_full_is_told(hub, learners):
 
 
 def test_by_default_users_of_the_machine_come_in_by_their_own_passwords(users):
-    with load.Hub(shared=False) as hub:
+    with load.Hub(PLAIN, shared=False) as hub:
         other = load.Learner(hub, OTHER)
         assert other.log_in("not the password").status_code == 403
         assert other.log_in("their own word").status_code == 302

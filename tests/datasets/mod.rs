@@ -223,6 +223,22 @@ fn a_sample_stands_in_and_says_so() {
 }
 
 #[test]
+fn a_sample_is_found_in_every_folder() {
+    for place in ["own", "cache", "system"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sources = sources(folder.path());
+        sources.own = Some(folder.path().join("own"));
+        let mut whole = spec(&[]);
+        whole.folder = "whole";
+        write(&folder.path().join(place).join("noise"), false);
+        let mut notes = Notes::default();
+        let dataset = super::load(&whole, Some(&spec(&[])), &sources, &mut notes).unwrap();
+        assert_right(&dataset);
+        assert_eq!(notes.lines.len(), 1, "{place}");
+    }
+}
+
+#[test]
 fn a_dataset_shows_itself() {
     let folder = tempfile::tempdir().unwrap();
     let system = folder.path().join("system/noise");
