@@ -176,7 +176,7 @@ fn cargo(arguments: &[OsString]) -> Result<ExitCode> {
         fs::copy(folder.join("Cargo.lock"), folder.join(KEPT_LOCK))?;
     }
     if let (false, Some(name)) = (done, added)
-        && !writable(&registry()?)
+        && registry_is_anothers()?
     {
         bail!(language(
             format!(
@@ -184,7 +184,7 @@ fn cargo(arguments: &[OsString]) -> Result<ExitCode> {
                  up fetches it with environment/class/run --crate {name}"
             ),
             format!(
-                "`{name}` здесь добавить нельзя: доступны только крейты, которые есть для всего класса. Её загрузит тот, кто \
+                "`{name}` здесь добавить нельзя: доступны только крейты, которые есть для всего класса. Его загрузит тот, кто \
                  устанавливал svertka: environment/class/run --crate {name}"
             ),
         ));
@@ -279,8 +279,8 @@ fn set_environment(command: &mut Command, folder: &Path) -> Result<()> {
         // Before cargo compiles it tells there what it will compile. Should it no longer do so, the notebook shows no count.
         .env("CARGO_LOG", format!("{FINGERPRINTS}=info"))
         .env("RUST_LIB_BACKTRACE", "0");
-    if !writable(&registry()?) {
-        // Another user's, as in a class: what isn't there can't be fetched, and so nothing newer is looked for.
+    if registry_is_anothers()? {
+        // What isn't there can't be fetched, and so nothing newer is looked for.
         command.env("CARGO_NET_OFFLINE", "true");
     }
     if std::env::var_os("CARGO_NET_RETRY").is_none() {
@@ -289,10 +289,11 @@ fn set_environment(command: &mut Command, folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Where the sources of all crates are.
-fn registry() -> Result<PathBuf> {
+/// Whether the sources of all crates are another user's, as in a class.
+fn registry_is_anothers() -> Result<bool> {
     let home = std::env::var_os(HOME).with_context(|| format!("{HOME} is not set"))?;
-    Ok(Path::new(&home).join("registry"))
+    let registry = Path::new(&home).join("registry");
+    Ok(registry.exists() && !writable(&registry))
 }
 
 /// Whether a variable is a setting of cargo's that is none of [`SETTINGS`].

@@ -78,7 +78,7 @@ pub fn process_ended(status: &str, killed: bool) -> ReplyError {
     let status = status
         .split_once("with status: ")
         .map_or(status, |(_, status)| status);
-    // Nobody else ends it so but Linux, when the memory is used up.
+    // Hardly anybody else ends it so.
     if status.contains("SIGKILL") && !killed {
         return out_of_memory(status);
     }
@@ -91,10 +91,10 @@ pub fn process_ended(status: &str, killed: bool) -> ReplyError {
 
 fn out_of_memory(status: &str) -> ReplyError {
     let said = language(
-        "Memory ran out: Linux has ended the process that ran the cell, and the variables are lost; the next cell runs in a \
-         new one. Fewer images or smaller layers take less.",
-        "Не хватило памяти: Linux завершил процесс, выполнявший ячейку, переменные потеряны; следующая ячейка выполнится в \
-         новом. Меньше картинок или слои поменьше занимают меньше.",
+        "Linux has ended the process that ran the cell, as it does when memory runs out. The variables are lost; the next cell \
+         runs in a new process. Fewer images or smaller layers take less.",
+        "Linux завершил процесс, выполнявший ячейку: так он делает, когда не хватает памяти. Переменные потеряны; следующая \
+         ячейка выполнится в новом процессе. Меньше картинок или слои поменьше занимают меньше.",
     );
     failure("memory", &format!("{said} ({status})"))
 }
