@@ -130,7 +130,7 @@ def test_every_number_is_libtorchs(opened, saved, net):
 @pytest.mark.parametrize(("net", "limit"), [("lesson", 50), ("last", 20)])
 def test_a_new_image_is_drawn_at_once(opened, net, limit):
     """The whole page, computed and drawn. The machine may have other work: of many the quickest must keep within the limit,
-    for which it needs a third of that where nothing else runs."""
+    and half of them within three times that."""
     page = opened(f"{net}-0.html")
     times = page.evaluate("""() => Array.from({length: 25}, (_, i) => {
         const begin = performance.now();
@@ -140,7 +140,7 @@ def test_a_new_image_is_drawn_at_once(opened, net, limit):
     })""")
     times.sort()
     print(net, f"quickest {times[0]:.1f} ms, median {times[12]:.1f} ms")
-    assert times[0] <= limit, times
+    assert times[0] <= limit and times[12] <= 3 * limit, times
 
 
 def test_work_is_done_once_a_frame(opened):
