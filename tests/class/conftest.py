@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -49,9 +50,12 @@ def users():
 
 @pytest.fixture(scope="session")
 def hub(users):
-    """A hub with a password for all, and room for three."""
-    with load.Hub("--JupyterHub.active_server_limit=3", PLAIN, environment={"SVERTKA_LANG": "en"}) as hub:
-        yield hub
+    """A hub with a password for all and room for three, by a teacher whose own folder has not all of the data."""
+    with tempfile.TemporaryDirectory(prefix="svertka-data-") as data:
+        os.chmod(data, 0o755)
+        own = {"SVERTKA_LANG": "en", "SVERTKA_DATA": os.environ.get("SVERTKA_DATA", data)}
+        with load.Hub("--JupyterHub.active_server_limit=3", PLAIN, environment=own) as hub:
+            yield hub
 
 
 @pytest.fixture(scope="module")
