@@ -305,10 +305,7 @@ pub fn files_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
 
 /// `shared`: another user's folder, which doesn't change.
 fn copy_folder(from: &Path, to: &Path, shared: bool) -> Result<()> {
-    // Only the cells' own crate is built incrementally.
-    let mut entries = WalkDir::new(from)
-        .into_iter()
-        .filter_entry(|entry| entry.file_name() != "incremental");
+    let mut entries = WalkDir::new(from).into_iter();
     while let Some(entry) = entries.next() {
         let entry = entry?;
         let (source, place) = (entry.path(), entry.path().strip_prefix(from)?);
