@@ -205,7 +205,7 @@ fn cut(points: &[(f64, f64)], dash: f64, gap: f64) -> Vec<Vec<(f64, f64)>> {
 mod tests {
     use super::*;
     use crate::figures::canvas::PAPER;
-    use crate::figures::canvas::tests::Painted;
+    use crate::figures::canvas::tests::{Painted, decoded};
     use crate::figures::theme::TEXT;
 
     impl Scene {
@@ -329,9 +329,6 @@ mod tests {
         let (_, data) = svg.split_once("data:image/png;base64,").unwrap();
         let (data, _) = data.split_once('"').unwrap();
         let file = STANDARD.decode(data).unwrap();
-        let mut reader = png::Decoder::new(file.as_slice()).read_info().unwrap();
-        let mut pixels = vec![0; reader.output_buffer_size()];
-        reader.next_frame(&mut pixels).unwrap();
-        assert_eq!(pixels, [9, 8, 7]);
+        assert_eq!(decoded(&file).pixels, [9, 8, 7]);
     }
 }
