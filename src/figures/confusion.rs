@@ -49,7 +49,14 @@ impl Drawing for Confusion {
     fn alt(&self, names: &Names) -> String {
         let (correct, all) = self.correct();
         let classes = self.counts.len();
-        let text = texts::figure_confusion_line(classes, correct, all, percent(correct, all));
+        let mut text = texts::figure_confusion_line(classes, correct, all, percent(correct, all));
+        let rows = self.counts.iter().enumerate();
+        let seen = rows.map(|(class, row)| (class, row[class], row.iter().sum::<u64>()));
+        let seen = seen.filter(|(_, _, all)| *all > 0);
+        let fraction = |(_, right, all): &(_, u64, u64)| *right as f64 / *all as f64;
+        if let Some((class, right, all)) = seen.min_by(|a, b| fraction(a).total_cmp(&fraction(b))) {
+            text += &texts::figure_hardest(names.of(class), percent(right, all));
+        }
         let cells = self.counts.iter().enumerate().flat_map(|(truth, row)| {
             row.iter()
                 .enumerate()
@@ -208,7 +215,8 @@ mod tests {
         }
         let note = texts::figure_confusion_note(17, 20, "85.0");
         assert!(texts.contains(&note.as_str()), "{texts:?}");
-        let alt = texts::figure_confused("Кот", "Пёс", 2);
+        // The third class has no images.
+        let alt = texts::figure_hardest("Кот", "80.0") + &texts::figure_confused("Кот", "Пёс", 2);
         assert!(figure.to_string().ends_with(&alt), "{figure}");
         assert!(f64::from(scene.width) <= WIDTH);
     }

@@ -762,6 +762,10 @@ texts! {
         en: "Confusion matrix, classes: {classes}; classified correctly: {correct} of {all} ({percent} %)",
         ru: "Матрица ошибок, классов: {classes}; верных ответов: {correct} из {all} ({percent} %)",
     }
+    figure_hardest(label, percent) {
+        en: "; hardest class: {label} ({percent} %)",
+        ru: "; хуже всего узнаётся {label} ({percent} %)",
+    }
     figure_confused(label, class, count) {
         en: "; most frequent mistake: {label} as {class}, {count}",
         ru: "; самая частая ошибка: {label} как {class}, {count}",

@@ -153,9 +153,14 @@ def test_inside_has_a_network_worth_looking_into(inside):
 
 @pytest.mark.trained
 def test_shirts_are_hardest(inside):
-    """What the prose says of the confusion matrix, as far as its alternative text tells it."""
-    worst = text_of(cell(inside, "confusion")).rsplit(":", 1)[1]
-    assert "Shirt" in worst
+    """What the prose says of the confusion matrix, by its alternative text.
+
+    It is so in the saved notebook. Of eight seeds two made coats the hardest, and other threads are like another seed.
+    """
+    text = text_of(cell(inside, "confusion"))
+    hardest = re.search(r"(?:hardest class:|хуже всего узнаётся) (\S+) \(", text)
+    assert hardest, text
+    assert hardest.group(1) in ({"Shirt", "Coat", "Pullover", "T-shirt/top"} if executed_folder() else {"Shirt"})
 
 
 @pytest.mark.parametrize("name, last", [("exercises", "all-together"), ("solutions", "run-20")])
