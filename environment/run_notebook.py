@@ -1,6 +1,6 @@
 """Executes a notebook from top to bottom, without a browser.
 
-    python run_notebook.py NOTEBOOK FOLDER [--kernel NAME] [--short]
+    python run_notebook.py NOTEBOOK FOLDER [--kernel NAME] [--short | --long-cells-short]
 
 Shows each cell's number, its seconds and its output while it runs. Leaves the executed notebook and an HTML page of it in
 FOLDER, also when a cell failed; the run stops at that cell and the exit status is 1. A cell tagged `raises-exception` may
@@ -8,6 +8,7 @@ fail. evcxr's stock kernel reports a panic and an error returned by `?` as succe
 counts as its failure.
 
 With --short each training is one epoch on a twentieth of the images: a quick run of every cell, whose results say little.
+With --long-cells-short only those in cells tagged `long` are.
 """
 
 import argparse
@@ -151,12 +152,13 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kernel", help="the kernel's name, if not the notebook's own")
     parser.add_argument("--short", action="store_true", help="train for one epoch on a part of the images")
+    parser.add_argument("--long-cells-short", action="store_true", help="… in cells tagged `long` alone")
     arguments = parser.parse_args()
     notebook = nbformat.read(arguments.notebook, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-            if arguments.short:
+            if arguments.short or (arguments.long_cells_short and "long" in cell.metadata.get("tags", [])):
                 cell.source = shorten(cell.source)
     before = largest_child()
     begin = time.monotonic()

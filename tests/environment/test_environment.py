@@ -174,7 +174,7 @@ def test_a_table_of_another_shape_is_refused_in_one_line(tmp_path, rows):
 # --- the headless run (with Python's kernel, which is there with JupyterLab: what is tested is the runner)
 
 
-def run_cells(folder, *cells):
+def run_cells(folder, *cells, options=()):
     notebook = {
         "nbformat": 4,
         "nbformat_minor": 5,
@@ -189,7 +189,7 @@ def run_cells(folder, *cells):
     path.write_text(json.dumps(notebook))
     environment = os.environ | {"JUPYTER_RUNTIME_DIR": str(folder / "runtime"), "IPYTHONDIR": str(folder / "ipython")}
     (folder / "ipython").mkdir()
-    return run(sys.executable, ENVIRONMENT / "run_notebook.py", path, folder / "out", env=environment)
+    return run(sys.executable, ENVIRONMENT / "run_notebook.py", path, folder / "out", *options, env=environment)
 
 
 def test_a_run_leaves_the_executed_notebook_and_a_page(tmp_path):
@@ -211,6 +211,13 @@ def test_a_failed_cell_ends_the_run_and_is_told_by_the_exit_status(tmp_path):
     assert "three" not in result.stdout.replace("print('three')", "")
     # What was done until then can be looked at.
     assert "ZeroDivisionError" in (tmp_path / "out" / "some.ru.html").read_text()
+
+
+@pytest.mark.parametrize("option, short", [("--long-cells-short", [False, True]), ("--short", [True, True])])
+def test_long_cells_can_be_shortened_alone(tmp_path, option, short):
+    result = run_cells(tmp_path, ["print('Fit::epochs(5)')"], ["print('Fit::epochs(7)')", "long"], options=[option])
+    for epochs, shortened in zip(["Fit::epochs(5)", "Fit::epochs(7)"], short, strict=True):
+        assert (epochs not in result.stdout) == shortened, result.stdout
 
 
 @pytest.mark.parametrize("name", ["lesson", "inside", "exercises", "solutions"])

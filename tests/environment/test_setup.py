@@ -353,7 +353,7 @@ def test_the_checks_name_the_tools_that_rust_lacks_before_set_up(machine, rustup
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_the_checks_in_full_leave_nothing_out(machine, full):
+def test_the_checks_in_full_leave_little_out(machine, full):
     machine.add_source()
     machine.put("chromium", "")
     machine.put("node", "")
@@ -375,7 +375,7 @@ def test_the_checks_in_full_leave_nothing_out(machine, full):
     notebooks = [call[2:] for call in calls if call[1].startswith("environment/run_notebook.py")]
     tests = [re.search(r" tests/(\S+)(.*)", call[-1]).groups() for call in calls if "-m pytest" in call[0]]
     if full:
-        assert notebooks == [["target/lesson-short --short"], ["target/lesson"]]
+        assert notebooks == [["target/lesson-short --short"], ["target/lesson --long-cells-short"]]
         assert tests == [("notebooks/test_results.py", ""), ("browser/", ""), ("jupyter/", ""), ("class", "")]
     else:
         assert notebooks == [["target/lesson-short --short"]] * 2
