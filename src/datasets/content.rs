@@ -9,7 +9,8 @@ use ring::digest::{SHA256, digest};
 
 use crate::session::{plain, texts};
 
-/// An IDX file as it has to be.
+/// An IDX file as it has to be: a header of big-endian numbers, `0 0 8 dimensions` and the size of each dimension in 4 bytes,
+/// then the values, unsigned bytes, row by row.
 pub(super) struct FileSpec {
     pub name: &'static str,
     /// The size of each dimension.
@@ -19,10 +20,15 @@ pub(super) struct FileSpec {
 }
 
 impl FileSpec {
+    /// Bytes before the values. What they say is known where the content has the right hash.
+    pub(super) fn header(&self) -> usize {
+        4 + 4 * self.dimensions.len()
+    }
+
     /// Bytes of its uncompressed content.
     fn length(&self) -> u64 {
         let values: usize = self.dimensions.iter().product();
-        (4 + 4 * self.dimensions.len() + values) as u64
+        (self.header() + values) as u64
     }
 
     /// The most bytes that the file can have as stored, plain or gzipped: gzip makes nothing longer by more than a few

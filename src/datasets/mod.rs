@@ -22,7 +22,6 @@
 mod cache;
 mod content;
 mod download;
-mod idx;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -342,7 +341,10 @@ impl<'a> Loader<'a> {
 
     fn images(&mut self, file: &FileSpec) -> Attempt<Tensor> {
         let bytes = self.file(file)?;
-        Ok(tensor(file, &bytes)?)
+        let size = file.dimensions.iter().map(|&size| size as i64);
+        let size: Vec<i64> = size.collect();
+        let values = &bytes[file.header()..];
+        Ok(Tensor::f_from_data_size(values, &size, Kind::Uint8).map_err(torch)?)
     }
 
     fn labels(&mut self, file: &FileSpec) -> Attempt<Tensor> {
@@ -445,17 +447,6 @@ enum Place {
     Own,
     Cache,
     System,
-}
-
-fn tensor(file: &FileSpec, bytes: &[u8]) -> Result<Tensor> {
-    let idx = idx::parse(bytes).map_err(|defect| error(texts::idx_bad(file.name, defect)))?;
-    if idx.dimensions != file.dimensions {
-        let found = format!("{:?}", idx.dimensions);
-        let wanted = format!("{:?}", file.dimensions);
-        return Err(error(texts::idx_dimensions(file.name, found, wanted)));
-    }
-    let size: Vec<i64> = idx.dimensions.iter().map(|&size| size as i64).collect();
-    Tensor::f_from_data_size(idx.values, &size, Kind::Uint8).map_err(torch)
 }
 
 shows_itself!(Dataset);

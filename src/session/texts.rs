@@ -561,36 +561,7 @@ texts! {
         ru: "присылает больше {limit} байт",
     }
 
-    // Datasets: the IDX format
-    idx_bad(file, defect) {
-        en: "{file}: {defect}.",
-        ru: "{file}: {defect}.",
-    }
-    idx_dimensions(file, found, wanted) {
-        en: "{file}: its dimensions are {found} instead of {wanted}.",
-        ru: "{file}: размеры {found} вместо {wanted}.",
-    }
-    idx_not_idx() {
-        en: "it is not an IDX file",
-        ru: "это не файл IDX",
-    }
-    idx_type(kind) {
-        en: "its values are of type {kind}, only unsigned bytes (0x08) are read",
-        ru: "значения типа {kind}, а читаются только байты без знака (0x08)",
-    }
-    idx_header_cut(expected, found) {
-        en: "its header takes {expected} bytes and the file has {found}",
-        ru: "заголовок занимает байт: {expected}, а в файле {found}",
-    }
-    idx_too_large() {
-        en: "its dimensions are larger than any memory",
-        ru: "размеры больше любой памяти",
-    }
-    idx_length(expected, found) {
-        en: "its header announces {expected} values and {found} follow",
-        ru: "в заголовке значений: {expected}, а в файле {found}",
-    }
-
+    // Files
     not_written(path, problem) {
         en: "{path} was not written: {problem}",
         ru: "{path} не записан: {problem}",
