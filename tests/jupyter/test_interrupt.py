@@ -1,9 +1,12 @@
 """An interrupt stops what can be stopped, and takes the variables only when asked twice."""
 
+import contextlib
 import random
 import threading
 import time
+from pathlib import Path
 
+import kernels
 import pytest
 from test_output import line
 
@@ -115,7 +118,20 @@ def test_at_random_moments_the_kernel_lives_and_the_variables_too(kernel):
 
 def test_a_compilation_is_stopped(kernel):
     slow = "".join(f"fn f{n}(x: u64) -> u64 {{ (0..x).map(|y| y * {n}).filter(|y| y % 3 == 1).sum() }}\n" for n in range(4000))
-    later(kernel, 1.5)
+
+    def is_compiled():
+        for process in kernels.descendants(kernel.pid):
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{process}/comm").read_text() == "rustc\n":
+                    return True
+        return False
+
+    def interrupt():
+        kernels.wait_for(is_compiled, 60)
+        time.sleep(0.5)
+        kernel.interrupt()
+
+    threading.Thread(target=interrupt).start()
     cell = kernel.run(slow + "f1(3)")
     assert cell.status == "error" and cell.reply["ename"] == "interrupted", cell.reply
     assert kernel.ok("2 + 2").result == "4"
