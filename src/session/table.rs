@@ -19,7 +19,9 @@ impl Table {
         let row = |cells: &[String], tag: &str| {
             let cells = cells.iter().enumerate().map(|(i, cell)| {
                 let align = if i < self.words { "left" } else { "right" };
-                let style = format!("text-align:{align};white-space:nowrap");
+                // A long head is broken, so that a wide table fits the page.
+                let wrap = if tag == "th" { "normal" } else { "nowrap" };
+                let style = format!("text-align:{align};white-space:{wrap}");
                 format!("<{tag} style=\"{style}\">{}</{tag}>", escape(cell))
             });
             format!("<tr>{}</tr>", cells.collect::<String>())
