@@ -111,5 +111,5 @@ def test_an_installation_that_is_out_of_date_is_said_to_be(hub):
 
 
 def test_a_crate_that_is_not_there_is_refused_in_one_line(hub):
-    told = subprocess.run(command(':dep hex = "0.4"'), capture_output=True, text=True, cwd="/")
-    assert told.returncode == 1 and "environment/class/run --crate hex" in told.stderr, told.stderr
+    told = subprocess.run(command(':dep roman = "0.1"'), capture_output=True, text=True, cwd="/")
+    assert told.returncode == 1 and "environment/class/run --crate roman" in told.stderr, told.stderr
