@@ -53,6 +53,8 @@ def hub(users):
     """A hub with a password for all and room for three, by a teacher whose own folder has not all of the data."""
     with tempfile.TemporaryDirectory(prefix="svertka-data-") as data:
         os.chmod(data, 0o755)
+        # A place for it, and nothing in it.
+        Path(data, "fashion-mnist").mkdir(mode=0o755)
         own = {"SVERTKA_LANG": "en", "SVERTKA_DATA": os.environ.get("SVERTKA_DATA", data)}
         with load.Hub("--JupyterHub.active_server_limit=3", PLAIN, environment=own) as hub:
             yield hub
