@@ -267,37 +267,44 @@ pub(crate) fn fitted(text: &str, style: Style, limit: f64) -> String {
     "…".into()
 }
 
-/// RGB pixels as a PNG file of at most 256 colours: that is half of what all colours take, and looks the same.
+/// RGB pixels as a PNG file, where possible of 256 colours: that is half of what all colours take, and looks the same.
 pub(crate) fn png(width: u32, height: u32, pixels: &[u8]) -> Result<Vec<u8>> {
-    let (palette, pixels) = indexed(pixels.as_chunks().0);
+    let indexed = indexed(pixels.as_chunks().0);
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, width, height);
-    encoder.set_color(png::ColorType::Indexed);
     encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_palette(palette.as_flattened());
+    encoder.set_color(png::ColorType::Rgb);
+    if let Some((palette, _)) = &indexed {
+        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_palette(palette.as_flattened());
+    }
     // Of cells and text nothing makes smaller files.
     encoder.set_filter(png::FilterType::NoFilter);
     encoder.set_compression(png::Compression::Default);
     let write = || {
         let mut writer = encoder.write_header()?;
-        writer.write_image_data(&pixels)?;
+        writer.write_image_data(indexed.as_ref().map_or(pixels, |(_, numbers)| numbers))?;
         writer.finish()
     };
     write().map_err(|problem| error(texts::figure_not_drawn(problem)))?;
     Ok(file)
 }
 
-/// The 256 most frequent colours, and each pixel's number among them. What is rarer, mostly the edges of letters, becomes the
-/// nearest of these.
-fn indexed(pixels: &[Color]) -> (Vec<Color>, Vec<u8>) {
+/// At most 256 colours, and each pixel's number among them. Those that fill the least become the nearest of the others: the
+/// edges of letters and lines. None if that would change a colour which fills four pixels in a row, as the data do.
+fn indexed(pixels: &[Color]) -> Option<(Vec<Color>, Vec<u8>)> {
     let runs: Vec<&[Color]> = pixels.chunk_by(|a, b| a == b).collect();
-    let mut counts = HashMap::<Color, usize>::new();
+    let mut longest = HashMap::<Color, usize>::new();
     for run in &runs {
-        *counts.entry(run[0]).or_default() += run.len();
+        let longest = longest.entry(run[0]).or_default();
+        *longest = run.len().max(*longest);
     }
-    let mut palette: Vec<Color> = counts.keys().copied().collect();
-    palette.sort_by_key(|color| (Reverse(counts[color]), *color));
+    let mut palette: Vec<Color> = longest.keys().copied().collect();
+    palette.sort_by_key(|color| (Reverse(longest[color]), *color));
     let rare = palette.split_off(palette.len().min(256));
+    if rare.first().is_some_and(|color| longest[color] >= 4) {
+        return None;
+    }
     let mut numbers: HashMap<Color, u8> = palette.iter().copied().zip(0..=255).collect();
     for color in rare {
         let distance = |other: &&Color| -> u32 {
@@ -310,7 +317,8 @@ fn indexed(pixels: &[Color]) -> (Vec<Color>, Vec<u8>) {
     }
     let runs = runs.iter();
     let pixels = runs.flat_map(|run| repeat_n(numbers[&run[0]], run.len()));
-    (palette, pixels.collect())
+    let pixels = pixels.collect();
+    Some((palette, pixels))
 }
 
 #[cfg(test)]
@@ -505,6 +513,15 @@ pub(crate) mod tests {
         let canvas = written(Anchor::Middle, INK, "Ж");
         let decoded = decoded(&png(120, 80, &canvas.pixels).unwrap());
         assert_eq!((decoded.width, decoded.pixels), (120, canvas.pixels));
+    }
+
+    #[test]
+    fn no_color_of_the_data_is_changed() {
+        let pixels: Vec<Color> = (0..300)
+            .flat_map(|at| [[0, (at / 2) as u8, (at % 2) as u8]; 4])
+            .collect();
+        let decoded = decoded(&png(1200, 1, pixels.as_flattened()).unwrap());
+        assert_eq!(decoded.pixels, pixels.as_flattened());
     }
 
     #[test]
