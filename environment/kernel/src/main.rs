@@ -30,7 +30,7 @@ use folder::Folders;
 use sync::lock;
 
 /// Between two lines that tell how far set-up is.
-const PAUSE: Duration = Duration::from_secs(4);
+const PAUSE: Duration = Duration::from_secs(3);
 const USAGE: &str = "usage: svertka-kernel CONNECTION_FILE | --warm | --run CODE";
 
 fn main() -> ExitCode {
