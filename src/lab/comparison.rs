@@ -1,5 +1,6 @@
 //! Variants of a network in one table and on one chart.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use tch::Tensor;
@@ -54,8 +55,8 @@ pub struct Comparison {
     variants: Vec<Variant>,
     /// The trained model of each variant, in the same order.
     models: Vec<Sequential>,
-    /// What the learner expects: a variant's name and its validation accuracy in percent. Names differ.
-    predictions: Vec<(String, f64)>,
+    /// What the learner expects: a variant's name and its validation accuracy in percent.
+    predictions: BTreeMap<String, f64>,
 }
 
 /// A network that a [`Comparison`] has trained: one row of its table.
@@ -139,7 +140,7 @@ impl Variant {
         }
     }
 
-    fn curve(&self, predicted: Option<f64>) -> Curve {
+    fn curve(&self, predicted: Option<&f64>) -> Curve {
         let mut sum = 0.0;
         let points = self.history().epochs.iter().map(|epoch| {
             sum += epoch.seconds;
@@ -176,7 +177,7 @@ impl Comparison {
             seeds: 1,
             variants: Vec::new(),
             models: Vec::new(),
-            predictions: Vec::new(),
+            predictions: BTreeMap::new(),
         }
     }
 
@@ -204,8 +205,7 @@ impl Comparison {
         if !(percent > 1.0 && percent <= 100.0) {
             return Err(error(texts::lab_not_percent(percent)));
         }
-        self.predictions.retain(|(there, _)| there != name);
-        self.predictions.push((name.to_string(), percent));
+        self.predictions.insert(name.to_string(), percent);
         print(&texts::lab_predicted(name, percent));
         Ok(())
     }
@@ -310,14 +310,8 @@ impl Comparison {
 
     /// The validation accuracy against the seconds of training, a line for each variant, and what was predicted of its end.
     pub fn figure(&self) -> Figure {
-        let curve = |one: &Variant| one.curve(self.predicted(&one.name));
+        let curve = |one: &Variant| one.curve(self.predictions.get(&one.name));
         comparison::figure(self.variants.iter().map(curve).collect())
-    }
-
-    /// What was predicted of this row, if anything was.
-    fn predicted(&self, name: &str) -> Option<f64> {
-        let prediction = self.predictions.iter().find(|(there, _)| there == name);
-        prediction.map(|(_, percent)| *percent)
     }
 
     fn table(&self) -> Table {
@@ -326,7 +320,7 @@ impl Comparison {
                 0 => "—".to_string(),
                 _ => signed(variant.points_above(&self.variants[0])),
             };
-            let predicted = self.predicted(&variant.name);
+            let predicted = self.predictions.get(&variant.name);
             vec![
                 variant.name.clone(),
                 in_short(&variant.layers),
