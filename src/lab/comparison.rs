@@ -142,12 +142,9 @@ impl Variant {
 
     fn curve(&self, predicted: Option<&f64>) -> Curve {
         let mut sum = 0.0;
-        let points = self.history().epochs.iter().map(|epoch| {
+        let points = self.history().epochs.iter().filter_map(|epoch| {
             sum += epoch.seconds;
-            (
-                sum,
-                epoch.validation.map_or(f64::NAN, |score| score.accuracy),
-            )
+            Some((sum, epoch.validation?.accuracy))
         });
         Curve {
             name: self.name.clone(),
@@ -226,13 +223,11 @@ impl Comparison {
         layers: impl Into<Vec<Layer>>,
         images: &Tensor,
         labels: &Tensor,
-        fit: Fit,
+        mut fit: Fit,
     ) -> Result<()> {
         let layers = layers.into();
-        let mut fit = match (&fit.validation, fit.validation_split) {
-            (None, None) => fit.validation_split(VALIDATION_SPLIT),
-            _ => fit,
-        };
+        // Validation data of the learner's own come before a split.
+        fit.validation_split.get_or_insert(VALIDATION_SPLIT);
         let mut progress = fit.progress();
         let mut trained = Vec::new();
         for i in 0..self.seeds {
@@ -261,11 +256,12 @@ impl Comparison {
         };
         match self.variants.iter().position(|there| there.name == name) {
             Some(i) => {
-                let before = std::mem::replace(&mut self.variants[i], variant);
-                self.models[i] = model;
-                if before.layers != self.variants[i].layers {
-                    print(&texts::lab_replaced(name, in_short(&before.layers)));
+                let before = &self.variants[i].layers;
+                if *before != variant.layers {
+                    print(&texts::lab_replaced(name, in_short(before)));
                 }
+                self.variants[i] = variant;
+                self.models[i] = model;
             }
             None => {
                 self.variants.push(variant);
@@ -285,18 +281,15 @@ impl Comparison {
     /// # Errors
     /// If no row has this name: the error lists those there are.
     pub fn model(&self, name: &str) -> Result<&Sequential> {
-        let row = self.variants.iter().position(|there| there.name == name);
-        row.map(|i| &self.models[i]).ok_or_else(|| {
-            let names: Vec<String> = self
-                .variants
-                .iter()
-                .map(|one| format!("{:?}", one.name))
-                .collect();
-            error(match names.is_empty() {
-                true => texts::lab_nothing_yet(),
-                false => texts::lab_no_such_row(name, names.join(", ")),
-            })
-        })
+        if let Some(i) = self.variants.iter().position(|there| there.name == name) {
+            return Ok(&self.models[i]);
+        }
+        if self.variants.is_empty() {
+            return Err(error(texts::lab_nothing_yet()));
+        }
+        let names = self.variants.iter().map(|one| format!("{:?}", one.name));
+        let names = names.collect::<Vec<_>>().join(", ");
+        Err(error(texts::lab_no_such_row(name, names)))
     }
 
     /// A table of these rows, without training.
