@@ -292,15 +292,6 @@ impl Comparison {
         Err(error(texts::lab_no_such_row(name, names)))
     }
 
-    /// A table of these rows, without training.
-    #[cfg(test)]
-    pub(crate) fn of(variants: Vec<Variant>) -> Self {
-        Self {
-            variants,
-            ..Self::new()
-        }
-    }
-
     /// The validation accuracy against the seconds of training, a line for each variant, and what was predicted of its end.
     pub fn figure(&self) -> Figure {
         let curve = |one: &Variant| one.curve(self.predictions.get(&one.name));
@@ -404,6 +395,16 @@ mod tests {
     use crate::Activation::{Linear, Relu, Sigmoid, Softmax};
     use crate::Padding::Same;
     use crate::{Score, conv2d, dense, dropout, flatten, max_pooling2d};
+
+    impl Comparison {
+        /// A table of these rows, without training.
+        pub(crate) fn of(variants: Vec<Variant>) -> Self {
+            Self {
+                variants,
+                ..Self::new()
+            }
+        }
+    }
 
     #[test]
     fn layers_in_short_name_what_is_unusual() {
