@@ -309,7 +309,7 @@ impl Comparison {
                 variant.name.clone(),
                 in_short(&variant.layers),
                 thousands(variant.parameters),
-                seconds(variant.seconds_per_epoch()),
+                rounded(variant.seconds_per_epoch(), 2),
                 format!("{:.1}", variant.train_accuracy() * 100.0),
                 variant.accuracy_with_spread(),
                 predicted.map_or(String::new(), |percent| format!("{percent:.1}")),
@@ -340,22 +340,17 @@ impl Comparison {
     }
 }
 
-/// A number of seconds, as exact as it is of use.
-fn seconds(value: f64) -> String {
-    if value < 10.0 {
-        format!("{value:.2}")
-    } else {
-        format!("{value:.1}")
-    }
+/// With so many decimals; from 10 on with one fewer, which is then as exact as is of use.
+pub(crate) fn rounded(value: f64, decimals: usize) -> String {
+    let decimals = decimals - usize::from(value >= 10.0);
+    format!("{value:.decimals$}")
 }
 
 /// Percentage points with their sign: `+0.3`, `−1.2`, `0.0`.
 pub(crate) fn signed(points: f64) -> String {
-    let text = format!("{:.1}", points.abs());
-    match text.as_str() {
-        "0.0" | "NaN" => text,
-        _ if points > 0.0 => format!("+{text}"),
-        _ => format!("−{text}"),
+    match format!("{points:+.1}").as_str() {
+        "+0.0" | "-0.0" => "0.0".to_string(),
+        text => text.replace('-', "−"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::comparison::{Comparison, Variant, signed};
+use super::comparison::{Comparison, Variant, rounded, signed};
 use crate::model::LayerKind;
 use crate::session::display::{Content, Show, escape, shows_itself};
 use crate::session::texts;
@@ -298,11 +298,7 @@ fn stop_in_time(variants: &[Variant]) -> Finding {
     let line = |one: &Variant| {
         let epochs = one.history().epochs.len() as i64;
         let left = one.planned_epochs - epochs;
-        let seconds = left as f64 * one.seconds_per_epoch();
-        let seconds = match seconds {
-            ..10.0 => format!("{seconds:.1}"),
-            _ => format!("{seconds:.0}"),
-        };
+        let seconds = rounded(left as f64 * one.seconds_per_epoch(), 1);
         let loss = loss(one.history().epochs.last());
         texts::lab_stopped(&one.name, epochs, one.planned_epochs, loss, seconds)
     };
