@@ -142,6 +142,44 @@ fn only_first_convolution(reference: &Variant, others: &[Variant]) -> Finding {
     })
 }
 
+fn stop_in_time(variants: &[Variant]) -> Finding {
+    let stopped = |one: &&Variant| {
+        let history = one.history();
+        let by_callback = matches!(history.stopped, Some(Stopped::Callback(_)));
+        by_callback && (history.epochs.len() as i64) < one.planned_epochs
+    };
+    // A function that looks at nothing stops there.
+    let at_once = |one: &&Variant| one.history().epochs.len() == 1;
+    let line = |one: &Variant| {
+        let epochs = one.history().epochs.len() as i64;
+        let saved = (one.planned_epochs - epochs) as f64 * one.seconds_per_epoch();
+        let seconds = rounded(saved, 1);
+        let loss = loss(one.history().epochs.last());
+        texts::lab_stopped(&one.name, epochs, one.planned_epochs, loss, seconds)
+    };
+    let in_time = variants.iter().filter(stopped).filter(|one| !at_once(one));
+    let found: Vec<String> = in_time.map(line).collect();
+    if !found.is_empty() {
+        return Finding::new(texts::lab_stopped_in_time(), found);
+    }
+    let Some(tried) = variants.iter().rfind(|one| one.has_callbacks) else {
+        return Finding::not_yet(texts::lab_nothing_stops());
+    };
+    let epochs = &tried.history().epochs;
+    let [first, last] = [epochs.first(), epochs.last()].map(loss);
+    Finding::not_yet(if tried.planned_epochs < 2 {
+        texts::lab_one_epoch(&tried.name)
+    } else if stopped(&tried) && at_once(&tried) {
+        texts::lab_stopped_at_once(&tried.name, first)
+    } else {
+        texts::lab_went_through(&tried.name, epochs.len(), first, last)
+    })
+}
+
+fn loss(epoch: Option<&crate::Epoch>) -> String {
+    format!("{:.4}", epoch.map_or(f64::NAN, |epoch| epoch.loss))
+}
+
 fn is_of_pictures(layer: &Layer) -> bool {
     matches!(layer.kind, Conv2d(_) | MaxPooling2d(_))
 }
@@ -187,9 +225,7 @@ fn found(variant: &Variant, reference: &Variant) -> String {
     let parameters = times(variant.parameters as f64 / reference.parameters as f64);
     let seconds = times(variant.seconds_per_epoch() / reference.seconds_per_epoch());
     let points = variant.points_above(reference);
-    let once = [variant, reference]
-        .iter()
-        .any(|one| one.histories.len() == 1);
+    let once = variant.histories.len().min(reference.histories.len()) == 1;
     let margin = chance(variant, reference).hypot(if once { ONCE } else { 0.0 });
     let shown = format!("{margin:.1}");
     let ((low, high), (lowest, highest)) = (variant.spread(), reference.spread());
@@ -238,70 +274,24 @@ fn times(factor: f64) -> String {
     format!("{sign}{factor:.decimals$}")
 }
 
-fn stop_in_time(variants: &[Variant]) -> Finding {
-    let stopped = |one: &&Variant| {
-        let history = one.history();
-        let by_callback = matches!(history.stopped, Some(Stopped::Callback(_)));
-        by_callback && (history.epochs.len() as i64) < one.planned_epochs
-    };
-    // A function that looks at nothing stops there.
-    let at_once = |one: &Variant| one.history().epochs.len() == 1;
-    let line = |one: &Variant| {
-        let epochs = one.history().epochs.len() as i64;
-        let left = one.planned_epochs - epochs;
-        let seconds = rounded(left as f64 * one.seconds_per_epoch(), 1);
-        let loss = loss(one.history().epochs.last());
-        texts::lab_stopped(&one.name, epochs, one.planned_epochs, loss, seconds)
-    };
-    let in_time = variants.iter().filter(stopped).filter(|one| !at_once(one));
-    let found: Vec<String> = in_time.map(line).collect();
-    if !found.is_empty() {
-        return Finding {
-            done: true,
-            text: texts::lab_stopped_in_time(),
-            found,
-        };
-    }
-    let Some(tried) = variants.iter().rfind(|one| one.has_callbacks) else {
-        return Finding::not_yet(texts::lab_nothing_stops());
-    };
-    let epochs = &tried.history().epochs;
-    if tried.planned_epochs < 2 {
-        return Finding::not_yet(texts::lab_one_epoch(&tried.name));
-    }
-    if stopped(&tried) && at_once(tried) {
-        let loss = loss(epochs.first());
-        return Finding::not_yet(texts::lab_stopped_at_once(&tried.name, loss));
-    }
-    let (first, last) = (loss(epochs.first()), loss(epochs.last()));
-    Finding::not_yet(texts::lab_went_through(
-        &tried.name,
-        epochs.len(),
-        first,
-        last,
-    ))
-}
-
-fn loss(epoch: Option<&crate::Epoch>) -> String {
-    format!("{:.4}", epoch.map_or(f64::NAN, |epoch| epoch.loss))
-}
-
 impl Finding {
-    fn not_yet(text: String) -> Self {
+    /// An exercise is done when something was found.
+    fn new(text: String, found: Vec<String>) -> Self {
         Self {
-            done: false,
+            done: !found.is_empty(),
             text,
-            found: Vec::new(),
+            found,
         }
+    }
+
+    fn not_yet(text: String) -> Self {
+        Self::new(text, Vec::new())
     }
 
     /// What came of these variants, which do what the exercise asks for.
     fn compared(reference: &Variant, matching: &[&Variant]) -> Self {
-        Self {
-            done: true,
-            text: texts::lab_compared(&reference.name),
-            found: matching.iter().map(|one| found(one, reference)).collect(),
-        }
+        let found = matching.iter().map(|one| found(one, reference)).collect();
+        Self::new(texts::lab_compared(&reference.name), found)
     }
 
     fn verdict(&self) -> String {
@@ -319,12 +309,10 @@ impl Show for Finding {
     fn content(&self) -> Result<Content> {
         let (verdict, text) = (escape(&self.verdict()), escape(&self.text));
         let mut html = format!("<p><b>{verdict}</b>: {text}</p>");
-        if !self.found.is_empty() {
-            let lines = self
-                .found
-                .iter()
-                .map(|line| format!("<li>{}</li>", escape(line)));
-            html += &format!("<ul>{}</ul>", lines.collect::<String>());
+        let item = |line: &String| format!("<li>{}</li>", escape(line));
+        let items: String = self.found.iter().map(item).collect();
+        if !items.is_empty() {
+            html += &format!("<ul>{items}</ul>");
         }
         Ok(Content::html(self.to_string(), html))
     }
