@@ -127,13 +127,10 @@ impl Curves {
                 continue;
             };
             let color = SERIES[i % SERIES.len()];
-            let end = area.place(end);
-            let (x, y) = (
-                end.0,
-                area.place((0.0, prediction)).1.clamp(area.top, area.bottom),
-            );
-            scene.dashes(&[end, (x, y)], 1.0, color);
-            target(scene, (x, y), color);
+            let (x, y) = area.place((end.0, prediction));
+            let place = (x, y.clamp(area.top, area.bottom));
+            scene.dashes(&[area.place(end), place], 1.0, color);
+            target(scene, place, color);
         }
     }
 }
@@ -154,10 +151,9 @@ fn labels(scene: &mut Scene, area: &Area, mut ends: Vec<End>, width: f64) {
 /// Moves labels apart that would lie on one another: `wanted` in ascending order, at least `gap` between two, none
 /// below `limit` as long as there is room.
 fn spread(wanted: &[f64], gap: f64, limit: f64) -> Vec<f64> {
-    let mut places: Vec<f64> = Vec::with_capacity(wanted.len());
-    for &place in wanted {
-        let free = places.last().map_or(place, |last| place.max(last + gap));
-        places.push(free);
+    let mut places = wanted.to_vec();
+    for i in 1..places.len() {
+        places[i] = places[i].max(places[i - 1] + gap);
     }
     let mut ceiling = limit;
     for place in places.iter_mut().rev() {
