@@ -233,12 +233,12 @@ impl Drawing for Grid {
         let height = TOP + self.rows.len() as f64 * step.1 - GAP.1 + 20.0 + MARGIN;
         let mut scene = Scene::new(width, height);
         let at = (MARGIN, MARGIN + TITLE.size * 0.8);
-        scene.text(at, Anchor::Start, TITLE, title);
+        scene.text(at, Anchor::Left, TITLE, title);
         for (column, (name, shape)) in self.headings.iter().enumerate() {
             let middle = left + column as f64 * step.0 + side / 2.0;
             for (up, style, text) in [(34.0, HEADING, name), (19.0, SMALL, shape)] {
                 let text = fitted(text, style, step.0 - 6.0);
-                scene.text((middle, TOP - up), Anchor::Middle, style, text);
+                scene.text((middle, TOP - up), Anchor::Center, style, text);
             }
         }
         for (i, (row, lines)) in self.rows.iter().zip(&labels).enumerate() {
@@ -280,7 +280,7 @@ fn draw_label(scene: &mut Scene, lines: &[String], middle: f64, width: f64) {
     for (i, line) in lines.iter().enumerate() {
         let style = if i == 0 { HEADING } else { NOTE };
         let at = (MARGIN, style.centered(first + i as f64 * 18.0));
-        scene.text(at, Anchor::Start, style, fitted(line, style, width));
+        scene.text(at, Anchor::Left, style, fitted(line, style, width));
     }
 }
 
@@ -295,18 +295,18 @@ impl Panel {
             let end = y + height + TICK;
             scene.line(vec![(x, y + height), (x, end)], 1.0, GREY);
             let at = (x, end + SMALL.size);
-            scene.text(at, Anchor::Middle, SMALL, tick.to_string());
+            scene.text(at, Anchor::Center, SMALL, tick.to_string());
         }
         for tick in ticks(self.cells.rows) {
             let y = y + (tick as f64 + 0.5) * height / self.cells.rows as f64;
             scene.line(vec![(x - TICK, y), (x, y)], 1.0, GREY);
             let at = (x - TICK - 2.0, SMALL.centered(y));
-            scene.text(at, Anchor::End, SMALL, tick.to_string());
+            scene.text(at, Anchor::Right, SMALL, tick.to_string());
         }
         if side >= 100.0 {
             let (low, high) = self.range;
             let text = format!("{} … {}", short(low.into()), short(high.into()));
-            scene.text((x + width, y - 5.0), Anchor::End, SMALL, text);
+            scene.text((x + width, y - 5.0), Anchor::Right, SMALL, text);
         }
     }
 }

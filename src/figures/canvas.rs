@@ -9,12 +9,15 @@ use std::fmt::Display;
 use std::iter::repeat_n;
 
 use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::{Pos, VPos};
 use plotters::style::{Color as _, FontDesc, FontFamily, FontStyle, FontTransform, RGBColor};
 use plotters::style::{TextStyle, register_font};
 
 use crate::Result;
 use crate::session::{error, texts};
+
+/// Which part of a text lies at its point.
+pub(crate) use plotters::style::text_anchor::HPos as Anchor;
 
 /// Red, green, blue.
 pub(crate) type Color = [u8; 3];
@@ -52,14 +55,6 @@ impl Style {
     pub(crate) fn centered(self, y: f64) -> f64 {
         y + self.size * 0.36
     }
-}
-
-/// Horizontal text anchor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Anchor {
-    Start,
-    Middle,
-    End,
 }
 
 /// A paper that is painted on.
@@ -201,16 +196,11 @@ impl<B: DrawingBackend> Canvas<B> {
             true => ((x - rise, y), FontTransform::Rotate270),
             false => ((x, y - rise), FontTransform::None),
         };
-        let across = match anchor {
-            Anchor::Start => HPos::Left,
-            Anchor::Middle => HPos::Center,
-            Anchor::End => HPos::Right,
-        };
         let font = font(height, style.bold).transform(turn);
         let color = rgb(style.color);
         let style = TextStyle::from(font)
             .color(&color)
-            .pos(Pos::new(across, VPos::Top));
+            .pos(Pos::new(anchor, VPos::Top));
         drawn(self.backend.draw_text(text, &style, pixel(at)))
     }
 }
@@ -384,7 +374,7 @@ pub(crate) mod tests {
 
     #[test]
     fn every_russian_letter_has_its_own_shape() {
-        let shape = |text| written(Anchor::Start, INK, text).pixels;
+        let shape = |text| written(Anchor::Left, INK, text).pixels;
         // U+E000 is in no font: it is drawn as the box for what is missing.
         let mut seen = vec![("missing", shape("\u{e000}"))];
         assert!(seen[0].1.iter().any(|&value| value != 255), "no box");
@@ -401,7 +391,7 @@ pub(crate) mod tests {
 
     #[test]
     fn text_stands_on_its_baseline() {
-        let canvas = written(Anchor::Start, INK, "Н");
+        let canvas = written(Anchor::Left, INK, "Н");
         let ink = |y: u32| (0..120).any(|x| is_dark(&canvas, x, y));
         assert!(ink(59), "the last row above the baseline");
         assert!(!ink(60), "the row under the baseline");
@@ -413,16 +403,16 @@ pub(crate) mod tests {
     fn text_is_as_wide_as_it_is_measured() {
         let width = text_width("Ш", INK);
         for (anchor, left, right) in [
-            (Anchor::End, 30.0 - width, 30.0),
-            (Anchor::Middle, 30.0 - width / 2.0, 30.0 + width / 2.0),
+            (Anchor::Right, 30.0 - width, 30.0),
+            (Anchor::Center, 30.0 - width / 2.0, 30.0 + width / 2.0),
         ] {
             let canvas = written(anchor, INK, "Ш");
             let ink = |x: &u32| (0..80).any(|y| is_dark(&canvas, *x, y));
             let first = f64::from((0..120).find(ink).unwrap()) / 2.0;
             let last = f64::from((0..120).rfind(ink).unwrap()) / 2.0;
             // The letter's own space beside it, and plotters' rounding.
-            assert!((left..left + 4.5).contains(&first), "{anchor:?} {first}");
-            assert!((right - 4.5..right).contains(&last), "{anchor:?} {last}");
+            assert!((left..left + 4.5).contains(&first), "{left} {first}");
+            assert!((right - 4.5..right).contains(&last), "{right} {last}");
         }
     }
 
@@ -434,7 +424,7 @@ pub(crate) mod tests {
         };
         // Where there is ink, from the point: across and down.
         let reach = |style| {
-            let canvas = written(Anchor::Start, style, "Ж");
+            let canvas = written(Anchor::Left, style, "Ж");
             let all = (0..80).flat_map(|y| (0..120).map(move |x| (x, y)));
             let ink: Vec<_> = all.filter(|(x, y)| is_dark(&canvas, *x, *y)).collect();
             let across = ink.iter().map(|(x, _)| *x as i32 - 60);
@@ -510,7 +500,7 @@ pub(crate) mod tests {
 
     #[test]
     fn png_holds_the_pixels() {
-        let canvas = written(Anchor::Middle, INK, "Ж");
+        let canvas = written(Anchor::Center, INK, "Ж");
         let decoded = decoded(&png(120, 80, &canvas.pixels).unwrap());
         assert_eq!((decoded.width, decoded.pixels), (120, canvas.pixels));
     }

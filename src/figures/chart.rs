@@ -38,7 +38,7 @@ impl Area {
             let (_, y) = self.place((self.x_range.0, tick));
             scene.line(vec![(self.left, y), (self.right, y)], 1.0, RULE);
             let at = (self.left - 8.0, SMALL.centered(y));
-            scene.text(at, Anchor::End, SMALL, format!("{tick:.decimals$}"));
+            scene.text(at, Anchor::Right, SMALL, format!("{tick:.decimals$}"));
         }
         let floor = vec![(self.left, self.bottom), (self.right, self.bottom)];
         scene.line(floor, 1.0, GREY);
@@ -49,13 +49,13 @@ impl Area {
         let (x, _) = self.place((value, self.y_range.0));
         let end = self.bottom + 4.0;
         scene.line(vec![(x, self.bottom), (x, end)], 1.0, GREY);
-        scene.text((x, end + SMALL.size), Anchor::Middle, SMALL, text);
+        scene.text((x, end + SMALL.size), Anchor::Center, SMALL, text);
     }
 
     /// Says what the horizontal axis measures.
     pub(crate) fn unit(&self, scene: &mut Scene, text: String) {
         let at = ((self.left + self.right) / 2.0, self.bottom + 32.0);
-        scene.text(at, Anchor::Middle, SMALL, text);
+        scene.text(at, Anchor::Center, SMALL, text);
     }
 }
 

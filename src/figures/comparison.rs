@@ -82,7 +82,7 @@ impl Drawing for Curves {
             y_range: (0.0, 1.0),
         };
         let at = (area.left, MARGIN + HEADING.size);
-        scene.text(at, Anchor::Start, HEADING, texts::figure_comparison());
+        scene.text(at, Anchor::Left, HEADING, texts::figure_comparison());
         area.rules(&mut scene, points().map(|(_, accuracy)| accuracy));
         let places = decimals(&ticks);
         for tick in &ticks {
@@ -147,7 +147,7 @@ fn labels(scene: &mut Scene, area: &Area, mut ends: Vec<End>, width: f64) {
         stroke(scene, &[(x, y), (x + 20.0, y)], end.color, end.dashed);
         dot(scene, (x + 10.0, y), end.color, end.dashed);
         let label = fitted(&end.label, TEXT, width);
-        scene.text((x + 28.0, TEXT.centered(y)), Anchor::Start, TEXT, label);
+        scene.text((x + 28.0, TEXT.centered(y)), Anchor::Left, TEXT, label);
     }
 }
 

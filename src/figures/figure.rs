@@ -154,7 +154,7 @@ mod tests {
 
         fn scene(&self, names: &Names) -> Scene {
             let mut scene = Scene::new(40.0, 20.0);
-            scene.text((2.0, 15.0), Anchor::Start, TEXT, names.of(1));
+            scene.text((2.0, 15.0), Anchor::Left, TEXT, names.of(1));
             scene
         }
     }

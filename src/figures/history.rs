@@ -179,7 +179,7 @@ fn legend(scene: &mut Scene, validated: bool) {
         dot(scene, (x + 14.0, y - 4.5), color, validation);
         x += 36.0;
         let width = text_width(&text, TEXT);
-        scene.text((x, y), Anchor::Start, TEXT, text);
+        scene.text((x, y), Anchor::Left, TEXT, text);
         x += width + 24.0;
     };
     entry(texts::figure_training(), false);
@@ -194,7 +194,7 @@ fn draw(scene: &mut Scene, mut area: Area, metric: Metric, lines: &[Line]) {
         Metric::Accuracy => texts::figure_accuracy(),
     };
     let at = (area.left, area.top - 14.0);
-    scene.text(at, Anchor::Start, HEADING, title);
+    scene.text(at, Anchor::Left, HEADING, title);
     let values = lines.iter().flat_map(|line| &line.points);
     area.rules(scene, values.map(|point| point.1));
 
@@ -245,7 +245,7 @@ fn mark_best(scene: &mut Scene, area: &Area, metric: Metric, lines: &[Line]) {
         _ => short(value),
     };
     let at = (area.right, area.top - 14.0);
-    scene.text(at, Anchor::End, SMALL, texts::figure_best(epoch, number));
+    scene.text(at, Anchor::Right, SMALL, texts::figure_best(epoch, number));
 }
 #[cfg(test)]
 mod tests {

@@ -126,13 +126,13 @@ impl Kernels {
         let every = whole_step((22.0 / step).ceil() as usize, 2);
         for channel in (0..shown).step_by(every) {
             let at = (left + channel as f64 * step + side / 2.0, top - 6.0);
-            scene.text(at, Anchor::Middle, SMALL, channel.to_string());
+            scene.text(at, Anchor::Center, SMALL, channel.to_string());
         }
         for (filter, kernels) in self.cells.chunks(self.channels).enumerate() {
             let y = top + filter as f64 * step;
             if filter.is_multiple_of(every) {
                 let at = (left - 6.0, SMALL.centered(y + side / 2.0));
-                scene.text(at, Anchor::End, SMALL, filter.to_string());
+                scene.text(at, Anchor::Right, SMALL, filter.to_string());
             }
             for (channel, cells) in kernels[..shown].iter().enumerate() {
                 scene.picture((left + channel as f64 * step, y), side, cells.clone());

@@ -301,8 +301,8 @@ mod tests {
             upward: true,
             ..TEXT
         };
-        scene.text((10.0, 30.5), Anchor::End, TEXT, "Потери < 1 & больше");
-        scene.text((1.0, 2.0), Anchor::Middle, upward, "вверх");
+        scene.text((10.0, 30.5), Anchor::Right, TEXT, "Потери < 1 & больше");
+        scene.text((1.0, 2.0), Anchor::Center, upward, "вверх");
         scene.line(vec![(1.0, 2.0), (3.5, 4.0)], 2.0, [0, 114, 178]);
         scene.rectangle((1.0, 1.0), (5.0, 6.0), [1, 2, 3]);
         scene.disc((7.0, 8.0), 3.5, [255, 0, 0]);

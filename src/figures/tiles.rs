@@ -51,7 +51,7 @@ pub(crate) fn draw(title: &str, note: &str, tiles: &[Tile], layout: &Layout) -> 
         for (i, (text, color)) in tile.caption.iter().enumerate() {
             let text = fitted(text, SMALL, side + gap - 4.0);
             let at = (x + side / 2.0, y + side + LINE * (i + 1) as f64);
-            scene.text(at, Anchor::Middle, SMALL.color(*color), text);
+            scene.text(at, Anchor::Center, SMALL.color(*color), text);
         }
     }
     scene
@@ -64,7 +64,7 @@ pub(crate) fn titled(title: &str, note: &str, width: f64, height: f64) -> Scene 
     let least = text_width(&title, TITLE).max(text_width(&note, NOTE));
     let mut scene = Scene::new(width.max(least + 2.0 * MARGIN), height);
     let baseline = MARGIN + TITLE.size * 0.8;
-    scene.text((MARGIN, baseline), Anchor::Start, TITLE, title);
-    scene.text((MARGIN, baseline + 21.0), Anchor::Start, NOTE, note);
+    scene.text((MARGIN, baseline), Anchor::Left, TITLE, title);
+    scene.text((MARGIN, baseline + 21.0), Anchor::Left, NOTE, note);
     scene
 }
