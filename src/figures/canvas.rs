@@ -71,13 +71,9 @@ pub(crate) fn pixels(
 ) -> Result<Vec<u8>> {
     let size = (width * SCALE, height * SCALE);
     let mut pixels = PAPER.repeat((size.0 * size.1) as usize);
-    let mut canvas = Canvas {
-        backend: BitMapBackend::with_buffer(&mut pixels, size),
-        svg: false,
-    };
-    paint(&mut canvas)?;
-    drawn(canvas.backend.present())?;
-    drop(canvas);
+    let backend = BitMapBackend::with_buffer(&mut pixels, size);
+    let svg = false;
+    paint(&mut Canvas { backend, svg })?;
     Ok(pixels)
 }
 
@@ -89,21 +85,19 @@ pub(crate) fn svg(
 ) -> Result<String> {
     let size = (width * SCALE, height * SCALE);
     let mut document = String::new();
-    let mut canvas = Canvas {
-        backend: SVGBackend::with_string(&mut document, size),
-        svg: true,
-    };
+    let backend = SVGBackend::with_string(&mut document, size);
+    let mut canvas = Canvas { backend, svg: true };
     canvas.rectangle((0.0, 0.0), (width.into(), height.into()), PAPER)?;
     paint(&mut canvas)?;
-    drawn(canvas.backend.present())?;
+    // Ends the document.
     drop(canvas);
     let painted = format!("width=\"{}\" height=\"{}\"", size.0, size.1);
     let shown = format!("width=\"{width}\" height=\"{height}\"");
     Ok(document.replacen(&painted, &shown, 1))
 }
 
-/// plotters' error as one of this crate's.
-fn drawn(outcome: std::result::Result<(), impl Display>) -> Result<()> {
+/// An error of plotters' or png's as one of this crate's.
+fn drawn<T>(outcome: std::result::Result<T, impl Display>) -> Result<T> {
     outcome.map_err(|problem| error(texts::figure_not_drawn(problem)))
 }
 
@@ -118,11 +112,9 @@ impl<B: DrawingBackend> Canvas<B> {
     pub(crate) fn line(&mut self, points: &[Point], width: f64, color: Color) -> Result<()> {
         if self.svg {
             let width = (width * f64::from(SCALE)).round().max(1.0) as u32;
+            let style = rgb(color).stroke_width(width);
             let points = points.iter().copied().map(pixel);
-            return drawn(
-                self.backend
-                    .draw_path(points, &rgb(color).stroke_width(width)),
-            );
+            return drawn(self.backend.draw_path(points, &style));
         }
         for pair in points.windows(2) {
             self.stroke(pair[0], pair[1], width, color)?;
@@ -133,11 +125,8 @@ impl<B: DrawingBackend> Canvas<B> {
     pub(crate) fn disc(&mut self, center: Point, radius: f64, color: Color) -> Result<()> {
         if self.svg {
             let radius = (radius * f64::from(SCALE)).round() as u32;
-            let style = rgb(color).filled();
-            return drawn(
-                self.backend
-                    .draw_circle(pixel(center), radius, &style, true),
-            );
+            let (center, style) = (pixel(center), rgb(color).filled());
+            return drawn(self.backend.draw_circle(center, radius, &style, true));
         }
         self.stroke(center, center, 2.0 * radius, color)
     }
@@ -271,12 +260,10 @@ pub(crate) fn png(width: u32, height: u32, pixels: &[u8]) -> Result<Vec<u8>> {
     // Of cells and text nothing makes smaller files.
     encoder.set_filter(png::FilterType::NoFilter);
     encoder.set_compression(png::Compression::Default);
-    let write = || {
-        let mut writer = encoder.write_header()?;
-        writer.write_image_data(indexed.as_ref().map_or(pixels, |(_, numbers)| numbers))?;
-        writer.finish()
-    };
-    write().map_err(|problem| error(texts::figure_not_drawn(problem)))?;
+    let data = indexed.as_ref().map_or(pixels, |(_, numbers)| numbers);
+    let mut writer = drawn(encoder.write_header())?;
+    drawn(writer.write_image_data(data))?;
+    drawn(writer.finish())?;
     Ok(file)
 }
 
