@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::iter::repeat_n;
+use std::iter::{once, repeat_n};
 
 use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
 use plotters::style::text_anchor::{Pos, VPos};
@@ -206,19 +206,13 @@ fn pixel((x, y): Point) -> (i32, i32) {
 
 /// The font that comes with the program: a figure needs none of the system's.
 fn font(height: f64, bold: bool) -> FontDesc<'static> {
-    // Every evcxr cell has its own copy of plotters' table of fonts: they are registered at each use, in microseconds.
-    for (style, file) in [
-        (FontStyle::Normal, dejavu::sans::regular()),
-        (FontStyle::Bold, dejavu::sans::bold()),
-    ] {
-        // A font that is not there is an error at the first text that is drawn.
-        let _ = register_font(FAMILY, style, file);
-    }
-    let style = if bold {
-        FontStyle::Bold
-    } else {
-        FontStyle::Normal
+    let (style, file) = match bold {
+        true => (FontStyle::Bold, dejavu::sans::bold()),
+        false => (FontStyle::Normal, dejavu::sans::regular()),
     };
+    // Every evcxr cell has its own copy of plotters' table of fonts: it is registered at each use, in microseconds. A font
+    // that is not there is an error at the first text that is drawn.
+    let _ = register_font(FAMILY, style, file);
     FontDesc::new(FontFamily::Name(FAMILY), height, style)
 }
 
@@ -233,17 +227,11 @@ pub(crate) fn text_width(text: &str, style: Style) -> f64 {
 
 /// The text, cut with "…" where it would be wider than `limit`.
 pub(crate) fn fitted(text: &str, style: Style, limit: f64) -> String {
-    if text_width(text, style) <= limit {
-        return text.into();
-    }
-    let mut end = text.to_string();
-    while end.pop().is_some() {
-        let shorter = format!("{}…", end.trim_end());
-        if text_width(&shorter, style) <= limit {
-            return shorter;
-        }
-    }
-    "…".into()
+    let cut = |(end, _): (usize, char)| format!("{}…", text[..end].trim_end());
+    let shorter = text.char_indices().rev().map(cut);
+    let mut candidates = once(text.to_string()).chain(shorter);
+    let found = candidates.find(|text| text_width(text, style) <= limit);
+    found.unwrap_or_else(|| "…".into())
 }
 
 /// RGB pixels as a PNG file, where possible of 256 colours: that is half of what all colours take, and looks the same.
@@ -294,8 +282,7 @@ fn indexed(pixels: &[Color]) -> Option<(Vec<Color>, Vec<u8>)> {
     }
     let runs = runs.iter();
     let pixels = runs.flat_map(|run| repeat_n(numbers[&run[0]], run.len()));
-    let pixels = pixels.collect();
-    Some((palette, pixels))
+    Some((palette, pixels.collect()))
 }
 
 #[cfg(test)]
