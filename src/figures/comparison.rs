@@ -40,14 +40,6 @@ pub(crate) fn figure(curves: Vec<Curve>) -> Figure {
 
 struct Curves(Vec<Curve>);
 
-/// A line's end, with what is written beside it.
-struct End {
-    y: f64,
-    label: String,
-    color: Color,
-    dashed: bool,
-}
-
 const HEIGHT: f64 = 380.0;
 /// Between the labels' baselines.
 const LINE: f64 = 18.0;
@@ -90,30 +82,23 @@ impl Drawing for Curves {
         area.unit(&mut scene, texts::figure_seconds());
         self.predictions(&mut scene, &area);
         let ends = self.lines(&mut scene, &area);
-        labels(&mut scene, &area, ends, label);
+        self.labels(&mut scene, &area, ends, label);
         scene
     }
 }
 
 impl Curves {
-    /// Draws the lines.
-    fn lines(&self, scene: &mut Scene, area: &Area) -> Vec<End> {
+    /// Draws the lines; gives back the height of each line's end, and which one it is.
+    fn lines(&self, scene: &mut Scene, area: &Area) -> Vec<(f64, usize)> {
         let mut ends = Vec::new();
         for (i, curve) in self.0.iter().enumerate() {
-            let color = SERIES[i % SERIES.len()];
-            // When the colours begin anew, so does the line.
-            let dashed = i / SERIES.len() % 2 == 1;
+            let (color, dashed) = look(i);
             let points: Vec<_> = curve.finite().map(|point| area.place(point)).collect();
             stroke(scene, &points, color, dashed);
             for point in &points {
                 dot(scene, *point, color, dashed);
             }
-            ends.extend(points.last().map(|&(_, y)| End {
-                y,
-                label: curve.label(),
-                color,
-                dashed,
-            }));
+            ends.extend(points.last().map(|(_, y)| (*y, i)));
         }
         ends
     }
@@ -125,29 +110,35 @@ impl Curves {
             let (Some(prediction), Some(end)) = (curve.prediction, curve.finite().last()) else {
                 continue;
             };
-            let color = SERIES[i % SERIES.len()];
+            let (color, _) = look(i);
             let end = area.place(end);
-            let (x, y) = (
-                end.0,
-                area.place((0.0, prediction)).1.clamp(area.top, area.bottom),
-            );
-            scene.dashes(&[end, (x, y)], 1.0, color);
-            target(scene, (x, y), color);
+            let (_, y) = area.place((0.0, prediction));
+            let place = (end.0, y.clamp(area.top, area.bottom));
+            scene.dashes(&[end, place], 1.0, color);
+            target(scene, place, color);
+        }
+    }
+
+    /// The names in the order of their lines' ends, as near to them as they can stand.
+    fn labels(&self, scene: &mut Scene, area: &Area, mut ends: Vec<(f64, usize)>, width: f64) {
+        ends.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let wanted: Vec<f64> = ends.iter().map(|(y, _)| *y).collect();
+        let places = spread(&wanted, LINE, area.bottom);
+        for (y, (_, i)) in places.into_iter().zip(ends) {
+            let (color, dashed) = look(i);
+            let x = area.right + 14.0;
+            stroke(scene, &[(x, y), (x + 20.0, y)], color, dashed);
+            dot(scene, (x + 10.0, y), color, dashed);
+            let label = fitted(&self.0[i].label(), TEXT, width);
+            scene.text((x + 28.0, TEXT.centered(y)), Anchor::Left, TEXT, label);
         }
     }
 }
 
-/// The names in the order of their lines' ends, as near to them as they can stand.
-fn labels(scene: &mut Scene, area: &Area, mut ends: Vec<End>, width: f64) {
-    ends.sort_by(|a, b| a.y.total_cmp(&b.y));
-    let wanted: Vec<f64> = ends.iter().map(|end| end.y).collect();
-    for (y, end) in spread(&wanted, LINE, area.bottom).into_iter().zip(ends) {
-        let x = area.right + 14.0;
-        stroke(scene, &[(x, y), (x + 20.0, y)], end.color, end.dashed);
-        dot(scene, (x + 10.0, y), end.color, end.dashed);
-        let label = fitted(&end.label, TEXT, width);
-        scene.text((x + 28.0, TEXT.centered(y)), Anchor::Left, TEXT, label);
-    }
+/// A line's colour, and whether it is broken: when the colours begin anew, so does the line.
+fn look(line: usize) -> (Color, bool) {
+    let count = SERIES.len();
+    (SERIES[line % count], line / count % 2 == 1)
 }
 
 /// Moves labels apart that would lie on one another: `wanted` in ascending order, at least `gap` between two, none
