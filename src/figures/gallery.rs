@@ -8,7 +8,7 @@ use super::images::draw_images;
 use super::predictions::Predictions;
 use super::scene::{Cells, Scene};
 use super::theme::{GREY, INK, SERIES};
-use super::tiles::{Layout, Tile, draw};
+use super::tiles::{Tile, draw};
 use crate::Result;
 use crate::model::{Sequential, batch_len};
 use crate::session::{compute, error, texts};
@@ -16,11 +16,9 @@ use crate::session::{compute, error, texts};
 /// No more images are shown: that is what a screen has room for.
 const MAX_IMAGES: usize = 28;
 /// A side at which an image of 28 × 28 has whole pixels.
-const LAYOUT: Layout = Layout {
-    columns: 7,
-    gap: 14.0,
-    side: 112.0,
-};
+const SIDE: f64 = 112.0;
+/// Between the images.
+const GAP: f64 = 14.0;
 
 /// Images in rows, each over its class; the first 28 if there are more.
 ///
@@ -113,7 +111,7 @@ impl Drawing for Gallery {
             frame: None,
         });
         let title = texts::figure_gallery(self.images.len(), self.all);
-        draw(&title, "", &tiles.collect::<Vec<_>>(), &LAYOUT)
+        draw(&title, "", tiles.collect(), SIDE, GAP)
     }
 }
 
@@ -160,9 +158,9 @@ impl Drawing for Misclassified {
                 frame: Some(WRONG),
             }
         });
+        let title = texts::figure_mistakes();
         let note = texts::figure_mistakes_note(self.wrong, self.all);
-        let tiles: Vec<Tile> = tiles.collect();
-        draw(&texts::figure_mistakes(), &note, &tiles, &LAYOUT)
+        draw(&title, &note, tiles.collect(), SIDE, GAP)
     }
 }
 

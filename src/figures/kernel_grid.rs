@@ -6,7 +6,7 @@ use super::figure::{Drawing, Figure, Names};
 use super::images::numbers;
 use super::scene::{Cells, Scene};
 use super::theme::{GREY, MARGIN, SMALL, WIDTH};
-use super::tiles::{Layout, TOP, Tile, draw, titled};
+use super::tiles::{TOP, Tile, draw, titled};
 use crate::Result;
 use crate::model::Sequential;
 use crate::session::{error, texts};
@@ -89,17 +89,8 @@ impl Drawing for Kernels {
             caption: vec![(filter.to_string(), GREY)],
             frame: None,
         });
-        let layout = Layout {
-            columns: 16,
-            gap: 12.0,
-            side: 42.0,
-        };
-        draw(
-            &title,
-            &texts::figure_weights(reach),
-            &tiles.collect::<Vec<_>>(),
-            &layout,
-        )
+        let note = texts::figure_weights(reach);
+        draw(&title, &note, tiles.collect(), 42.0, 12.0)
     }
 }
 

@@ -13,24 +13,15 @@ pub(crate) struct Tile {
     pub frame: Option<Color>,
 }
 
-/// How the tiles lie.
-pub(crate) struct Layout {
-    /// Tiles in a row.
-    pub columns: usize,
-    /// Between the tiles.
-    pub gap: f64,
-    /// The side of a tile.
-    pub side: f64,
-}
-
 /// Where the first line of pictures begins under a title and its note.
 pub(crate) const TOP: f64 = 2.0 * MARGIN + TITLE.size + 18.0;
 /// Between a caption's baselines.
 const LINE: f64 = SMALL.size + 4.0;
 
-/// Draws a title, a note under it, and the tiles.
-pub(crate) fn draw(title: &str, note: &str, tiles: &[Tile], layout: &Layout) -> Scene {
-    let &Layout { columns, gap, side } = layout;
+/// Draws a title, a note under it, and the tiles: squares of this side and with this gap between them, as many in a row as
+/// the paper has room for.
+pub(crate) fn draw(title: &str, note: &str, tiles: Vec<Tile>, side: f64, gap: f64) -> Scene {
+    let columns = ((WIDTH - 2.0 * MARGIN + gap) / (side + gap)) as usize;
     let columns = columns.min(tiles.len()).max(1);
     let lines = tiles.iter().map(|tile| tile.caption.len()).max();
     let step = (
@@ -41,13 +32,13 @@ pub(crate) fn draw(title: &str, note: &str, tiles: &[Tile], layout: &Layout) -> 
     let width = columns as f64 * step.0 - gap + 2.0 * MARGIN;
     let height = TOP + rows * step.1 - gap + MARGIN;
     let mut scene = titled(title, note, width, height);
-    for (i, tile) in tiles.iter().enumerate() {
+    for (i, tile) in tiles.into_iter().enumerate() {
         let x = MARGIN + (i % columns) as f64 * step.0;
         let y = TOP + (i / columns) as f64 * step.1;
         if let Some(color) = tile.frame {
             scene.rectangle((x - 3.0, y - 3.0), (side + 6.0, side + 6.0), color);
         }
-        scene.picture((x, y), side, tile.cells.clone());
+        scene.picture((x, y), side, tile.cells);
         for (i, (text, color)) in tile.caption.iter().enumerate() {
             let text = fitted(text, SMALL, side + gap - 4.0);
             let at = (x + side / 2.0, y + side + LINE * (i + 1) as f64);
