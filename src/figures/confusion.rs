@@ -57,17 +57,14 @@ impl Drawing for Confusion {
         if let Some((class, right, all)) = seen.min_by(|a, b| fraction(a).total_cmp(&fraction(b))) {
             text += &texts::figure_hardest(names.of(class), percent(right, all));
         }
-        let cells = self.counts.iter().enumerate().flat_map(|(truth, row)| {
-            row.iter()
-                .enumerate()
-                .map(move |(class, count)| (truth, class, *count))
-        });
-        let wrong = cells.filter(|(truth, class, count)| truth != class && *count > 0);
+        let cells = (0..classes * classes).map(|i| (i / classes, i % classes));
+        let wrong = cells.filter(|(truth, class)| truth != class);
+        let wrong = wrong.map(|(truth, class)| (truth, class, self.counts[truth][class]));
         match wrong.max_by_key(|(_, _, count)| *count) {
-            Some((truth, class, count)) => {
+            Some((truth, class, count)) if count > 0 => {
                 text + &texts::figure_confused(names.of(truth), names.of(class), count)
             }
-            None => text,
+            _ => text,
         }
     }
 
