@@ -129,14 +129,11 @@ fn diverging(value: f32, reach: f32) -> Color {
     if !value.is_finite() {
         return [128, 128, 128];
     }
-    let fraction = if reach > 0.0 {
-        f64::from(value / reach)
-    } else {
-        0.0
+    let place = match reach > 0.0 {
+        true => 0.5 - f64::from(value / reach) / 2.0,
+        false => 0.5,
     };
-    colorous::RED_BLUE
-        .eval_continuous((0.5 - fraction / 2.0).clamp(0.0, 1.0))
-        .as_array()
+    colorous::RED_BLUE.eval_continuous(place).as_array()
 }
 #[cfg(test)]
 mod tests {
