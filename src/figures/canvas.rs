@@ -187,9 +187,8 @@ impl<B: DrawingBackend> Canvas<B> {
         };
         let font = font(height, style.bold).transform(turn);
         let color = rgb(style.color);
-        let style = TextStyle::from(font)
-            .color(&color)
-            .pos(Pos::new(anchor, VPos::Top));
+        let place = Pos::new(anchor, VPos::Top);
+        let style = TextStyle::from(font).color(&color).pos(place);
         drawn(self.backend.draw_text(text, &style, pixel(at)))
     }
 }

@@ -66,14 +66,8 @@ impl Scene {
     }
 
     /// A text on its baseline.
-    pub(crate) fn text(
-        &mut self,
-        at: Point,
-        anchor: Anchor,
-        style: Style,
-        text: impl Into<String>,
-    ) {
-        self.marks.push(Mark::Text(at, anchor, style, text.into()));
+    pub(crate) fn text(&mut self, at: Point, anchor: Anchor, style: Style, text: String) {
+        self.marks.push(Mark::Text(at, anchor, style, text));
     }
 
     pub(crate) fn line(&mut self, points: Vec<Point>, width: f64, color: Color) {
@@ -282,8 +276,13 @@ mod tests {
             upward: true,
             ..TEXT
         };
-        scene.text((10.0, 30.5), Anchor::Right, TEXT, "Потери < 1 & больше");
-        scene.text((1.0, 2.0), Anchor::Center, upward, "вверх");
+        scene.text(
+            (10.0, 30.5),
+            Anchor::Right,
+            TEXT,
+            "Потери < 1 & больше".into(),
+        );
+        scene.text((1.0, 2.0), Anchor::Center, upward, "вверх".into());
         scene.line(vec![(1.0, 2.0), (3.5, 4.0)], 2.0, [0, 114, 178]);
         scene.rectangle((1.0, 1.0), (5.0, 6.0), [1, 2, 3]);
         scene.disc((7.0, 8.0), 3.5, [255, 0, 0]);
