@@ -1,6 +1,6 @@
 //! Accuracy against time: what a variant of the net costs and what it brings.
 
-use super::axis::{decimals, round_ticks};
+use super::axis::round_ticks;
 use super::canvas::{Anchor, Color, fitted, text_width};
 use super::chart::{Area, dot, stroke, target};
 use super::figure::{Drawing, Figure, Names};
@@ -70,15 +70,14 @@ impl Drawing for Curves {
             right: WIDTH - MARGIN - label - 44.0,
             top: MARGIN + 34.0,
             bottom: HEIGHT - MARGIN - 34.0,
-            x_range: (0.0, ticks[ticks.len() - 1]),
+            x_range: (0.0, ticks[ticks.len() - 1].0),
             y_range: (0.0, 1.0),
         };
         let at = (area.left, MARGIN + HEADING.size);
-        scene.text(at, Anchor::Start, HEADING, texts::figure_comparison());
+        scene.text(at, Anchor::Left, HEADING, texts::figure_comparison());
         area.rules(&mut scene, points().map(|(_, accuracy)| accuracy));
-        let places = decimals(&ticks);
-        for tick in &ticks {
-            area.tick(&mut scene, *tick, format!("{tick:.places$}"));
+        for (tick, text) in ticks {
+            area.tick(&mut scene, tick, text);
         }
         area.unit(&mut scene, texts::figure_seconds());
         self.predictions(&mut scene, &area);
@@ -130,7 +129,7 @@ impl Curves {
             stroke(scene, &[(x, y), (x + 20.0, y)], color, dashed);
             dot(scene, (x + 10.0, y), color, dashed);
             let label = fitted(&self.0[i].label(), TEXT, width);
-            scene.text((x + 28.0, TEXT.centered(y)), Anchor::Start, TEXT, label);
+            scene.text((x + 28.0, TEXT.centered(y)), Anchor::Left, TEXT, label);
         }
     }
 }

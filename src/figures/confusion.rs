@@ -57,17 +57,14 @@ impl Drawing for Confusion {
         if let Some((class, right, all)) = seen.min_by(|a, b| fraction(a).total_cmp(&fraction(b))) {
             text += &texts::figure_hardest(names.of(class), percent(right, all));
         }
-        let cells = self.counts.iter().enumerate().flat_map(|(truth, row)| {
-            row.iter()
-                .enumerate()
-                .map(move |(class, count)| (truth, class, *count))
-        });
-        let wrong = cells.filter(|(truth, class, count)| truth != class && *count > 0);
+        let cells = (0..classes * classes).map(|i| (i / classes, i % classes));
+        let wrong = cells.filter(|(truth, class)| truth != class);
+        let wrong = wrong.map(|(truth, class)| (truth, class, self.counts[truth][class]));
         match wrong.max_by_key(|(_, _, count)| *count) {
-            Some((truth, class, count)) => {
+            Some((truth, class, count)) if count > 0 => {
                 text + &texts::figure_confused(names.of(truth), names.of(class), count)
             }
-            None => text,
+            _ => text,
         }
     }
 
@@ -95,15 +92,15 @@ impl Drawing for Confusion {
         let title = texts::figure_confusion();
         let mut scene = titled(&title, &note, width, bottom + MARGIN);
         let at = (left + count * cell / 2.0, grid.top - 26.0);
-        scene.text(at, Anchor::Middle, SMALL, texts::figure_answered());
+        scene.text(at, Anchor::Center, SMALL, texts::figure_answered());
         let upward = Style {
             upward: true,
             ..SMALL
         };
         let at = (MARGIN + SMALL.size, (grid.top + bottom) / 2.0);
-        scene.text(at, Anchor::Middle, upward, texts::figure_truth());
+        scene.text(at, Anchor::Center, upward, texts::figure_truth());
         let at = (left + count * cell + 10.0, grid.top - 8.0);
-        scene.text(at, Anchor::Start, SMALL, texts::figure_right());
+        scene.text(at, Anchor::Left, SMALL, texts::figure_right());
         for (class, row) in self.counts.iter().enumerate() {
             grid.draw_row(&mut scene, class, row);
             grid.draw_names(&mut scene, class, row, names.of(class));
@@ -140,7 +137,7 @@ impl Grid {
                     _ => TEXT,
                 };
                 let at = (x + self.cell.0 / 2.0, style.centered(y + self.cell.1 / 2.0));
-                scene.text(at, Anchor::Middle, style, number.to_string());
+                scene.text(at, Anchor::Center, style, number.to_string());
             }
         }
     }
@@ -151,19 +148,19 @@ impl Grid {
         if self.roomy {
             let at = (self.left + (class as f64 + 0.5) * width, self.top - 8.0);
             let style = SMALL.color(INK);
-            scene.text(at, Anchor::Middle, style, fitted(&name, SMALL, width - 4.0));
+            scene.text(at, Anchor::Center, style, fitted(&name, SMALL, width - 4.0));
         }
         // With many classes not every row has room for its name.
         let every = (16.0 / height).ceil().max(1.0) as usize;
         if class.is_multiple_of(every) {
             let y = TEXT.centered(self.top + (class as f64 + 0.5) * height);
             let name = fitted(&name, TEXT, self.label);
-            scene.text((self.left - 10.0, y), Anchor::End, TEXT, name);
+            scene.text((self.left - 10.0, y), Anchor::Right, TEXT, name);
             let total = row.iter().sum();
             if total > 0 {
                 let text = format!("{} %", percent(row[class], total));
                 let at = (self.left + row.len() as f64 * width + 10.0, y);
-                scene.text(at, Anchor::Start, TEXT, text);
+                scene.text(at, Anchor::Left, TEXT, text);
             }
         }
     }

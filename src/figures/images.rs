@@ -8,13 +8,12 @@ use crate::session::{compute, error, texts};
 
 /// Channels, rows and columns of one of these images, if it can be drawn: grey or RGB.
 pub(crate) fn image_shape(images: &Tensor) -> Option<[usize; 3]> {
-    match images.size()[..] {
-        [_, rows, columns] => Some([1, rows as usize, columns as usize]),
-        [_, channels @ (1 | 3), rows, columns] => {
-            Some([channels as usize, rows as usize, columns as usize])
-        }
-        _ => None,
-    }
+    let shape = match images.size()[..] {
+        [_, rows, columns] => [1, rows, columns],
+        [_, channels @ (1 | 3), rows, columns] => [channels, rows, columns],
+        _ => return None,
+    };
+    Some(shape.map(|size| size as usize))
 }
 
 /// These of the images, grey or RGB, all on one scale from their smallest to their largest value.
