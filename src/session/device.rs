@@ -36,7 +36,7 @@ pub(crate) fn find() -> Result<Device> {
         None => Device::Cpu,
     };
     if device == Device::Cpu {
-        allocator::keep_buffers();
+        allocator::keep(allocator::USUAL);
         threads::limit();
     }
     Ok(device)
