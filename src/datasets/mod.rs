@@ -30,7 +30,7 @@ use std::time::Duration;
 use tch::{Kind, Tensor};
 
 use crate::Result;
-use crate::session::display::{self, Content, Show, escape, shows_itself};
+use crate::session::display::{Content, Show, escape, shows_itself};
 use crate::session::interrupt::InterruptGuard;
 use crate::session::progress::Progress;
 use crate::session::{allocator, error, texts, torch};
@@ -533,7 +533,7 @@ impl Watcher for Session {
     fn line(&mut self, text: &str) {
         match &mut self.progress {
             Some(progress) => progress.line(text.to_string()),
-            None => display::print(text),
+            None => println!("{text}"),
         }
     }
 

@@ -7,7 +7,7 @@ use tch::Tensor;
 use crate::figures::Figure;
 use crate::figures::comparison::{self, Curve};
 use crate::model::{batch_len, thousands};
-use crate::session::display::{Content, Show, escape, print, shows_itself};
+use crate::session::display::{Content, Show, escape, shows_itself};
 use crate::session::table::Table;
 use crate::session::{error, texts};
 use crate::{
@@ -206,7 +206,7 @@ impl Comparison {
         }
         self.predictions.retain(|(there, _)| there != name);
         self.predictions.push((name.to_string(), percent));
-        print(&texts::lab_predicted(name, percent));
+        println!("{}", texts::lab_predicted(name, percent));
         Ok(())
     }
 
@@ -264,7 +264,7 @@ impl Comparison {
                 let before = std::mem::replace(&mut self.variants[i], variant);
                 self.models[i] = model;
                 if before.layers != self.variants[i].layers {
-                    print(&texts::lab_replaced(name, in_short(&before.layers)));
+                    println!("{}", texts::lab_replaced(name, in_short(&before.layers)));
                 }
             }
             None => {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tch::{Cuda, Device, Kind, Tensor};
 
-use super::{allocator, display, error, texts, threads, torch};
+use super::{allocator, error, texts, threads, torch};
 use crate::Result;
 
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
@@ -17,7 +17,7 @@ pub(crate) fn choose() -> Result<Device> {
     let was_in_use = loaded(CUDA_LIBRARY).is_some();
     let device = find()?;
     if device.is_cuda() && !was_in_use {
-        display::print(&texts::gpu_in_use(name(device)));
+        println!("{}", texts::gpu_in_use(name(device)));
     }
     Ok(device)
 }

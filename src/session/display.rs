@@ -158,7 +158,7 @@ impl Display {
     /// Shows `content`, in the place of what this display showed before. Without the kernel the plain text is printed.
     pub(crate) fn show(&mut self, content: &Content) {
         if !kernel_connected() {
-            print(&content.plain);
+            println!("{}", content.plain);
             return;
         }
         let kind = if self.shown { "update" } else { "display" };
@@ -178,11 +178,6 @@ pub(crate) fn interruptible(value: bool) {
     if kernel_connected() {
         send(&json!({"type": "interruptible", "value": value}));
     }
-}
-
-/// Prints a text as lines.
-pub(crate) fn print(text: &str) {
-    println!("{text}");
 }
 
 /// The text for a place inside HTML.

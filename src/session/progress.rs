@@ -74,7 +74,7 @@ impl Progress {
                 self.due = Instant::now() + TICK;
             }
             Out::Lines => {
-                display::print(&format!("  {:3.0} %  {text}", fraction * 100.0));
+                println!("  {:3.0} %  {text}", fraction * 100.0);
                 self.interval *= 2;
                 self.due = Instant::now() + self.interval;
             }
@@ -93,7 +93,7 @@ impl Progress {
             }
             Out::Terminal => rewrite(&(line + "\n")),
             Out::Lines => {
-                display::print(&line);
+                println!("{line}");
                 self.interval = LINE;
                 self.due = Instant::now() + LINE;
             }
