@@ -19,8 +19,9 @@ pub(crate) fn check_path(path: &Path) -> Result<()> {
     if path.is_dir() || path.file_name().is_none() {
         return Err(error(texts::file_is_folder(path.display())));
     }
-    let folder = folder_of(path);
-    if !folder.is_dir() {
+    // A name alone has an empty one: the working folder.
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if !folder.as_os_str().is_empty() && !folder.is_dir() {
         return Err(error(texts::file_no_folder(
             path.display(),
             folder.display(),
@@ -29,13 +30,7 @@ pub(crate) fn check_path(path: &Path) -> Result<()> {
     Ok(())
 }
 
-fn folder_of(path: &Path) -> &Path {
-    path.parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
-}
-
-/// Writes a sibling, then renames it, so that there is always a whole file of that name or none.
+/// Writes a file, whole or not at all; the sibling is a hidden file.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     check_path(path)?;
     let name = path.file_name().unwrap_or_default();
