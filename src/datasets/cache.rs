@@ -1,11 +1,12 @@
 //! What a download brings is kept in the user's cache folder, whole or not at all, by one process at a time.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::content::{self, FileSpec};
+use crate::session::files::replace;
 use crate::session::{plain, texts};
 
 /// By the rule of the XDG base directories: a relative `XDG_CACHE_HOME` does not count.
@@ -65,8 +66,12 @@ impl Cache {
     /// Writes a checked file. That it can't be kept is said once and no obstacle.
     pub(super) fn keep(&mut self, name: &str, bytes: &[u8], watcher: &mut dyn Watcher) {
         let kept = match &self.opened {
-            Ok((folder, _)) => write(folder, name, bytes)
-                .map_err(|error| texts::data_not_kept(folder.display(), plain(&error))),
+            Ok((folder, _)) => {
+                // A sibling that a killed process left is written over.
+                let sibling = folder.join(format!("{name}.new"));
+                replace(&folder.join(name), &sibling, bytes)
+                    .map_err(|error| texts::data_not_kept(folder.display(), plain(&error)))
+            }
             Err(trouble) => Err(trouble.clone()),
         };
         if let Err(trouble) = kept
@@ -111,21 +116,6 @@ fn lock(
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-}
-
-/// To a sibling, to the disk, then under its name.
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let sibling = folder.join(format!("{name}.new"));
-    let written = (|| {
-        let mut new = File::create(&sibling)?;
-        new.write_all(bytes)?;
-        new.sync_all()?;
-        fs::rename(&sibling, folder.join(name))
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&sibling);
-    }
-    written
 }
 
 #[cfg(test)]

@@ -36,16 +36,20 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let name = path.file_name().unwrap_or_default();
     // Two that write at once, processes or threads, each have their own.
     let part = format!(".{}.{}.part", name.to_string_lossy(), unique());
-    let part = path.with_file_name(part);
+    replace(path, &path.with_file_name(part), bytes)
+        .map_err(|e| error(texts::not_written(path.display(), plain(&e))))
+}
+
+/// Writes to a sibling, to the disk, then under the name: there is always a whole file of that name or none.
+pub(crate) fn replace(path: &Path, sibling: &Path, bytes: &[u8]) -> io::Result<()> {
     let write = || {
-        let mut file = File::create_new(&part)?;
+        let mut file = File::create(sibling)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&part, path)
+        fs::rename(sibling, path)
     };
-    write().map_err(|e| {
+    write().inspect_err(|_| {
         // It may not have been made at all.
-        let _ = fs::remove_file(&part);
-        error(texts::not_written(path.display(), plain(&e)))
+        let _ = fs::remove_file(sibling);
     })
 }
