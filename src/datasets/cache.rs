@@ -91,11 +91,7 @@ fn lock(
     watcher: &mut dyn Watcher,
 ) -> io::Result<Option<File>> {
     fs::create_dir_all(folder)?;
-    let lock = File::options()
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .open(folder.join(".lock"))?;
+    let lock = File::create(folder.join(".lock"))?;
     let start = Instant::now();
     let mut waited = false;
     loop {
