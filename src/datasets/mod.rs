@@ -453,27 +453,29 @@ shows_itself!(Dataset);
 
 impl Show for Dataset {
     fn content(&self) -> Result<Content> {
-        Ok(Content::html(self.to_string(), self.html()))
+        Ok(self.table())
     }
 }
 
 impl Dataset {
-    /// Of each part its name, and the kind and shape of its images and labels.
-    fn parts(&self) -> [(String, String, String); 2] {
+    /// Its parts and what else is to be known of it, as text and as a table.
+    fn table(&self) -> Content {
+        let (images, labels) = (texts::data_images(), texts::data_labels());
+        let mut plain = self.name.to_string();
+        let mut html = format!("<table><caption>{}</caption>", escape(self.name));
+        html += &format!("<tr><th></th><th>{images}</th><th>{labels}</th></tr>");
         let describe = |tensor: &Tensor| {
             let kind = format!("{:?}", tensor.kind()).to_lowercase();
             format!("{kind} {:?}", tensor.size())
         };
-        let part =
-            |name, (images, labels): &(Tensor, Tensor)| (name, describe(images), describe(labels));
-        [
-            part(texts::data_train(), &self.train),
-            part(texts::data_test(), &self.test),
-        ]
-    }
-
-    /// What else is to be known, each with its name.
-    fn facts(&self) -> [(String, String); 3] {
+        for (name, part) in [
+            (texts::data_train(), &self.train),
+            (texts::data_test(), &self.test),
+        ] {
+            let (of_images, of_labels) = (describe(&part.0), describe(&part.1));
+            plain += &format!("\n  {name}: {images} {of_images}, {labels} {of_labels}");
+            html += &format!("<tr><th>{name}</th><td>{of_images}</td><td>{of_labels}</td></tr>");
+        }
         let classes = self.class_names.iter().enumerate();
         let classes = classes.map(|(label, name)| {
             if *name == label.to_string() {
@@ -483,42 +485,22 @@ impl Dataset {
             }
         });
         let classes: Vec<String> = classes.collect();
-        [
+        for (name, value) in [
             (texts::data_classes(), classes.join(", ")),
             (texts::data_origin(), self.origins.join(", ")),
             (texts::data_licence(), self.licence.to_string()),
-        ]
-    }
-
-    fn html(&self) -> String {
-        let (images, labels) = (texts::data_images(), texts::data_labels());
-        let mut html = format!("<table><caption>{}</caption>", escape(self.name));
-        html += &format!("<tr><th></th><th>{images}</th><th>{labels}</th></tr>");
-        for (name, images, labels) in self.parts() {
-            html += &format!("<tr><th>{name}</th><td>{images}</td><td>{labels}</td></tr>");
-        }
-        for (name, value) in self.facts() {
+        ] {
+            plain += &format!("\n  {name}: {value}");
             let value = escape(&value);
             html += &format!("<tr><th>{name}</th><td colspan=\"2\">{value}</td></tr>");
         }
-        html + "</table>"
+        Content::html(plain, html + "</table>")
     }
 }
 
 impl fmt::Display for Dataset {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (images, labels) = (texts::data_images(), texts::data_labels());
-        formatter.write_str(self.name)?;
-        for (name, of_images, of_labels) in self.parts() {
-            write!(
-                formatter,
-                "\n  {name}: {images} {of_images}, {labels} {of_labels}"
-            )?;
-        }
-        for (name, value) in self.facts() {
-            write!(formatter, "\n  {name}: {value}")?;
-        }
-        Ok(())
+        formatter.write_str(&self.table().plain)
     }
 }
 
