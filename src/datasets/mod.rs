@@ -176,8 +176,6 @@ const MNIST: DatasetSpec = DatasetSpec {
 const MNIST_SAMPLE: DatasetSpec = DatasetSpec {
     title: "MNIST (5,000 digits)",
     folder: "mnist-sample",
-    class_names: DIGITS,
-    licence: "CC BY-SA 3.0",
     train: 4_000,
     test: 1_000,
     sha256: [
@@ -187,6 +185,7 @@ const MNIST_SAMPLE: DatasetSpec = DatasetSpec {
         "9b4df6fa4ea5e285992d0d05b8455fc1dd183756dd8b4189406eb9c6d0b47839",
     ],
     mirrors: &[],
+    ..MNIST
 };
 
 impl DatasetSpec {
