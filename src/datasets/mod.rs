@@ -36,7 +36,7 @@ use crate::session::progress::Progress;
 use crate::session::{allocator, error, texts, torch};
 use cache::{Cache, Watcher, cache_folder};
 use content::FileSpec;
-use download::{DownloadError, Limits};
+use download::Limits;
 
 /// A dataset: images and labels to train with, images and labels to test with.
 ///
@@ -424,17 +424,15 @@ impl<'a> Loader<'a> {
                 self.watcher.line(&texts::data_asking(title, host));
             }
             match download::download(&url, file, limits, self.watcher) {
-                Ok(bytes) => {
+                Ok(Some(bytes)) => {
                     if let Some(cache) = &mut self.cache {
                         cache.keep(file.name, &bytes, self.watcher);
                     }
                     self.came_from(host.to_string());
                     return Ok(bytes);
                 }
-                Err(DownloadError::Interrupted) => return Err(stopped()),
-                Err(DownloadError::BrokenOff(reason) | DownloadError::Failed(reason)) => {
-                    tried.push(format!("{host}: {reason}"));
-                }
+                Ok(None) => return Err(stopped()),
+                Err(reason) => tried.push(format!("{host}: {reason}")),
             }
         }
         Err(LoadError::Nowhere(tried.join("; ")))
