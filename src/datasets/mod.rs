@@ -63,12 +63,7 @@ pub struct Dataset {
 /// A file in `SVERTKA_DATA` is not what it should be; or no place has the files and no mirror can be reached: the error
 /// says what was tried. See the [module](self) on the places.
 pub fn fashion_mnist() -> Result<Dataset> {
-    load(
-        &FASHION_MNIST,
-        None,
-        &Sources::of_this_machine(),
-        &mut Session::default(),
-    )
+    load_here(&FASHION_MNIST, None)
 }
 
 /// MNIST: 60,000 training and 10,000 test images of handwritten digits, 28×28.
@@ -79,12 +74,7 @@ pub fn fashion_mnist() -> Result<Dataset> {
 /// # Errors
 /// As [`fashion_mnist`], and there is no sample either.
 pub fn mnist() -> Result<Dataset> {
-    load(
-        &MNIST,
-        Some(&MNIST_SAMPLE),
-        &Sources::of_this_machine(),
-        &mut Session::default(),
-    )
+    load_here(&MNIST, Some(&MNIST_SAMPLE))
 }
 
 /// What is to be known of a dataset in MNIST's format before it is loaded.
@@ -218,20 +208,16 @@ struct Sources {
     pub limits: Limits,
 }
 
-impl Sources {
-    fn of_this_machine() -> Self {
-        Self {
-            own: std::env::var_os("SVERTKA_DATA")
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from),
-            cache: cache_folder(
-                std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from),
-                std::env::home_dir(),
-            ),
-            system: PathBuf::from("/usr/share/datasets"),
-            limits: Limits::default(),
-        }
-    }
+/// Loads a dataset from this machine's folders or from a mirror.
+fn load_here(spec: &DatasetSpec, sample: Option<&DatasetSpec>) -> Result<Dataset> {
+    let folder = |variable| std::env::var_os(variable).map(PathBuf::from);
+    let sources = Sources {
+        own: folder("SVERTKA_DATA").filter(|folder| !folder.as_os_str().is_empty()),
+        cache: cache_folder(folder("XDG_CACHE_HOME"), std::env::home_dir()),
+        system: PathBuf::from("/usr/share/datasets"),
+        limits: Limits::default(),
+    };
+    load(spec, sample, &sources, &mut Session::default())
 }
 
 /// Loads a dataset; `sample`, if it lies in one of the folders, stands in for it where it can't be had.
