@@ -24,7 +24,7 @@ mod content;
 mod download;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tch::{Kind, Tensor};
@@ -208,6 +208,21 @@ struct Sources {
     pub limits: Limits,
 }
 
+impl Sources {
+    /// The folders, in the order in which they are looked at.
+    fn places(&self) -> impl Iterator<Item = (Place, &PathBuf)> {
+        let own = self.own.iter().map(|root| (Place::Own, root));
+        let cache = self.cache.iter().map(|root| (Place::Cache, root));
+        own.chain(cache).chain([(Place::System, &self.system)])
+    }
+}
+
+enum Place {
+    Own,
+    Cache,
+    System,
+}
+
 /// Loads a dataset from this machine's folders or from a mirror.
 fn load_here(spec: &DatasetSpec, sample: Option<&DatasetSpec>) -> Result<Dataset> {
     let folder = |variable| std::env::var_os(variable).map(PathBuf::from);
@@ -228,10 +243,9 @@ fn load(
     watcher: &mut dyn Watcher,
 ) -> Result<Dataset> {
     let mut sources = sources.clone();
-    let roots = [&sources.own, &sources.cache, &Some(sources.system.clone())];
     let sample = sample.and_then(|sample| {
-        let mut roots = roots.into_iter().flatten();
-        let root = roots.find(|root| root.join(sample.folder).is_dir())?;
+        let mut places = sources.places();
+        let (_, root) = places.find(|(_, root)| root.join(sample.folder).is_dir())?;
         Some((sample, root.clone()))
     });
     if sample.is_some() {
@@ -337,44 +351,31 @@ impl<'a> Loader<'a> {
         Ok(labels.f_to_kind(Kind::Int64).map_err(torch)?)
     }
 
-    /// The file's checked content.
+    /// The file's checked content. One that is there and not what it should be is to be mended where it is the user's own;
+    /// others are passed over.
     fn file(&mut self, file: &FileSpec) -> Attempt<Vec<u8>> {
-        let Sources {
-            own, cache, system, ..
-        } = self.sources;
         let mut tried = Vec::new();
-        for (place, root) in [
-            (Place::Own, own.as_ref()),
-            (Place::Cache, cache.as_ref()),
-            (Place::System, Some(system)),
-        ] {
-            let Some(folder) = root.map(|root| root.join(self.spec.folder)) else {
-                continue;
-            };
+        for (place, root) in self.sources.places() {
+            let folder = root.join(self.spec.folder);
             for path in file.paths(&folder) {
-                match content::read(&path, file) {
+                let reason = match content::read(&path, file) {
                     Ok(Some(bytes)) => {
                         self.came_from(folder.display().to_string());
                         return Ok(bytes);
                     }
-                    Ok(None) => {}
-                    Err(reason) => self.report_bad(place, &path, &reason)?,
+                    Ok(None) => continue,
+                    Err(reason) => reason,
+                };
+                let path = path.display();
+                match place {
+                    Place::Own => return Err(error(texts::data_bad_own(path, reason)).into()),
+                    Place::Cache => self.watcher.line(&texts::data_bad_cached(path, reason)),
+                    Place::System => self.watcher.line(&texts::data_bad_kept(path, reason)),
                 }
             }
             tried.push(texts::data_not_in(folder.display()));
         }
         self.downloaded(file, tried)
-    }
-
-    /// A file that is there and not what it should be: the user's own is to be mended, others are passed over.
-    fn report_bad(&mut self, place: Place, path: &Path, reason: &str) -> Result<()> {
-        let path = path.display();
-        match place {
-            Place::Own => return Err(error(texts::data_bad_own(path, reason))),
-            Place::Cache => self.watcher.line(&texts::data_bad_cached(path, reason)),
-            Place::System => self.watcher.line(&texts::data_bad_kept(path, reason)),
-        }
-        Ok(())
     }
 
     fn came_from(&mut self, origin: String) {
@@ -423,13 +424,6 @@ impl<'a> Loader<'a> {
         }
         Err(LoadError::Nowhere(tried.join("; ")))
     }
-}
-
-#[derive(Clone, Copy)]
-enum Place {
-    Own,
-    Cache,
-    System,
 }
 
 shows_itself!(Dataset);
