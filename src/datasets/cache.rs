@@ -55,12 +55,12 @@ impl Cache {
         })
     }
 
-    /// The folder and the file's checked content, if it is there.
-    pub(super) fn find(&self, file: &FileSpec) -> Option<(&Path, Vec<u8>)> {
+    /// The folder's name and the file's checked content, if it is there.
+    pub(super) fn find(&self, file: &FileSpec) -> Option<(String, Vec<u8>)> {
         let (folder, _) = self.opened.as_ref().ok()?;
         let mut paths = file.paths(folder).into_iter();
         let bytes = paths.find_map(|path| content::read(&path, file).ok()?)?;
-        Some((folder, bytes))
+        Some((folder.display().to_string(), bytes))
     }
 
     /// Writes a checked file. That it can't be kept is said once and no obstacle.

@@ -252,7 +252,7 @@ fn load(
         // With a fallback at hand, fail fast where packets are dropped.
         sources.limits.connect = sources.limits.connect.min(Duration::from_secs(4));
     }
-    let loaded = Loader::new(spec, &sources, watcher).load();
+    let loaded = Loader::load(spec, &sources, watcher);
     // The files' bytes, as many as the tensors have.
     allocator::give_back();
     let tried = match loaded {
@@ -265,24 +265,17 @@ fn load(
             own: None,
             cache: None,
             system: root,
-            limits: sources.limits,
+            ..sources
         };
-        if let Ok(dataset) = Loader::new(sample, &sources, watcher).load() {
-            watcher.line(&texts::data_sample(
-                spec.title,
-                sample.train,
-                sample.test,
-                tried,
-            ));
+        if let Ok(dataset) = Loader::load(sample, &sources, watcher) {
+            let text = texts::data_sample(spec.title, sample.train, sample.test, tried);
+            watcher.line(&text);
             return Ok(dataset);
         }
     }
-    Err(error(texts::data_nowhere(
-        spec.title,
-        tried,
-        FILES.map(|name| format!("{name}.gz")).join(", "),
-        spec.folder,
-    )))
+    let files = FILES.map(|name| format!("{name}.gz")).join(", ");
+    let text = texts::data_nowhere(spec.title, tried, files, spec.folder);
+    Err(error(text))
 }
 
 /// Why there is no dataset.
@@ -315,31 +308,35 @@ struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    fn new(spec: &'a DatasetSpec, sources: &'a Sources, watcher: &'a mut dyn Watcher) -> Self {
-        Self {
+    fn load(
+        spec: &'a DatasetSpec,
+        sources: &'a Sources,
+        watcher: &'a mut dyn Watcher,
+    ) -> Attempt<Dataset> {
+        let mut loader = Self {
             spec,
             sources,
             watcher,
             origins: Vec::new(),
             cache: None,
             mirror: None,
-        }
-    }
-
-    fn load(mut self) -> Attempt<Dataset> {
-        let [train_images, train_labels, test_images, test_labels] = self.spec.files();
+        };
+        let [train_images, train_labels, test_images, test_labels] = spec.files();
         Ok(Dataset {
-            train: (self.images(&train_images)?, self.labels(&train_labels)?),
-            test: (self.images(&test_images)?, self.labels(&test_labels)?),
-            class_names: self.spec.class_names,
-            name: self.spec.title,
-            licence: self.spec.licence,
-            origins: self.origins,
+            train: (loader.images(&train_images)?, loader.labels(&train_labels)?),
+            test: (loader.images(&test_images)?, loader.labels(&test_labels)?),
+            class_names: spec.class_names,
+            name: spec.title,
+            licence: spec.licence,
+            origins: loader.origins,
         })
     }
 
     fn images(&mut self, file: &FileSpec) -> Attempt<Tensor> {
-        let bytes = self.file(file)?;
+        let (origin, bytes) = self.file(file)?;
+        if !self.origins.contains(&origin) {
+            self.origins.push(origin);
+        }
         let size = file.dimensions.iter().map(|&size| size as i64);
         let size: Vec<i64> = size.collect();
         let values = &bytes[file.header()..];
@@ -351,18 +348,15 @@ impl<'a> Loader<'a> {
         Ok(labels.f_to_kind(Kind::Int64).map_err(torch)?)
     }
 
-    /// The file's checked content. One that is there and not what it should be is to be mended where it is the user's own;
-    /// others are passed over.
-    fn file(&mut self, file: &FileSpec) -> Attempt<Vec<u8>> {
+    /// Where the file comes from, and its checked content. One that is there and not what it should be is to be mended where
+    /// it is the user's own; others are passed over.
+    fn file(&mut self, file: &FileSpec) -> Attempt<(String, Vec<u8>)> {
         let mut tried = Vec::new();
         for (place, root) in self.sources.places() {
             let folder = root.join(self.spec.folder);
             for path in file.paths(&folder) {
                 let reason = match content::read(&path, file) {
-                    Ok(Some(bytes)) => {
-                        self.came_from(folder.display().to_string());
-                        return Ok(bytes);
-                    }
+                    Ok(Some(bytes)) => return Ok((folder.display().to_string(), bytes)),
                     Ok(None) => continue,
                     Err(reason) => reason,
                 };
@@ -378,14 +372,12 @@ impl<'a> Loader<'a> {
         self.downloaded(file, tried)
     }
 
-    fn came_from(&mut self, origin: String) {
-        if !self.origins.contains(&origin) {
-            self.origins.push(origin);
-        }
-    }
-
     /// From the first mirror that gives it, beginning with the one that gave the last file.
-    fn downloaded(&mut self, file: &FileSpec, mut tried: Vec<String>) -> Attempt<Vec<u8>> {
+    fn downloaded(
+        &mut self,
+        file: &FileSpec,
+        mut tried: Vec<String>,
+    ) -> Attempt<(String, Vec<u8>)> {
         let title = self.spec.title;
         let stopped = || LoadError::Stop(error(texts::data_interrupted(title)));
         let limits = &self.sources.limits;
@@ -395,10 +387,8 @@ impl<'a> Loader<'a> {
             let cache = Cache::open(folder, title, limits.total, self.watcher);
             let cache = self.cache.insert(cache.ok_or_else(stopped)?);
             // Another program may have brought the file while this one came to its turn. What is bad has been said.
-            if let Some((folder, bytes)) = cache.find(file) {
-                let origin = folder.display().to_string();
-                self.came_from(origin);
-                return Ok(bytes);
+            if let Some(found) = cache.find(file) {
+                return Ok(found);
             }
         }
         let mirrors = self.spec.mirrors;
@@ -415,8 +405,7 @@ impl<'a> Loader<'a> {
                     if let Some(cache) = &mut self.cache {
                         cache.keep(file.name, &bytes, self.watcher);
                     }
-                    self.came_from(host.to_string());
-                    return Ok(bytes);
+                    return Ok((host.to_string(), bytes));
                 }
                 Ok(None) => return Err(stopped()),
                 Err(reason) => tried.push(format!("{host}: {reason}")),
