@@ -8,7 +8,7 @@ use tch::Tensor;
 use crate::figures::Figure;
 use crate::figures::comparison::{self, Curve};
 use crate::model::{batch_len, thousands};
-use crate::session::display::{Content, Show, escape, print, shows_itself};
+use crate::session::display::{Content, Show, escape, shows_itself};
 use crate::session::table::Table;
 use crate::session::{error, texts};
 use crate::{
@@ -203,7 +203,7 @@ impl Comparison {
             return Err(error(texts::lab_not_percent(percent)));
         }
         self.predictions.insert(name.to_string(), percent);
-        print(&texts::lab_predicted(name, percent));
+        println!("{}", texts::lab_predicted(name, percent));
         Ok(())
     }
 
@@ -258,7 +258,7 @@ impl Comparison {
             Some(i) => {
                 let before = &self.variants[i].layers;
                 if *before != variant.layers {
-                    print(&texts::lab_replaced(name, in_short(before)));
+                    println!("{}", texts::lab_replaced(name, in_short(before)));
                 }
                 self.variants[i] = variant;
                 self.models[i] = model;

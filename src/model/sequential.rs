@@ -14,7 +14,7 @@ use super::summary::Summary;
 use crate::Result;
 use crate::session::interrupt::InterruptGuard;
 use crate::session::threads::Threads;
-use crate::session::{compute, device, display, error, texts, torch};
+use crate::session::{compute, device, error, texts, torch};
 
 /// How many images go through the network at once when nothing is learnt: few enough for the processor's cache.
 const INFERENCE_BATCH: i64 = 128;
@@ -383,7 +383,7 @@ impl Sequential {
         let largest = compute(|| f64::try_from(images.f_narrow(0, 0, few)?.f_max()?))?;
         if largest > 10.0 {
             self.told_unscaled = true;
-            display::print(&texts::unscaled(largest));
+            println!("{}", texts::unscaled(largest));
         }
         Ok(())
     }

@@ -298,7 +298,7 @@ impl Sequential {
         let labels = self.checked(images, labels)?;
         let (network, compiled) = self.learning_parts()?;
         if network.device == Device::Cpu {
-            allocator::keep_large_buffers();
+            allocator::keep(allocator::TRAINING);
         }
         let _threads = network.threads(batch_len(images));
         compute(|| {
