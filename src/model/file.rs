@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use anyhow::{bail, ensure};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -127,14 +128,10 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         std::io::ErrorKind::NotFound => error(texts::file_missing(path.display())),
         _ => unreadable(plain(&e)),
     })?;
-    if about.is_dir() {
-        return Err(error(texts::file_is_folder(path.display())));
-    }
+    ensure!(!about.is_dir(), texts::file_is_folder(path.display()));
     if about.len() > MAX_LENGTH {
-        return Err(error(texts::file_bad(
-            path.display(),
-            texts::file_not_safetensors(),
-        )));
+        let reason = texts::file_not_safetensors();
+        bail!(texts::file_bad(path.display(), reason));
     }
     fs::read(path).map_err(|e| unreadable(plain(&e)))
 }
@@ -179,7 +176,7 @@ fn about(text: Option<&String>) -> Result<About> {
     let about = text.and_then(|text| serde_json::from_str(text).ok());
     let mut about: Value = about.ok_or_else(foreign)?;
     if about["version"] != VERSION {
-        return Err(error(texts::file_version(&about["version"], VERSION)));
+        bail!(texts::file_version(&about["version"], VERSION));
     }
     // The first files' poolings have no strides: their windows stand side by side.
     let layers = about.get_mut("layers").and_then(Value::as_array_mut);
@@ -193,16 +190,14 @@ fn about(text: Option<&String>) -> Result<About> {
 
 /// The bytes of one tensor, if the file has it in this shape.
 fn check<'a>(file: &'a SafeTensors<'a>, name: &str, expected: &[i64]) -> Result<TensorView<'a>> {
-    let missing = || error(texts::file_tensor_missing(name, format_shape(expected)));
-    let view = file.tensor(name).map_err(|_| missing())?;
+    let wanted = format_shape(expected);
+    let Ok(view) = file.tensor(name) else {
+        bail!(texts::file_tensor_missing(name, wanted));
+    };
     let size: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
     if size != expected || view.dtype() != Dtype::F32 {
         let found = format!("{:?} {}", view.dtype(), format_shape(&size));
-        return Err(error(texts::file_tensor_shape(
-            name,
-            format_shape(expected),
-            found,
-        )));
+        bail!(texts::file_tensor_shape(name, wanted, found));
     }
     Ok(view)
 }
@@ -222,11 +217,7 @@ fn flat_from(network: &Network, file: &SafeTensors, prefix: &str) -> Result<Tens
             .map(|&bytes| f32::from_le_bytes(bytes))
             .collect();
         if let Some(index) = numbers.iter().position(|number| !number.is_finite()) {
-            return Err(error(texts::file_tensor_number(
-                name,
-                index,
-                numbers[index],
-            )));
+            bail!(texts::file_tensor_number(name, index, numbers[index]));
         }
         compute(|| window.f_copy_(&Tensor::f_from_slice(&numbers)?.f_reshape(&size)?))?;
     }

@@ -1,10 +1,11 @@
 //! The optimizers, and their state over one flat tensor of all weights.
 
+use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::Result;
-use crate::session::{error, texts};
+use crate::session::texts;
 
 /// How gradients change the weights: [`Adam`] or [`Sgd`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -137,25 +138,21 @@ impl Optimizer {
             Self::Sgd(sgd) => &[("momentum", sgd.momentum)],
         };
         for &(name, value) in decays {
-            if !(0.0..1.0).contains(&value) {
-                return Err(error(texts::optimizer_decay(name, value)));
-            }
+            let possible = (0.0..1.0).contains(&value);
+            ensure!(possible, texts::optimizer_decay(name, value));
         }
-        if let Self::Adam(adam) = self
-            && !(adam.epsilon > 0.0 && adam.epsilon.is_finite())
-        {
-            return Err(error(texts::optimizer_epsilon(adam.epsilon)));
+        if let &Self::Adam(Adam { epsilon, .. }) = self {
+            let possible = epsilon > 0.0 && epsilon.is_finite();
+            ensure!(possible, texts::optimizer_epsilon(epsilon));
         }
         Ok(())
     }
 }
 
 pub(crate) fn check_learning_rate(value: f64) -> Result<()> {
-    if value > 0.0 && value.is_finite() {
-        Ok(())
-    } else {
-        Err(error(texts::learning_rate(value)))
-    }
+    let possible = value > 0.0 && value.is_finite();
+    ensure!(possible, texts::learning_rate(value));
+    Ok(())
 }
 
 /// The optimizer state: what is kept from step to step.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use anyhow::{bail, ensure};
 use tch::{Device, Kind as TensorKind, Tensor};
 
 use super::history::Score;
@@ -138,7 +139,7 @@ impl Sequential {
         let names = || layers.iter().map(|layer| layer.plan.at.name.as_str());
         let Some(index) = names().position(|own| own == name) else {
             let names: Vec<&str> = names().collect();
-            return Err(error(texts::no_such_layer(name, names.join(", "))));
+            bail!(texts::no_such_layer(name, names.join(", ")));
         };
         let plan = &layers[index].plan;
         let own = plan.weights();
@@ -175,9 +176,7 @@ impl Sequential {
         let mut parts = Vec::new();
         for batch in batches(batch_len(images), INFERENCE_BATCH) {
             threads.follow();
-            if interrupt.requested() {
-                return Err(error(texts::interrupted("predict")));
-            }
+            ensure!(!interrupt.requested(), texts::interrupted("predict"));
             parts.push(compute(|| {
                 let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
                 logits.f_softmax(-1, TensorKind::Float)
@@ -260,11 +259,11 @@ impl Sequential {
             let Some(view) = own.get(name) else {
                 let mut names: Vec<_> = own.into_keys().collect();
                 names.sort();
-                return Err(error(texts::no_such_weight(name, names.join(", "))));
+                bail!(texts::no_such_weight(name, names.join(", ")));
             };
             if view.size() != value.size() {
                 let (own, given) = (format_shape(&view.size()), format_shape(&value.size()));
-                return Err(error(texts::weight_shape(name, own, given)));
+                bail!(texts::weight_shape(name, own, given));
             }
         }
         let _guard = tch::no_grad_guard();
@@ -338,22 +337,16 @@ impl Sequential {
     pub(crate) fn classifier(&self) -> Result<&Network> {
         let network = self.built()?;
         let Some(last) = network.layers.last().map(|layer| &layer.plan) else {
-            return Err(error(texts::no_layers()));
+            bail!(texts::no_layers());
         };
         // The pixels of a flattened image are no classes either, unless it has only one.
         let images = matches!(*last.input, [_, h, w] if h * w > 1) || last.input.len() == 2;
         if last.output.len() != 1 || images {
-            return Err(error(texts::no_classes(
-                &last.at,
-                format_shape(&last.output),
-            )));
+            bail!(texts::no_classes(&last.at, format_shape(&last.output)));
         }
         match last.layer.operation().activation() {
             Activation::Softmax | Activation::Linear => Ok(network),
-            other => Err(error(texts::last_activation(
-                &last.at,
-                format!("{other:?}"),
-            ))),
+            other => bail!(texts::last_activation(&last.at, format!("{other:?}"))),
         }
     }
 
@@ -361,9 +354,7 @@ impl Sequential {
     pub(crate) fn build_for(&mut self, images: &Tensor) -> Result<()> {
         if self.network.is_none() {
             let size = images.size();
-            if size.len() < 2 {
-                return Err(error(texts::not_images(format_shape(&size))));
-            }
+            ensure!(size.len() >= 2, texts::not_images(format_shape(&size)));
             self.network = Some(Ok(self.build(&size[1..])?));
         }
         self.built().map(|_| ())
@@ -440,23 +431,17 @@ pub(crate) fn batch_len(images: &Tensor) -> i64 {
 pub(crate) fn check_images(network: &Network, images: &Tensor) -> Result<()> {
     let size = images.size();
     let own = network.input_shape();
-    if size.len() < 2 {
-        return Err(error(texts::not_images(format_shape(&size))));
-    }
-    if size[1..] != *own {
-        return Err(error(other_images(&size, own)));
-    }
-    if size[0] == 0 {
-        return Err(error(texts::no_images()));
-    }
+    ensure!(size.len() >= 2, texts::not_images(format_shape(&size)));
+    ensure!(size[1..] == *own, other_images(&size, own));
+    ensure!(size[0] > 0, texts::no_images());
     use TensorKind::{BFloat16, Double, Float, Half, Int, Int8, Int16, Int64, Uint8};
     match images.kind() {
         Float | Double | Half | BFloat16 => match first_not_finite(images).map_err(torch)? {
-            Some(index) => Err(error(texts::image_not_finite(index))),
+            Some(index) => bail!(texts::image_not_finite(index)),
             None => Ok(()),
         },
         Uint8 | Int8 | Int16 | Int | Int64 => Ok(()),
-        other => Err(error(texts::image_kind(format!("{other:?}")))),
+        other => bail!(texts::image_kind(format!("{other:?}"))),
     }
 }
 
@@ -494,16 +479,15 @@ pub(crate) fn check_labels(network: &Network, images: &Tensor, labels: &Tensor) 
     let size = labels.size();
     let classes = network.layers.last().map_or(0, |last| last.plan.output[0]);
     match size.as_slice() {
-        [_, n] if *n == classes => return Err(error(texts::one_hot_labels(format_shape(&size)))),
+        [_, n] if *n == classes => bail!(texts::one_hot_labels(format_shape(&size))),
         [_] => (),
-        _ => return Err(error(texts::labels_shape(format_shape(&size)))),
+        _ => bail!(texts::labels_shape(format_shape(&size))),
     }
     if !matches!(labels.kind(), Uint8 | Int8 | Int16 | Int | Int64) {
-        return Err(error(texts::label_kind(format!("{:?}", labels.kind()))));
+        bail!(texts::label_kind(format!("{:?}", labels.kind())));
     }
-    if size[0] != batch_len(images) {
-        return Err(error(texts::counts_differ(batch_len(images), size[0])));
-    }
+    let n = batch_len(images);
+    ensure!(size[0] == n, texts::counts_differ(n, size[0]));
     let labels = labels.f_to_kind(Int64).map_err(torch)?;
     let ((least, most), index, label) = compute(|| {
         let range = (

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::{bail, ensure};
 use tch::{Device, Kind as TensorKind, Tensor};
 
 use super::callbacks::{Callback, Control, EpochEnd};
@@ -163,30 +164,19 @@ impl Fit {
         if let Some(path) = &self.save {
             check_path(path)?;
         }
-        if self.epochs < 1 {
-            return Err(error(texts::epochs(self.epochs)));
+        ensure!(self.epochs >= 1, texts::epochs(self.epochs));
+        ensure!(self.batch_size >= 1, texts::batch_size(self.batch_size));
+        if let Some(number) = self.threads {
+            let possible = (1..=MAX_THREADS).contains(&number);
+            ensure!(possible, texts::threads(number, MAX_THREADS));
         }
-        if self.batch_size < 1 {
-            return Err(error(texts::batch_size(self.batch_size)));
+        let possible = self.fraction > 0.0 && self.fraction <= 1.0;
+        ensure!(possible, texts::fraction(self.fraction));
+        if let Some(split) = self.validation_split {
+            let possible = split > 0.0 && split < 1.0;
+            ensure!(possible, texts::validation_split(split));
         }
-        if self
-            .threads
-            .is_some_and(|number| !(1..=MAX_THREADS).contains(&number))
-        {
-            return Err(error(texts::threads(
-                self.threads.unwrap_or_default(),
-                MAX_THREADS,
-            )));
-        }
-        if !(self.fraction > 0.0 && self.fraction <= 1.0) {
-            return Err(error(texts::fraction(self.fraction)));
-        }
-        match self.validation_split {
-            Some(split) if !(split > 0.0 && split < 1.0) => {
-                Err(error(texts::validation_split(split)))
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// How many of `n` images, or else of its own, it validates with.
@@ -325,9 +315,8 @@ impl Sequential {
 /// How many of `n` images are left for training when the last `split` of them are held back, rounded as Keras does.
 fn split_at(n: i64, split: f64) -> Result<i64> {
     let at = (n as f64 * (1.0 - split)).floor() as i64;
-    if at < 1 || at >= n {
-        return Err(error(texts::validation_split_empty(split, n)));
-    }
+    let possible = at >= 1 && at < n;
+    ensure!(possible, texts::validation_split_empty(split, n));
     Ok(at)
 }
 
@@ -517,7 +506,7 @@ impl Trainer<'_> {
             (Err(step), _) => step,
         };
         let rate = self.compiled.learning_rate;
-        Err(error(texts::diverged(number, diverged, MAX_LOSS, rate)))
+        bail!(texts::diverged(number, diverged, MAX_LOSS, rate))
     }
 
     /// Shows the running epoch after this fraction of it and so many seconds.
