@@ -489,24 +489,18 @@ pub(crate) fn check_labels(network: &Network, images: &Tensor, labels: &Tensor) 
     let n = batch_len(images);
     ensure!(size[0] == n, texts::counts_differ(n, size[0]));
     let labels = labels.f_to_kind(Int64).map_err(torch)?;
-    let ((least, most), index, label) = compute(|| {
-        let range = (
-            i64::try_from(labels.f_min()?)?,
-            i64::try_from(labels.f_max()?)?,
-        );
-        let outside = labels.f_lt(0)?.f_logical_or(&labels.f_ge(classes)?)?;
-        let index = i64::try_from(outside.f_to_kind(Uint8)?.f_argmax(0, false)?)?;
-        Ok((range, index, i64::try_from(labels.f_get(index)?)?))
-    })?;
-    let last = classes - 1;
-    if least >= 0 && most <= last {
+    let numbers = Vec::<i64>::try_from(&labels).map_err(torch)?;
+    let is_class = |label: &i64| (0..classes).contains(label);
+    let Some(index) = numbers.iter().position(|label| !is_class(label)) else {
         return Ok(labels);
+    };
+    let last = classes - 1;
+    let range = (numbers.iter().min(), numbers.iter().max());
+    if range == (Some(&1), Some(&classes)) {
+        bail!(texts::labels_from_one(classes, last));
     }
-    Err(error(if (least, most) == (1, classes) {
-        texts::labels_from_one(classes, last)
-    } else {
-        texts::label_out_of_range(label, index, last, classes)
-    }))
+    let label = numbers[index];
+    bail!(texts::label_out_of_range(label, index, last, classes))
 }
 
 /// Rows `start .. start + len`.
