@@ -110,16 +110,13 @@ type PlainTensor = (String, Vec<usize>, Vec<u8>);
 
 /// Name, size and little-endian bytes of each weight of a tensor that is laid out as the network's `flat`.
 fn plain_weights(network: &Network, flat: &Tensor, prefix: &str) -> tch::Result<Vec<PlainTensor>> {
-    let names = network.named_weights().map(|(name, _)| name);
-    names
-        .zip(network.windows(flat)?)
-        .map(|(name, window)| {
-            let size = window.size().iter().map(|&n| n as usize).collect();
-            let numbers = Vec::<f32>::try_from(window.f_detach()?.f_reshape([-1])?)?;
-            let bytes = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
-            Ok((format!("{prefix}{name}"), size, bytes))
-        })
-        .collect()
+    let plain = |(name, window): (String, Tensor)| {
+        let size = window.size().iter().map(|&n| n as usize).collect();
+        let numbers = Vec::<f32>::try_from(window.f_reshape([-1])?)?;
+        let bytes = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+        Ok((format!("{prefix}{name}"), size, bytes))
+    };
+    network.windows(flat)?.into_iter().map(plain).collect()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -207,7 +204,7 @@ fn flat_from(network: &Network, file: &SafeTensors, prefix: &str) -> Result<Tens
     let _guard = tch::no_grad_guard();
     let flat = network.flat.f_zeros_like().map_err(torch)?;
     let windows = network.windows(&flat).map_err(torch)?;
-    for ((name, _), mut window) in network.named_weights().zip(windows) {
+    for (name, mut window) in windows {
         let name = format!("{prefix}{name}");
         let size = window.size();
         let view = check(file, &name, &size)?;

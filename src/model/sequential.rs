@@ -1,6 +1,6 @@
 //! The model: its list of layers, its checks, and everything it computes without training.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::{bail, ensure};
@@ -235,12 +235,12 @@ impl Sequential {
     /// If the weights aren't there yet.
     pub fn weights(&self) -> Result<Vec<(String, Tensor)>> {
         let _guard = tch::no_grad_guard();
-        let copy = |(name, weight): (String, &Tensor)| {
-            let copy = weight.f_detach_copy()?.f_contiguous()?;
-            Ok((name, copy.f_to_device(Device::Cpu)?))
+        let copy = |(name, weight): (String, Tensor)| {
+            Ok((name, weight.f_detach_copy()?.f_to_device(Device::Cpu)?))
         };
         let network = self.built()?;
-        compute(|| network.named_weights().map(copy).collect())
+        let windows = compute(|| network.windows(&network.flat))?;
+        compute(|| windows.into_iter().map(copy).collect())
     }
 
     /// Replaces weights by name; those not named stay.
@@ -250,27 +250,24 @@ impl Sequential {
     /// nothing is replaced.
     pub fn set_weights<N: AsRef<str>>(&mut self, weights: &[(N, Tensor)]) -> Result<()> {
         let network = self.built()?;
-        let own: HashMap<String, Tensor> = network
-            .named_weights()
-            .map(|(name, view)| (name, view.shallow_clone()))
-            .collect();
+        let own = network.windows(&network.flat).map_err(torch)?;
+        let own: BTreeMap<String, Tensor> = own.into_iter().collect();
+        let mut fitting = Vec::new();
         for (name, value) in weights {
             let name = name.as_ref();
             let Some(view) = own.get(name) else {
-                let mut names: Vec<_> = own.into_keys().collect();
-                names.sort();
+                let names: Vec<String> = own.into_keys().collect();
                 bail!(texts::no_such_weight(name, names.join(", ")));
             };
             if view.size() != value.size() {
                 let (own, given) = (format_shape(&view.size()), format_shape(&value.size()));
                 bail!(texts::weight_shape(name, own, given));
             }
+            fitting.push((view.shallow_clone(), value));
         }
         let _guard = tch::no_grad_guard();
-        for (name, value) in weights {
-            if let Some(view) = own.get(name.as_ref()) {
-                view.shallow_clone().f_copy_(value).map_err(torch)?;
-            }
+        for (mut view, value) in fitting {
+            view.f_copy_(value).map_err(torch)?;
         }
         Ok(())
     }
@@ -288,13 +285,7 @@ impl Sequential {
             let labels = labels.f_to_device(network.device)?;
             let logits = network.logits(&images, Pass::Inference)?;
             let flat = network.gradient(&cross_entropy(&logits, &labels)?)?;
-            let flat = flat.f_to_device(Device::Cpu)?;
-            let names = network.named_weights().map(|(name, _)| name);
-            let windows = network.windows(&flat)?.into_iter();
-            names
-                .zip(windows)
-                .map(|(name, window)| Ok((name, window.f_contiguous()?)))
-                .collect()
+            network.windows(&flat.f_to_device(Device::Cpu)?)
         })
     }
 
