@@ -174,11 +174,12 @@ impl Sequential {
         let _guard = tch::no_grad_guard();
         let mut threads = network.threads(batch_len(images).min(INFERENCE_BATCH));
         let mut parts = Vec::new();
-        for batch in batches(batch_len(images), INFERENCE_BATCH) {
+        for images in compute(|| images.f_split(INFERENCE_BATCH, 0))? {
             threads.follow();
             ensure!(!interrupt.requested(), texts::interrupted("predict"));
             parts.push(compute(|| {
-                let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
+                let images = images.f_to_device(network.device)?;
+                let logits = network.logits(&images, Pass::Inference)?;
                 logits.f_softmax(-1, TensorKind::Float)
             })?);
         }
@@ -196,14 +197,9 @@ impl Sequential {
         check_images(network, images)?;
         let labels = check_labels(network, images, labels)?;
         let mut threads = network.threads(batch_len(images).min(INFERENCE_BATCH));
-        evaluate(
-            network,
-            images,
-            &labels,
-            &mut threads,
-            &InterruptGuard::new(),
-        )?
-        .ok_or_else(|| error(texts::interrupted("evaluate")))
+        let interrupt = InterruptGuard::new();
+        let score = evaluate(network, images, &labels, &mut threads, &interrupt)?;
+        score.ok_or_else(|| error(texts::interrupted("evaluate")))
     }
 
     /// Each layer's output for these images, by one pass and without gradients, on the CPU. All outputs are held at once:
@@ -389,16 +385,17 @@ pub(crate) fn evaluate(
     let _guard = tch::no_grad_guard();
     // Kept on the device and read once at the end.
     let mut totals = Vec::new();
-    for batch in batches(batch_len(images), INFERENCE_BATCH) {
+    let batches = |tensor: &Tensor| compute(|| tensor.f_split(INFERENCE_BATCH, 0));
+    for (images, labels) in batches(images)?.iter().zip(batches(labels)?) {
         threads.follow();
         if interrupt.requested() {
             return Ok(None);
         }
         totals.push(compute(|| {
-            let labels = batch.of(labels, network)?;
-            let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
+            let labels = labels.f_to_device(network.device)?;
+            let logits = network.logits(&images.f_to_device(network.device)?, Pass::Inference)?;
             // Weighted by the number of images: the last batch may be shorter.
-            let loss = cross_entropy(&logits, &labels)?.f_mul_scalar(batch.len)?;
+            let loss = cross_entropy(&logits, &labels)?.f_mul_scalar(batch_len(&labels))?;
             Tensor::f_stack(&[loss, count_correct(&logits, &labels)?], 0)
         })?);
     }
@@ -492,30 +489,6 @@ pub(crate) fn check_labels(network: &Network, images: &Tensor, labels: &Tensor) 
     }
     let label = numbers[index];
     bail!(texts::label_out_of_range(label, index, last, classes))
-}
-
-/// Rows `start .. start + len`.
-pub(crate) struct Batch {
-    pub start: i64,
-    pub len: i64,
-}
-
-/// `total` rows in batches of `size`, which is at least 1; the last may be shorter.
-pub(crate) fn batches(total: i64, size: i64) -> impl Iterator<Item = Batch> {
-    let starts = (0..total).step_by(size as usize);
-    starts.map(move |start| Batch {
-        start,
-        len: size.min(total - start),
-    })
-}
-
-impl Batch {
-    /// These rows of `tensor`, on the network's device.
-    pub(crate) fn of(&self, tensor: &Tensor, network: &Network) -> tch::Result<Tensor> {
-        tensor
-            .f_narrow(0, self.start, self.len)?
-            .f_to_device(network.device)
-    }
 }
 
 #[cfg(test)]

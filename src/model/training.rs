@@ -15,9 +15,7 @@ use super::layer::Pass;
 use super::loss::{count_correct, cross_entropy};
 use super::network::Network;
 use super::optimizer::{OptimizerState, check_learning_rate};
-use super::sequential::{
-    Compiled, Sequential, batch_len, batches, check_images, check_labels, evaluate,
-};
+use super::sequential::{Compiled, Sequential, batch_len, check_images, check_labels, evaluate};
 use crate::Result;
 use crate::session::files::check_path;
 use crate::session::interrupt::InterruptGuard;
@@ -441,13 +439,8 @@ impl Trainer<'_> {
             validation: None,
         };
         if let (None, Some((images, labels))) = (interrupted, &self.validation) {
-            epoch.validation = evaluate(
-                self.network,
-                images,
-                labels,
-                &mut self.threads,
-                &self.interrupt,
-            )?;
+            let (threads, interrupt) = (&mut self.threads, &self.interrupt);
+            epoch.validation = evaluate(self.network, images, labels, threads, interrupt)?;
             if epoch.validation.is_none() {
                 interrupted = Some(1.0);
             }
@@ -457,7 +450,8 @@ impl Trainer<'_> {
 
     /// Goes through the images once: the score, and after an interrupt the fraction of them that was seen.
     fn learn(&mut self, number: i64, begun: Instant) -> Result<(Score, Option<f64>)> {
-        let (n, batch_size) = (batch_len(&self.images), self.fit.batch_size);
+        let n = batch_len(&self.images);
+        let batch_size = self.fit.batch_size.min(n);
         // Drawn on the CPU: a seed gives the same order on every device.
         let options = (TensorKind::Int64, Device::Cpu);
         let order = match self.fit.shuffle {
@@ -465,18 +459,19 @@ impl Trainer<'_> {
             false => Tensor::f_arange(n, options),
         };
         let order = compute(|| order?.f_to_device(self.network.device))?;
+        let batches = compute(|| order.f_split(batch_size, 0))?;
         let metrics = RunningMetrics::new(self.network, n, batch_size).map_err(torch)?;
         let mut due = begun + READ_INTERVAL;
-        let mut steps = 0;
-        for batch in batches(n, batch_size) {
+        let (mut steps, mut seen) = (0, 0);
+        for rows in &batches {
             compute(|| {
-                let rows = batch.of(&order, self.network)?;
-                let images = self.images.f_index_select(0, &rows)?;
-                let labels = self.labels.f_index_select(0, &rows)?;
+                let images = self.images.f_index_select(0, rows)?;
+                let labels = self.labels.f_index_select(0, rows)?;
                 let (loss, correct) = step(self.network, self.compiled, &images, &labels)?;
                 metrics.note(steps, &loss, &correct)
             })?;
             steps += 1;
+            seen += batch_len(rows);
             self.threads.follow();
             let interrupted = self.interrupt.requested();
             if !interrupted && Instant::now() < due {
@@ -484,7 +479,7 @@ impl Trainer<'_> {
             }
             due = Instant::now() + READ_INTERVAL;
             let score = self.read(&metrics, number, steps)?;
-            let fraction = (batch.start + batch.len) as f64 / n as f64;
+            let fraction = seen as f64 / n as f64;
             if interrupted {
                 return Ok((score, Some(fraction)));
             }
