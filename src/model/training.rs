@@ -292,10 +292,10 @@ impl Sequential {
         compute(|| {
             let device = network.device;
             let (images, labels) = (images.f_to_device(device)?, labels.f_to_device(device)?);
-            let (loss, correct) = step(network, compiled, &images, &labels)?;
+            let metrics = Vec::<f64>::try_from(step(network, compiled, &images, &labels)?)?;
             Ok(Score {
-                loss: f64::try_from(loss)?,
-                accuracy: f64::try_from(correct)? / batch_len(&images) as f64,
+                loss: metrics[0],
+                accuracy: metrics[1] / batch_len(&images) as f64,
             })
         })
     }
@@ -318,24 +318,20 @@ fn split_at(n: i64, split: f64) -> Result<i64> {
     Ok(at)
 }
 
-/// Forward, backward, and the optimizer's step: the batch's loss and its number of correct images, on the device.
+/// Forward, backward, and the optimizer's step: `[loss, number of correct images]` of the batch, on the device.
 fn step(
     network: &mut Network,
     compiled: &mut Compiled,
     images: &Tensor,
     labels: &Tensor,
-) -> tch::Result<(Tensor, Tensor)> {
+) -> tch::Result<Tensor> {
     let logits = network.logits(images, Pass::Training)?;
     let loss = cross_entropy(&logits, labels)?;
     let gradient = network.gradient(&loss)?;
     let _guard = tch::no_grad_guard();
-    let Compiled {
-        optimizer,
-        learning_rate,
-        state,
-    } = compiled;
-    state.step(optimizer, *learning_rate, &mut network.flat, &gradient)?;
-    Ok((loss.f_detach()?, count_correct(&logits, labels)?))
+    let (state, rate) = (&mut compiled.state, compiled.learning_rate);
+    state.step(&compiled.optimizer, rate, &mut network.flat, &gradient)?;
+    Tensor::f_stack(&[loss, count_correct(&logits, labels)?], 0)
 }
 
 /// One run of [`Sequential::fit`].
@@ -451,7 +447,6 @@ impl Trainer<'_> {
     /// Goes through the images once: the score, and after an interrupt the fraction of them that was seen.
     fn learn(&mut self, number: i64, begun: Instant) -> Result<(Score, Option<f64>)> {
         let n = batch_len(&self.images);
-        let batch_size = self.fit.batch_size.min(n);
         // Drawn on the CPU: a seed gives the same order on every device.
         let options = (TensorKind::Int64, Device::Cpu);
         let order = match self.fit.shuffle {
@@ -459,16 +454,18 @@ impl Trainer<'_> {
             false => Tensor::f_arange(n, options),
         };
         let order = compute(|| order?.f_to_device(self.network.device))?;
-        let batches = compute(|| order.f_split(batch_size, 0))?;
-        let metrics = RunningMetrics::new(self.network, n, batch_size).map_err(torch)?;
+        let batches = compute(|| order.f_split(self.fit.batch_size.min(n), 0))?;
+        // A row for each step, on the device until it is read.
+        let size = [batches.len() as i64, 2];
+        let metrics = compute(|| Tensor::f_zeros(size, (TensorKind::Float, self.network.device)))?;
         let mut due = begun + READ_INTERVAL;
         let (mut steps, mut seen) = (0, 0);
         for rows in &batches {
             compute(|| {
                 let images = self.images.f_index_select(0, rows)?;
                 let labels = self.labels.f_index_select(0, rows)?;
-                let (loss, correct) = step(self.network, self.compiled, &images, &labels)?;
-                metrics.note(steps, &loss, &correct)
+                let row = step(self.network, self.compiled, &images, &labels)?;
+                metrics.f_get(steps)?.f_copy_(&row)
             })?;
             steps += 1;
             seen += batch_len(rows);
@@ -493,15 +490,29 @@ impl Trainer<'_> {
 
     /// The score over the epoch's first `steps` steps, unless the training has diverged: in its loss, or in a weight that
     /// is no number any more.
-    fn read(&self, metrics: &RunningMetrics, number: i64, steps: i64) -> Result<Score> {
-        let read = compute(|| Ok((metrics.read(steps)?, self.network.is_finite()?)))?;
-        let diverged = match read {
-            (Ok(score), true) => return Ok(score),
-            (Ok(_), false) => steps,
-            (Err(step), _) => step,
-        };
-        let rate = self.compiled.learning_rate;
-        bail!(texts::diverged(number, diverged, MAX_LOSS, rate))
+    fn read(&self, metrics: &Tensor, number: i64, steps: i64) -> Result<Score> {
+        let (metrics, finite) = compute(|| {
+            let metrics = metrics.f_narrow(0, 0, steps)?.f_flatten(0, 1)?;
+            Ok((Vec::<f32>::try_from(metrics)?, self.network.is_finite()?))
+        })?;
+        let (n, batch_size) = (batch_len(&self.images), self.fit.batch_size);
+        let (mut sum, mut right, mut seen) = (0.0, 0.0, 0);
+        for (step, &[loss, correct]) in (1..).zip(metrics.as_chunks().0) {
+            let out_of_bounds = loss.is_nan() || loss > MAX_LOSS;
+            if out_of_bounds || (step == steps && !finite) {
+                let rate = self.compiled.learning_rate;
+                bail!(texts::diverged(number, step, MAX_LOSS, rate));
+            }
+            // Weighted by the number of images: the last batch may be shorter.
+            let size = batch_size.min(n - seen);
+            sum += f64::from(loss) * size as f64;
+            right += f64::from(correct);
+            seen += size;
+        }
+        Ok(Score {
+            loss: sum / seen as f64,
+            accuracy: right / seen as f64,
+        })
     }
 
     /// Shows the running epoch after this fraction of it and so many seconds.
@@ -520,54 +531,6 @@ impl Trainer<'_> {
             text.push_str(&texts::machine_shared());
         }
         self.progress.update(fraction, &text);
-    }
-}
-
-/// The loss and the number of correct images of each step of an epoch, on the device until they are read.
-struct RunningMetrics {
-    losses: Tensor,
-    correct: Tensor,
-    batch_size: i64,
-    images: i64,
-}
-
-impl RunningMetrics {
-    fn new(network: &Network, images: i64, batch_size: i64) -> tch::Result<Self> {
-        let steps = (images + batch_size - 1) / batch_size;
-        let empty = || Tensor::f_zeros([steps], (TensorKind::Float, network.device));
-        Ok(Self {
-            losses: empty()?,
-            correct: empty()?,
-            batch_size,
-            images,
-        })
-    }
-
-    fn note(&self, step: i64, loss: &Tensor, correct: &Tensor) -> tch::Result<()> {
-        self.losses.f_get(step)?.f_copy_(loss)?;
-        self.correct.f_get(step)?.f_copy_(correct)
-    }
-
-    /// The means over the first `steps` steps; or the first step, from 1, whose loss is out of bounds.
-    fn read(&self, steps: i64) -> tch::Result<std::result::Result<Score, i64>> {
-        let losses = Vec::<f32>::try_from(self.losses.f_narrow(0, 0, steps)?)?;
-        let out_of_bounds = |loss: &f32| loss.is_nan() || *loss > MAX_LOSS;
-        if let Some(step) = losses.iter().position(out_of_bounds) {
-            return Ok(Err(step as i64 + 1));
-        }
-        let correct = Vec::<f32>::try_from(self.correct.f_narrow(0, 0, steps)?)?;
-        // Weighted by the number of images: the last batch may be shorter.
-        let size = |step: i64| self.batch_size.min(self.images - step * self.batch_size) as f64;
-        let loss: f64 = (0..)
-            .zip(&losses)
-            .map(|(step, &loss)| f64::from(loss) * size(step))
-            .sum();
-        let correct: f64 = correct.iter().map(|&n| f64::from(n)).sum();
-        let seen = self.images.min(steps * self.batch_size) as f64;
-        Ok(Ok(Score {
-            loss: loss / seen,
-            accuracy: correct / seen,
-        }))
     }
 }
 
