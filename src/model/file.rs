@@ -150,18 +150,19 @@ fn parse(bytes: &[u8]) -> Result<Sequential> {
     let flat = flat_from(network, &file, "")?;
     tch::no_grad(|| network.flat.shallow_clone().f_copy_(&flat)).map_err(torch)?;
     if let Some(form) = about.compiled {
-        let mut state = OptimizerState::default();
+        let mut moments = Vec::new();
+        // Before the first step there are none.
         if form.steps > 0 {
-            let zeros = OptimizerState::new(&form.optimizer, form.steps, &network.flat);
-            state = zeros.map_err(torch)?;
-            for (name, moment) in &mut state.moments {
-                *moment = flat_from(network, &file, &format!("optimizer.{name}."))?;
+            for &name in form.optimizer.moments() {
+                let prefix = format!("optimizer.{name}.");
+                moments.push((name, flat_from(network, &file, &prefix)?));
             }
         }
+        let steps = form.steps;
         model.compiled = Some(Compiled {
             optimizer: form.optimizer,
             learning_rate: form.learning_rate,
-            state,
+            state: OptimizerState { steps, moments },
         });
     }
     Ok(model)

@@ -57,24 +57,6 @@ impl Adam {
         let t = step as f64;
         learning_rate * (1.0 - self.beta_2.powf(t)).sqrt() / (1.0 - self.beta_1.powf(t))
     }
-
-    fn step(
-        &self,
-        rate: f64,
-        weights: &mut Tensor,
-        gradient: &Tensor,
-        m: &mut Tensor,
-        v: &mut Tensor,
-    ) -> tch::Result<()> {
-        let _ = m.f_lerp_(gradient, 1.0 - self.beta_1)?;
-        let _ = v.f_lerp_(&gradient.f_square()?, 1.0 - self.beta_2)?;
-        // The rate goes into the divisor, so that one call divides and adds.
-        let mut divisor = v.f_sqrt()?;
-        let _ = divisor.f_add_scalar_(self.epsilon)?;
-        let _ = divisor.f_mul_scalar_(-1.0 / rate)?;
-        let _ = weights.f_addcdiv_(m, &divisor)?;
-        Ok(())
-    }
 }
 
 /// Stochastic gradient descent, with momentum if that is not 0: `u ← μ·u − η·g`, `w ← w + u`.
@@ -130,6 +112,15 @@ impl Optimizer {
         }
     }
 
+    /// The names of what it keeps of each weight from step to step.
+    pub(crate) fn moments(&self) -> &'static [&'static str] {
+        match self {
+            Self::Adam(_) => &["m", "v"],
+            Self::Sgd(sgd) if sgd.momentum != 0.0 => &["u"],
+            Self::Sgd(_) => &[],
+        }
+    }
+
     /// Refuses impossible settings.
     pub(crate) fn check(&self) -> Result<()> {
         check_learning_rate(self.learning_rate())?;
@@ -159,25 +150,11 @@ pub(crate) fn check_learning_rate(value: f64) -> Result<()> {
 #[derive(Debug, Default)]
 pub(crate) struct OptimizerState {
     pub steps: u64,
-    /// Flat tensors in the weights' order, made at the first step. Adam: m and v. Sgd with momentum: u. Otherwise none.
+    /// The [`Optimizer::moments`], flat tensors in the weights' order, made at the first step.
     pub moments: Vec<(&'static str, Tensor)>,
 }
 
 impl OptimizerState {
-    /// After `steps` steps, with moments of zero.
-    pub(crate) fn new(optimizer: &Optimizer, steps: u64, weights: &Tensor) -> tch::Result<Self> {
-        let names: &[&str] = match optimizer {
-            Optimizer::Adam(_) => &["m", "v"],
-            Optimizer::Sgd(sgd) if sgd.momentum != 0.0 => &["u"],
-            Optimizer::Sgd(_) => &[],
-        };
-        let zeros = |&name| Ok((name, weights.f_zeros_like()?.f_detach()?));
-        Ok(Self {
-            steps,
-            moments: names.iter().map(zeros).collect::<tch::Result<_>>()?,
-        })
-    }
-
     pub(crate) fn copy(&self) -> tch::Result<Self> {
         let copy = |(name, tensor): &(_, Tensor)| Ok((*name, tensor.f_detach_copy()?));
         Ok(Self {
@@ -208,7 +185,9 @@ impl OptimizerState {
         gradient: &Tensor,
     ) -> tch::Result<()> {
         if self.steps == 0 {
-            *self = Self::new(optimizer, 0, weights)?;
+            let zeros = |&name| Ok((name, weights.f_zeros_like()?));
+            let names = optimizer.moments().iter();
+            self.moments = names.map(zeros).collect::<tch::Result<_>>()?;
         }
         // A file may hold any number.
         self.steps = self.steps.saturating_add(1);
@@ -219,7 +198,13 @@ impl OptimizerState {
         match (optimizer, self.moments.as_mut_slice()) {
             (Optimizer::Adam(adam), [(_, m), (_, v)]) => {
                 let rate = adam.corrected_rate(learning_rate, self.steps);
-                adam.step(rate, weights, gradient, m, v)?;
+                let _ = m.f_lerp_(gradient, 1.0 - adam.beta_1)?;
+                let _ = v.f_lerp_(&gradient.f_square()?, 1.0 - adam.beta_2)?;
+                // The rate goes into the divisor, so that one call divides and adds.
+                let mut divisor = v.f_sqrt()?;
+                let _ = divisor.f_add_scalar_(adam.epsilon)?;
+                let _ = divisor.f_mul_scalar_(-1.0 / rate)?;
+                let _ = weights.f_addcdiv_(m, &divisor)?;
             }
             (Optimizer::Sgd(sgd), [(_, u)]) => {
                 let _ = u.f_mul_scalar_(sgd.momentum)?;
