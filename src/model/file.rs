@@ -92,16 +92,12 @@ pub(crate) fn write(path: &Path, network: &Network, compiled: Option<&Compiled>)
         layers: layers.cloned().collect(),
         compiled,
     };
-    let not_written = |reason: String| error(texts::not_written(path.display(), reason));
-    let about = serde_json::to_string(&about).map_err(|e| not_written(e.to_string()))?;
-    let metadata = HashMap::from([(KEY.to_string(), about)]);
-    let views = tensors
-        .iter()
-        .map(|(name, size, bytes)| Ok((name, TensorView::new(Dtype::F32, size.clone(), bytes)?)));
-    let bytes = views
-        .collect::<std::result::Result<Vec<_>, _>>()
-        .and_then(|views| safetensors::serialize(views, &Some(metadata)))
-        .map_err(|e| not_written(e.to_string()))?;
+    let metadata = HashMap::from([(KEY.to_string(), serde_json::to_string(&about)?)]);
+    let mut views = Vec::new();
+    for (name, size, bytes) in &tensors {
+        views.push((name, TensorView::new(Dtype::F32, size.clone(), bytes)?));
+    }
+    let bytes = safetensors::serialize(views, &Some(metadata))?;
     write_whole(path, &bytes)
 }
 
@@ -210,10 +206,7 @@ fn flat_from(network: &Network, file: &SafeTensors, prefix: &str) -> Result<Tens
         let size = window.size();
         let view = check(file, &name, &size)?;
         let (chunks, _) = view.data().as_chunks::<4>();
-        let numbers: Vec<f32> = chunks
-            .iter()
-            .map(|&bytes| f32::from_le_bytes(bytes))
-            .collect();
+        let numbers: Vec<f32> = chunks.iter().copied().map(f32::from_le_bytes).collect();
         if let Some(index) = numbers.iter().position(|number| !number.is_finite()) {
             bail!(texts::file_tensor_number(name, index, numbers[index]));
         }
