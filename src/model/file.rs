@@ -57,7 +57,7 @@ impl Sequential {
     /// # Errors
     /// If the weights aren't there yet, or the file can't be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        write(path.as_ref(), self.built()?, self.compiled().ok())
+        write(path.as_ref(), self.built()?, self.compiled.as_ref())
     }
 
     /// Reads a model that [`save`](Self::save) wrote: it predicts, and goes on learning from where it stopped.

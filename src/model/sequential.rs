@@ -193,9 +193,7 @@ impl Sequential {
     /// # Errors
     /// As [`predict`](Self::predict), and if labels and images don't fit each other or a label is no class.
     pub fn evaluate(&self, images: &Tensor, labels: &Tensor) -> Result<Score> {
-        let network = self.classifier()?;
-        check_images(network, images)?;
-        let labels = check_labels(network, images, labels)?;
+        let (network, labels) = self.checked(images, labels)?;
         let mut threads = network.threads(batch_len(images).min(INFERENCE_BATCH));
         let interrupt = InterruptGuard::new();
         let score = evaluate(network, images, &labels, &mut threads, &interrupt)?;
@@ -273,9 +271,7 @@ impl Sequential {
     /// # Errors
     /// As [`evaluate`](Self::evaluate).
     pub fn gradients(&self, images: &Tensor, labels: &Tensor) -> Result<Vec<(String, Tensor)>> {
-        let network = self.classifier()?;
-        check_images(network, images)?;
-        let labels = check_labels(network, images, labels)?;
+        let (network, labels) = self.checked(images, labels)?;
         compute(|| {
             let images = images.f_to_device(network.device)?;
             let labels = labels.f_to_device(network.device)?;
@@ -314,14 +310,8 @@ impl Sequential {
         }
     }
 
-    pub(crate) fn compiled(&self) -> Result<&Compiled> {
-        self.compiled
-            .as_ref()
-            .ok_or_else(|| error(texts::not_compiled()))
-    }
-
     /// The network, if its last layer gives one number for each class.
-    pub(crate) fn classifier(&self) -> Result<&Network> {
+    fn classifier(&self) -> Result<&Network> {
         let network = self.built()?;
         let Some(last) = network.layers.last().map(|layer| &layer.plan) else {
             bail!(texts::no_layers());
@@ -337,6 +327,38 @@ impl Sequential {
         }
     }
 
+    /// The network, and the labels as `int64`, if it can take the images, they have a label each, and each is a class.
+    pub(crate) fn checked(&self, images: &Tensor, labels: &Tensor) -> Result<(&Network, Tensor)> {
+        use TensorKind::{Int, Int8, Int16, Int64, Uint8};
+        let network = self.classifier()?;
+        check_images(network, images)?;
+        let size = labels.size();
+        let classes = network.layers.last().map_or(0, |last| last.plan.output[0]);
+        match size.as_slice() {
+            [_, n] if *n == classes => bail!(texts::one_hot_labels(format_shape(&size))),
+            [_] => (),
+            _ => bail!(texts::labels_shape(format_shape(&size))),
+        }
+        if !matches!(labels.kind(), Uint8 | Int8 | Int16 | Int | Int64) {
+            bail!(texts::label_kind(format!("{:?}", labels.kind())));
+        }
+        let n = batch_len(images);
+        ensure!(size[0] == n, texts::counts_differ(n, size[0]));
+        let labels = labels.f_to_kind(Int64).map_err(torch)?;
+        let numbers = Vec::<i64>::try_from(&labels).map_err(torch)?;
+        let is_class = |label: &i64| (0..classes).contains(label);
+        let Some(index) = numbers.iter().position(|label| !is_class(label)) else {
+            return Ok((network, labels));
+        };
+        let last = classes - 1;
+        let range = (numbers.iter().min(), numbers.iter().max());
+        if range == (Some(&1), Some(&classes)) {
+            bail!(texts::labels_from_one(classes, last));
+        }
+        let label = numbers[index];
+        bail!(texts::label_out_of_range(label, index, last, classes))
+    }
+
     /// Makes the weights for these images if that has not happened.
     pub(crate) fn build_for(&mut self, images: &Tensor) -> Result<()> {
         if self.network.is_none() {
@@ -344,7 +366,7 @@ impl Sequential {
             ensure!(size.len() >= 2, texts::not_images(format_shape(&size)));
             self.network = Some(Ok(self.build(&size[1..])?));
         }
-        self.built().map(|_| ())
+        Ok(())
     }
 
     fn build(&self, input_shape: &[i64]) -> Result<Network> {
@@ -459,36 +481,6 @@ fn other_images(size: &[i64], own: &[i64]) -> String {
     } else {
         texts::images_of_another_shape(format_shape(size), format_shape(own))
     }
-}
-
-/// The labels as `int64`, if they belong to the images and each is a class of the network.
-pub(crate) fn check_labels(network: &Network, images: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    use TensorKind::{Int, Int8, Int16, Int64, Uint8};
-    let size = labels.size();
-    let classes = network.layers.last().map_or(0, |last| last.plan.output[0]);
-    match size.as_slice() {
-        [_, n] if *n == classes => bail!(texts::one_hot_labels(format_shape(&size))),
-        [_] => (),
-        _ => bail!(texts::labels_shape(format_shape(&size))),
-    }
-    if !matches!(labels.kind(), Uint8 | Int8 | Int16 | Int | Int64) {
-        bail!(texts::label_kind(format!("{:?}", labels.kind())));
-    }
-    let n = batch_len(images);
-    ensure!(size[0] == n, texts::counts_differ(n, size[0]));
-    let labels = labels.f_to_kind(Int64).map_err(torch)?;
-    let numbers = Vec::<i64>::try_from(&labels).map_err(torch)?;
-    let is_class = |label: &i64| (0..classes).contains(label);
-    let Some(index) = numbers.iter().position(|label| !is_class(label)) else {
-        return Ok(labels);
-    };
-    let last = classes - 1;
-    let range = (numbers.iter().min(), numbers.iter().max());
-    if range == (Some(&1), Some(&classes)) {
-        bail!(texts::labels_from_one(classes, last));
-    }
-    let label = numbers[index];
-    bail!(texts::label_out_of_range(label, index, last, classes))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::layer::Pass;
 use super::loss::{count_correct, cross_entropy};
 use super::network::Network;
 use super::optimizer::{OptimizerState, check_learning_rate};
-use super::sequential::{Compiled, Sequential, batch_len, check_images, check_labels, evaluate};
+use super::sequential::{Compiled, Sequential, batch_len, evaluate};
 use crate::Result;
 use crate::session::files::check_path;
 use crate::session::interrupt::InterruptGuard;
@@ -228,7 +228,7 @@ impl Sequential {
         progress: &mut Progress,
     ) -> Result<History> {
         fit.check()?;
-        let labels = self.checked(images, labels)?;
+        let labels = self.prepare(images, labels)?;
         let (n, validation) = self.validation(images, &labels, fit)?;
         self.warn_unscaled(images)?;
 
@@ -264,10 +264,8 @@ impl Sequential {
     ) -> Result<(i64, Option<(Tensor, Tensor)>)> {
         let all = batch_len(images);
         if let Some((images, labels)) = &fit.validation {
-            let network = self.built()?;
-            let labels = check_images(network, images)
-                .and_then(|()| check_labels(network, images, labels))
-                .map_err(|reason| error(texts::validation(reason)))?;
+            let checked = self.checked(images, labels);
+            let (_, labels) = checked.map_err(|reason| error(texts::validation(reason)))?;
             return Ok((all, Some((images.shallow_clone(), labels))));
         }
         let Some(split) = fit.validation_split else {
@@ -283,7 +281,7 @@ impl Sequential {
     /// # Errors
     /// As [`fit`](Self::fit), but a loss that is no number is returned, not an error.
     pub fn train_on_batch(&mut self, images: &Tensor, labels: &Tensor) -> Result<Score> {
-        let labels = self.checked(images, labels)?;
+        let labels = self.prepare(images, labels)?;
         let (network, compiled) = self.learning_parts()?;
         if network.device == Device::Cpu {
             allocator::keep_large_buffers();
@@ -301,12 +299,13 @@ impl Sequential {
     }
 
     /// Checks all that a step needs, makes the weights if there are none, and returns the labels as the loss wants them.
-    fn checked(&mut self, images: &Tensor, labels: &Tensor) -> Result<Tensor> {
-        self.compiled()?.optimizer.check()?;
+    fn prepare(&mut self, images: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        let Some(compiled) = &self.compiled else {
+            bail!(texts::not_compiled());
+        };
+        compiled.optimizer.check()?;
         self.build_for(images)?;
-        let network = self.classifier()?;
-        check_images(network, images)?;
-        check_labels(network, images, labels)
+        self.checked(images, labels).map(|(_, labels)| labels)
     }
 }
 
