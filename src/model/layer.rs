@@ -1,7 +1,6 @@
 //! The layers. A new kind is one block here (its struct, the function that makes it, and [`Operation`]) with its two lines in
 //! [`LayerKind`], and a test.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use anyhow::{bail, ensure};
@@ -200,11 +199,6 @@ pub(crate) trait Operation {
     /// Which memory layout an input of this shape should have.
     fn layout(&self, _input: &[i64]) -> Layout {
         Layout::Plain
-    }
-
-    /// Whether each output is the largest of some inputs: then an activation before it may as well come after it.
-    fn takes_largest(&self) -> bool {
-        false
     }
 
     /// The output for a batch of images, before the activation.
@@ -462,10 +456,8 @@ impl Operation for MaxPooling2d {
     }
 
     fn short(&self) -> Option<String> {
-        Some(format!(
-            "pool{}",
-            self.window.short([2, 2], self.window.size)
-        ))
+        let window = self.window.short([2, 2], self.window.size);
+        Some(format!("pool{window}"))
     }
 
     fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>> {
@@ -475,10 +467,6 @@ impl Operation for MaxPooling2d {
 
     fn layout(&self, input: &[i64]) -> Layout {
         self.window.layout(input)
-    }
-
-    fn takes_largest(&self) -> bool {
-        true
     }
 
     fn forward(&self, x: &Tensor, _: &[Tensor], _: Pass) -> tch::Result<Tensor> {
@@ -646,9 +634,7 @@ fn size_call([h, w]: [i64; 2]) -> String {
 
 /// The product of sizes, without overflow.
 fn product(shape: &[i64]) -> i64 {
-    shape
-        .iter()
-        .fold(1, |product, &n| product.saturating_mul(n))
+    shape.iter().copied().fold(1, i64::saturating_mul)
 }
 
 fn positive(at: &LayerRef, what: fn() -> String, value: i64) -> Result<()> {
@@ -706,18 +692,16 @@ impl LayerPlan {
 pub(crate) fn plan(layers: &[Layer], input_shape: &[i64]) -> Result<Vec<LayerPlan>> {
     ensure!(!layers.is_empty(), texts::no_layers());
     check_input_shape(input_shape)?;
-    let mut names: HashMap<&str, usize> = HashMap::new();
     let mut input = input_shape.to_vec();
     let mut plans = Vec::new();
     for (i, layer) in layers.iter().enumerate() {
         let operation = layer.operation();
         let kind = operation.name();
-        let seen = names.entry(kind).or_default();
-        let name = match *seen {
+        let alike = |other: &&Layer| other.operation().name() == kind;
+        let name = match layers[..i].iter().filter(alike).count() {
             0 => kind.to_string(),
             n => format!("{kind}_{n}"),
         };
-        *seen += 1;
         let position = i + 1;
         let at = LayerRef { position, name };
         if let Some(setting) = layer.misplaced {

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use tch::{Device, Tensor};
 
-use super::layer::{Activation, LayerPlan, Layout, Pass};
+use super::layer::{Activation, LayerKind, LayerPlan, Layout, Pass};
 use super::optimizer::WEIGHT_KIND;
 use crate::session::threads::Threads;
 
@@ -137,8 +137,8 @@ impl Network {
                 Activation::Linear => std::mem::take(&mut waiting),
                 own => own,
             };
-            let next = self.layers.get(i + 1);
-            if fast && next.is_some_and(|next| next.plan.layer.operation().takes_largest()) {
+            let next = self.layers.get(i + 1).map(|next| &next.plan.layer.kind);
+            if fast && matches!(next, Some(LayerKind::MaxPooling2d(_))) {
                 // All activations rise with their input, so the largest of a window stays the largest: after the
                 // pooling the values are the same, on a quarter of the data.
                 waiting = activation;
@@ -148,11 +148,6 @@ impl Network {
             each(&x);
         }
         to_plain_layout(x)
-    }
-
-    /// Whether no weight is NaN or infinite.
-    pub(crate) fn is_finite(&self) -> tch::Result<bool> {
-        all_finite(&self.flat)
     }
 
     /// The gradient of `loss`, laid out as `flat`.
@@ -198,7 +193,7 @@ fn activate(mut x: Tensor, activation: Activation) -> tch::Result<Tensor> {
 /// instead of 1.98, and where the two cores share no cache 2.8 instead of 3.5. A net of dense layers only gains nothing.
 ///
 /// oneDNN's pooling and ReLU treat NaN as a small number: images are checked before (`check_images`), and weights while
-/// training ([`Network::is_finite`]).
+/// training ([`all_finite`]).
 fn to_onednn(images: Tensor, device: Device) -> tch::Result<Tensor> {
     /// A libtorch for another processor may have been built without oneDNN.
     static HAS_ONEDNN: OnceLock<bool> = OnceLock::new();

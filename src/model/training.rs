@@ -13,7 +13,7 @@ use super::file::write;
 use super::history::{Epoch, History, Score, Stopped, epoch_line};
 use super::layer::Pass;
 use super::loss::{count_correct, cross_entropy};
-use super::network::Network;
+use super::network::{Network, all_finite};
 use super::optimizer::{OptimizerState, check_learning_rate};
 use super::sequential::{Compiled, Sequential, batch_len, evaluate};
 use crate::Result;
@@ -490,10 +490,9 @@ impl Trainer<'_> {
     /// The score over the epoch's first `steps` steps, unless the training has diverged: in its loss, or in a weight that
     /// is no number any more.
     fn read(&self, metrics: &Tensor, number: i64, steps: i64) -> Result<Score> {
-        let (metrics, finite) = compute(|| {
-            let metrics = metrics.f_narrow(0, 0, steps)?.f_flatten(0, 1)?;
-            Ok((Vec::<f32>::try_from(metrics)?, self.network.is_finite()?))
-        })?;
+        let metrics = compute(|| metrics.f_narrow(0, 0, steps)?.f_flatten(0, 1))?;
+        let metrics = Vec::<f32>::try_from(metrics).map_err(torch)?;
+        let finite = compute(|| all_finite(&self.network.flat))?;
         let (n, batch_size) = (batch_len(&self.images), self.fit.batch_size);
         let (mut sum, mut right, mut seen) = (0.0, 0.0, 0);
         for (step, &[loss, correct]) in (1..).zip(metrics.as_chunks().0) {
