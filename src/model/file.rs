@@ -106,13 +106,13 @@ type PlainTensor = (String, Vec<usize>, Vec<u8>);
 
 /// Name, size and little-endian bytes of each weight of a tensor that is laid out as the network's `flat`.
 fn plain_weights(network: &Network, flat: &Tensor, prefix: &str) -> tch::Result<Vec<PlainTensor>> {
-    let plain = |(name, window): (String, Tensor)| {
+    let tensor = |(name, window): (String, Tensor)| {
         let size = window.size().iter().map(|&n| n as usize).collect();
         let numbers = Vec::<f32>::try_from(window.f_reshape([-1])?)?;
         let bytes = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
         Ok((format!("{prefix}{name}"), size, bytes))
     };
-    network.windows(flat)?.into_iter().map(plain).collect()
+    network.windows(flat)?.into_iter().map(tensor).collect()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -97,10 +97,8 @@ impl Fit {
 
     /// Evaluates these images after every epoch; nothing is learnt from them. Defaults to none.
     pub fn validation(self, images: &Tensor, labels: &Tensor) -> Self {
-        Self {
-            validation: Some((images.shallow_clone(), labels.shallow_clone())),
-            ..self
-        }
+        let validation = Some((images.shallow_clone(), labels.shallow_clone()));
+        Self { validation, ..self }
     }
 
     /// Holds the last `split` of the images back, 0 < `split` < 1, as Keras does: they are evaluated after every epoch, and
@@ -147,10 +145,8 @@ impl Fit {
     /// Saves the model to this file after every epoch, in place of the epoch before. Defaults to no file. If it can't be
     /// written, a line says so and training goes on.
     pub fn save_each_epoch(self, path: impl Into<PathBuf>) -> Self {
-        Self {
-            save: Some(path.into()),
-            ..self
-        }
+        let save = Some(path.into());
+        Self { save, ..self }
     }
 
     /// The display of its progress.
@@ -480,8 +476,7 @@ impl Trainer<'_> {
                 return Ok((score, Some(fraction)));
             }
             if self.progress.is_due() {
-                let seconds = begun.elapsed().as_secs_f64();
-                self.show(number, score, fraction, seconds);
+                self.show(number, score, fraction, begun.elapsed().as_secs_f64());
             }
         }
         Ok((self.read(&metrics, number, steps)?, None))
