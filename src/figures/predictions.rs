@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use crate::Result;
-use crate::model::{Sequential, check_images, check_labels};
+use crate::model::Sequential;
 use crate::session::compute;
 
 /// A model's predictions for labelled images, one of each an image.
@@ -21,9 +21,7 @@ impl Predictions {
     /// # Errors
     /// As [`Sequential::evaluate`].
     pub(crate) fn of(model: &Sequential, images: &Tensor, labels: &Tensor) -> Result<Self> {
-        let network = model.classifier()?;
-        check_images(network, images)?;
-        let labels = check_labels(network, images, labels)?;
+        let (_, labels) = model.checked(images, labels)?;
         let all = model.predict(images)?;
         compute(|| {
             let (probabilities, classes) = all.f_max_dim(-1, false)?;

@@ -176,9 +176,6 @@ pub(crate) struct EpochEnd<F>(pub F);
 
 impl<F: FnMut(&Epoch) -> ControlFlow<()>> Callback for EpochEnd<F> {
     fn on_epoch_end(&mut self, epoch: &Epoch, _: &mut Control) -> ControlFlow<String> {
-        match (self.0)(epoch) {
-            ControlFlow::Continue(()) => ControlFlow::Continue(()),
-            ControlFlow::Break(()) => ControlFlow::Break(texts::callback_stops()),
-        }
+        (self.0)(epoch).map_break(|()| texts::callback_stops())
     }
 }

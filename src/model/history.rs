@@ -101,13 +101,9 @@ impl fmt::Display for Stopped {
 
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, epoch) in self.epochs.iter().enumerate() {
-            if i > 0 {
-                writeln!(f)?;
-            }
-            f.write_str(&epoch_line(epoch, self.epochs.len() as i64))?;
-        }
-        Ok(())
+        let line = |epoch| epoch_line(epoch, self.epochs.len() as i64);
+        let lines: Vec<String> = self.epochs.iter().map(line).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 
