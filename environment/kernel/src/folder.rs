@@ -154,15 +154,7 @@ impl Folders {
     /// Changes with whatever a warmed folder depends on; the second line with the compiler alone.
     fn fingerprint(&self) -> Result<String> {
         let mut hasher = DefaultHasher::new();
-        let mut files = vec![
-            self.project.join("Cargo.toml"),
-            self.project.join("Cargo.lock"),
-            self.project.join(".cargo/config.toml"),
-            std::env::current_exe()?,
-        ];
-        files.extend(files_in(&self.project.join("src")));
-        files.sort();
-        for file in files {
+        for file in crate_files(&self.project).chain([std::env::current_exe()?]) {
             let about =
                 fs::metadata(&file).with_context(|| format!("can't read {}", file.display()))?;
             // Cargo goes by the time too: a file that was only touched is built again. A container's image keeps whole seconds.
@@ -223,6 +215,12 @@ impl Folders {
         }
         Ok(())
     }
+}
+
+/// The files that the crate is built of.
+pub fn crate_files(checkout: &Path) -> impl Iterator<Item = PathBuf> {
+    let named = ["Cargo.toml", "Cargo.lock", ".cargo/config.toml"].map(|name| checkout.join(name));
+    named.into_iter().chain(files_in(&checkout.join("src")))
 }
 
 /// Whether this user may make files in a folder.
@@ -295,10 +293,12 @@ fn remove(folder: &Path) {
     }
 }
 
-/// The files in a folder and in those below it.
-pub fn files_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = WalkDir::new(folder).into_iter().flatten();
+/// The files in a folder and in those below it, always in the same order.
+pub fn files_in(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = WalkDir::new(folder).sort_by_file_name();
     entries
+        .into_iter()
+        .flatten()
         .filter(|entry| entry.file_type().is_file())
         .map(walkdir::DirEntry::into_path)
 }
