@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 use toml::{Table, Value};
 
 use crate::building;
-use crate::folder::writable;
+use crate::folder::{project, writable};
 use crate::language::language;
 use crate::sources;
 use crate::toolchain::{RUSTC, real};
@@ -150,7 +150,8 @@ fn cargo(mut arguments: Vec<OsString>) -> Result<ExitCode> {
     let rustc = PathBuf::from(std::env::var_os("RUSTC").context("RUSTC is not set")?);
     let mut command = Command::new(or_real(rustc.with_file_name("cargo"))?);
     command.args(arguments);
-    set_environment(&mut command, &folder)?;
+    let home = own_home()?;
+    set_environment(&mut command, &folder, &home)?;
     let manifest = read_toml(&folder.join("Cargo.toml"))?;
     let added = checked_dependency(&manifest);
     if added.is_some() {
@@ -162,7 +163,7 @@ fn cargo(mut arguments: Vec<OsString>) -> Result<ExitCode> {
             fs::copy(folder.join("Cargo.toml"), folder.join(KEPT_MANIFEST))?;
             fs::copy(folder.join("Cargo.lock"), folder.join(KEPT_LOCK))?;
         }
-        Some(name) if registry_is_anothers()? => bail!(language(
+        Some(name) if registry_is_anothers(&home) => bail!(language(
             format!(
                 "`{name}` can't be added here: only crates that are there for the whole class can be used. Whoever set svertka \
                  up fetches it with environment/class/run --crate {name}"
@@ -230,13 +231,8 @@ fn identity(package: &Value) -> [Option<&Value>; 3] {
     ["name", "version", "source"].map(|key| package.get(key))
 }
 
-fn project() -> Result<PathBuf> {
-    let project = std::env::var_os("SVERTKA_PROJECT").context("SVERTKA_PROJECT is not set")?;
-    Ok(project.into())
-}
-
 /// Shuts out what would make the dependencies others than those that set-up compiled.
-fn set_environment(command: &mut Command, folder: &Path) -> Result<()> {
+fn set_environment(command: &mut Command, folder: &Path, home: &Path) -> Result<()> {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(is_foreign) {
             command.env_remove(name);
@@ -258,7 +254,7 @@ fn set_environment(command: &mut Command, folder: &Path) -> Result<()> {
         .env("CARGO_PROFILE_DEV_STRIP", "symbols")
         .env("CARGO_TARGET_DIR", folder.join("target"))
         .env("CARGO_BUILD_BUILD_DIR", folder.join("target"))
-        .env("CARGO_HOME", own_home()?)
+        .env("CARGO_HOME", home)
         // Cargo reads settings from the folder that it is started in, and from all above.
         .current_dir("/")
         .arg("--manifest-path")
@@ -268,7 +264,7 @@ fn set_environment(command: &mut Command, folder: &Path) -> Result<()> {
         // Before cargo compiles it tells there what it will compile. Should it no longer do so, the notebook shows no count.
         .env("CARGO_LOG", format!("{FINGERPRINTS}=info"))
         .env("RUST_LIB_BACKTRACE", "0");
-    if registry_is_anothers()? {
+    if registry_is_anothers(home) {
         // What isn't there can't be fetched, and so nothing newer is looked for.
         command.env("CARGO_NET_OFFLINE", "true");
     }
@@ -279,10 +275,9 @@ fn set_environment(command: &mut Command, folder: &Path) -> Result<()> {
 }
 
 /// Whether the sources of all crates are another user's, as in a class.
-fn registry_is_anothers() -> Result<bool> {
-    let home = std::env::var_os(HOME).with_context(|| format!("{HOME} is not set"))?;
-    let registry = Path::new(&home).join("registry");
-    Ok(registry.exists() && !writable(&registry))
+fn registry_is_anothers(home: &Path) -> bool {
+    let registry = home.join("registry");
+    registry.exists() && !writable(&registry)
 }
 
 /// Whether a variable is a setting of cargo's that is none of [`SETTINGS`].
@@ -294,20 +289,11 @@ fn is_foreign(variable: &str) -> bool {
     !SETTINGS.iter().any(|kept| setting.starts_with(kept))
 }
 
-/// Where [`HOME`] leads unless a warmed folder says otherwise: the same for all of a user's checkouts, wherever they are moved.
-pub fn usual_home() -> Result<PathBuf> {
-    let cache = dirs::cache_dir().context("there is no home folder: HOME is not set")?;
-    Ok(cache.join("svertka/cargo-home"))
-}
-
 /// A cargo home with the user's registries, caches and credentials, and of the settings only those that have to do with them.
 fn own_home() -> Result<PathBuf> {
-    let home = match users_home() {
-        Some(home) => PathBuf::from(home),
-        None => std::env::home_dir()
-            .context("there is no home folder")?
-            .join(".cargo"),
-    };
+    let usual = || Some(std::env::home_dir()?.join(".cargo"));
+    let home = users_home().map(PathBuf::from).or_else(usual);
+    let home = home.context("there is no home folder")?;
     let own = PathBuf::from(std::env::var_os(HOME).with_context(|| format!("{HOME} is not set"))?);
     fs::create_dir_all(&own).with_context(|| format!("can't create {}", own.display()))?;
     for folder in ["registry", "git"] {
@@ -330,15 +316,12 @@ fn own_home() -> Result<PathBuf> {
         // Another kernel may just have made it.
         let _ = symlink(&target, &link);
     }
-    let users = ["config.toml", "config"]
+    let mut settings = ["config.toml", "config"]
         .iter()
-        .find_map(|name| read_toml(&home.join(name)).ok());
-    let kept: Table = users
-        .into_iter()
-        .flatten()
-        .filter(|(name, _)| SETTINGS.contains(&name.as_str()))
-        .collect();
-    let (text, file) = (toml::to_string(&kept)?, own.join("config.toml"));
+        .find_map(|name| read_toml(&home.join(name)).ok())
+        .unwrap_or_default();
+    settings.retain(|name, _| SETTINGS.contains(&name));
+    let (text, file) = (toml::to_string(&settings)?, own.join("config.toml"));
     if fs::read_to_string(&file).ok().as_ref() != Some(&text) {
         let new = own.join(format!("config.{}", std::process::id()));
         fs::write(&new, text)?;
