@@ -120,6 +120,8 @@ fn run_cells(commands: File, mut events: PipeWriter) -> Result<()> {
         if let Some(hooks) = &hooks {
             (hooks.cell_begins)();
         }
+        // In one piece: an empty line would end the cell.
+        events.write_all(format!("{}\n", filter::BEGINS).as_bytes())?;
         store = cell(store);
         if let Some(hooks) = &hooks {
             (hooks.cell_ends)();

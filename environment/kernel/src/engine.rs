@@ -339,6 +339,11 @@ impl Listener<'_> {
         match piece {
             Piece::Out(text) => (self.sink)(StreamContent::stdout(&text).into()),
             Piece::Err(text) => (self.sink)(StreamContent::stderr(&text).into()),
+            Piece::Runs(value) => {
+                if let Some(text) = self.interrupter.set_running(value) {
+                    (self.sink)(StreamContent::stderr(text).into());
+                }
+            }
             Piece::Failed(name, text) => self.outcome.fails(report::failure(&name, &text)),
             Piece::Retyped(name) => self.outcome.retyped.push(name),
             Piece::Content(mime, text) => {

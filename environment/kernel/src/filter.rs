@@ -23,6 +23,8 @@ use crate::report::panic_message;
 pub enum Piece {
     Out(String),
     Err(String),
+    /// The cell's code begins to run, or has ended.
+    Runs(bool),
     /// The cell has failed: by an `error` or a `panic`, with what it said.
     Failed(String, String),
     /// A variable that was lost since its type was defined anew.
@@ -69,12 +71,15 @@ const CHANGED_TYPE: &[u8] = b"EVCXR_VARIABLE_CHANGED_TYPE:";
 const INPUT: &[u8] = b"EVCXR_INPUT_REQUEST";
 const COMPLETE: &[u8] = b"EVCXR_EXECUTION_COMPLETE";
 
+/// What comes by [`Ends::events`] when a cell's code begins.
+pub const BEGINS: &str = "begins";
+
 /// The pipes' ends that the filter holds.
 pub struct Ends {
     /// What the cells write to standard output and standard error.
     pub out: File,
     pub err: File,
-    /// A line comes for each panic, and an empty one when a cell has ended.
+    /// A line comes for each panic, [`BEGINS`] when a cell's code begins, and an empty one when it has ended.
     pub events: File,
     /// What the cells read from standard input.
     pub input: File,
@@ -292,13 +297,13 @@ impl<W: Write> Filter<W> {
         Ok(())
     }
 
-    /// Takes panics and ends of cells.
+    /// Takes panics, begins and ends of cells.
     fn events(&mut self, events: &[u8]) -> io::Result<()> {
         for line in String::from_utf8_lossy(events).lines() {
-            if line.is_empty() {
-                self.complete()?;
-            } else {
-                self.panics.push(panic_message(line));
+            match line {
+                BEGINS => self.send(&Piece::Runs(true))?,
+                "" => self.complete()?,
+                panic => self.panics.push(panic_message(panic)),
             }
         }
         Ok(())
@@ -316,6 +321,7 @@ impl<W: Write> Filter<W> {
             None => None,
         };
         self.end()?;
+        self.send(&Piece::Runs(false))?;
         if let (Some(marker), Some(failure)) = (failed, failure) {
             self.send(&failure)?;
             self.control(marker)?;
@@ -500,8 +506,9 @@ mod tests {
     use super::*;
 
     const DONE: &str = "EVCXR_EXECUTION_COMPLETE";
+    const ENDED: &str = r#"{"runs":false}"#;
 
-    /// What the kernel would read after these pieces, these panics and the cell's end.
+    /// What the kernel would read after these pieces, these panics and the cell's end, but for the end of its code.
     fn filtered(pieces: &[(&[u8], &[u8])], panics: &str) -> Vec<String> {
         let mut filter = Filter::new(Vec::new());
         for (out, err) in pieces {
@@ -512,7 +519,22 @@ mod tests {
         let text = String::from_utf8(filter.answers).unwrap();
         text.lines()
             .map(|line| line.trim_start_matches('\u{1e}').to_owned())
+            .filter(|line| line != ENDED)
             .collect()
+    }
+
+    #[test]
+    fn the_codes_begin_and_end_are_told_around_its_output() {
+        let mut filter = Filter::new(Vec::new());
+        filter.events(b"begins\n").unwrap();
+        filter.stdout(b"a\n").unwrap();
+        filter.events(b"\n").unwrap();
+        let text = String::from_utf8(filter.answers).unwrap();
+        let lines: Vec<&str> = text
+            .lines()
+            .map(|line| line.trim_start_matches('\u{1e}'))
+            .collect();
+        assert_eq!(lines, [r#"{"runs":true}"#, r#"{"out":"a\n"}"#, ENDED, DONE]);
     }
 
     #[test]

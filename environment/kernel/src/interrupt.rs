@@ -11,6 +11,8 @@ use crate::sync::lock;
 const AGAIN: Duration = Duration::from_secs(5);
 /// One that comes sooner was sent before anyone could read the warning.
 const TOO_SOON: Duration = Duration::from_millis(300);
+/// Between two looks for compilers to stop.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Interrupts the cell that runs.
 pub struct Interrupter {
@@ -20,9 +22,14 @@ pub struct Interrupter {
 
 #[derive(Default)]
 struct Cell {
+    /// It has been sent, and has not ended.
+    begun: bool,
+    /// Its code runs: it has been compiled.
     runs: bool,
     /// The crate has said that it answers SIGINT itself.
     interruptible: bool,
+    /// Its compilation is to be stopped.
+    stopping: bool,
     /// Its compilation was stopped.
     stopped: bool,
     /// The process was ended by a second interrupt.
@@ -42,7 +49,7 @@ impl Interrupter {
     /// A cell begins.
     pub fn begin(&self) {
         *lock(&self.cell) = Cell {
-            runs: true,
+            begun: true,
             ..Cell::default()
         };
     }
@@ -58,22 +65,46 @@ impl Interrupter {
         lock(&self.cell).interruptible = value;
     }
 
-    /// Interrupts. Returns what there is to tell the learner.
-    pub fn interrupt(&self) -> Option<&'static str> {
+    /// Notes that the cell's code begins or has ended. Returns what there is to tell a learner who wanted to stop it before.
+    pub fn set_running(&self, value: bool) -> Option<&'static str> {
         let mut cell = lock(&self.cell);
-        if !cell.runs {
-            return None;
+        cell.runs = value;
+        let came_too_late = value && std::mem::take(&mut cell.stopping);
+        came_too_late.then(|| self.interrupt_code(&mut cell))?
+    }
+
+    /// Interrupts. Returns what there is to tell the learner.
+    pub fn interrupt(self: &Arc<Self>) -> Option<&'static str> {
+        let mut cell = lock(&self.cell);
+        if cell.runs {
+            return self.interrupt_code(&mut cell);
         }
-        if cell.interruptible {
-            signal(lock(&self.process).id(), libc::SIGINT);
-            return None;
+        if cell.begun && !std::mem::replace(&mut cell.stopping, true) {
+            let me = self.clone();
+            std::thread::spawn(move || me.stop_compilers());
         }
-        let compilers = self.compilers();
-        if !compilers.is_empty() {
-            cell.stopped = true;
-            for process in compilers {
+        None
+    }
+
+    /// Stops what compiles the cell, also what is yet to begin, until its code runs or it has ended.
+    fn stop_compilers(&self) {
+        loop {
+            let mut cell = lock(&self.cell);
+            if !cell.stopping {
+                return;
+            }
+            for process in self.compilers() {
+                cell.stopped = true;
                 signal(process, libc::SIGTERM);
             }
+            drop(cell);
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn interrupt_code(&self, cell: &mut Cell) -> Option<&'static str> {
+        if cell.interruptible {
+            signal(lock(&self.process).id(), libc::SIGINT);
             return None;
         }
         match cell.warned.map(|warned| warned.elapsed()) {

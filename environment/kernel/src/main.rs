@@ -88,8 +88,8 @@ fn find_folders() -> Result<Folders> {
 fn run(code: &str) -> Result<()> {
     let folders = find_folders()?;
     let copy = folders.copy()?;
-    environment::furnish(copy.path())?;
-    let mut engine = Engine::start(copy.path(), printer())?;
+    environment::furnish(&copy.path)?;
+    let mut engine = Engine::start(&copy.path, printer())?;
     engine.add_crate(&folders.project)?;
     let outcome = engine.execute(code, 1, &|_, _| String::new());
     if let Some(text) = outcome.content.get("text/plain") {

@@ -294,8 +294,8 @@ impl Worker {
             self.warm()?;
         }
         let copy = self.folders.copy()?;
-        environment::furnish(copy.path())?;
-        let path = copy.path().to_owned();
+        environment::furnish(&copy.path)?;
+        let path = copy.path.clone();
         *lock(&self.running.folder) = Some(copy);
         let publisher = self.publisher.clone();
         let mut engine = Engine::start(&path, Arc::new(move |shown| publisher.show(shown)))?;
