@@ -7,8 +7,8 @@
 
 use std::ffi::c_void;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Error, PipeReader, PipeWriter, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::io::{self, BufRead, BufReader, Error, PipeWriter, Write};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -72,12 +72,11 @@ fn prepare() -> Result<(File, PipeWriter)> {
                 replace(descriptor, &nothing)?;
             }
             drop((out.1, err.1, events.1, input.0));
-            let file = |end: PipeReader| File::from(OwnedFd::from(end));
             filter::run(filter::Ends {
-                out: file(out.0),
-                err: file(err.0),
-                events: file(events.0),
-                input: OwnedFd::from(input.1).into(),
+                out: out.0,
+                err: err.0,
+                events: events.0,
+                input: input.1,
                 commands,
                 answers,
                 quiet,
