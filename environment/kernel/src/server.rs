@@ -48,14 +48,6 @@ const LET_IN: Duration = Duration::from_millis(300);
 /// rust-analyzer goes deep on long cells.
 const STACK: usize = 256 << 20;
 
-/// Waits until then, or for ever.
-async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// Serves one kernel until it is shut down.
 pub fn serve(connection: ConnectionInfo, folders: Folders) -> Result<()> {
     // SAFETY: no thread has been started yet.
@@ -74,11 +66,9 @@ pub fn serve(connection: ConnectionInfo, folders: Folders) -> Result<()> {
         interrupter.kill_all();
     }
     drop(lock(&running.folder).take());
-    match served {
-        // Not by way of `main`: evcxr may still be waiting in its thread.
-        Ok(()) => std::process::exit(0),
-        Err(error) => Err(error),
-    }
+    served?;
+    // Not by way of `main`: evcxr may still be waiting in its thread.
+    std::process::exit(0)
 }
 
 /// What must end with the kernel, once it is there.
@@ -90,22 +80,19 @@ struct Running {
 
 async fn talk(info: ConnectionInfo, folders: Folders, running: Arc<Running>) -> Result<()> {
     let session = format!("svertka-{}", std::process::id());
-    let bound = "can't listen on the connection file's ports";
-    let iopub = create_kernel_iopub_xpub_connection(&info, &session);
-    let iopub = iopub.await.context(bound)?;
-    let shell = create_kernel_shell_connection(&info, &session);
-    let shell = shell.await.context(bound)?;
-    let control = create_kernel_control_connection(&info, &session);
-    let control = control.await.context(bound)?;
-    let stdin = create_kernel_stdin_connection(&info, &session);
-    let stdin = stdin.await.context(bound)?;
-    let heartbeat = create_kernel_heartbeat_connection(&info);
-    let mut heartbeat = heartbeat.await.context(bound)?;
+    let (iopub, shell, control, stdin, mut heartbeat) = tokio::try_join!(
+        create_kernel_iopub_xpub_connection(&info, &session),
+        create_kernel_shell_connection(&info, &session),
+        create_kernel_control_connection(&info, &session),
+        create_kernel_stdin_connection(&info, &session),
+        create_kernel_heartbeat_connection(&info),
+    )
+    .context("can't listen on the connection file's ports")?;
 
     let (publish, published) = unbounded_channel();
     let (asks, asked) = unbounded_channel();
     let (jobs, work) = blocking::channel();
-    let (ready, is_ready) = oneshot::channel();
+    let (ready, is_ready) = unbounded_channel();
     let answer = Answer::default();
     let publisher = Publisher {
         to: publish,
@@ -116,7 +103,7 @@ async fn talk(info: ConnectionInfo, folders: Folders, running: Arc<Running>) -> 
         folders,
         running: running.clone(),
         publisher: publisher.clone(),
-        ready: Some(ready),
+        ready,
     };
     std::thread::Builder::new()
         .stack_size(STACK)
@@ -137,7 +124,8 @@ async fn talk(info: ConnectionInfo, folders: Folders, running: Arc<Running>) -> 
     tokio::select! {
         () = obey(control, publisher, running, answer) => {}
         _ = terminated.recv() => {}
-        () = orphaned() => {}
+        // Jupyter names itself to the kernels that shall go with it, and to no others.
+        () = orphaned(), if std::env::var_os("JPY_PARENT_PID").is_some() => {}
     }
     // The sockets write what they were given by themselves.
     sleep(Duration::from_millis(100)).await;
@@ -145,11 +133,8 @@ async fn talk(info: ConnectionInfo, folders: Folders, running: Arc<Running>) -> 
 }
 
 /// Comes back when the Jupyter that started the kernel is gone without a word, killed or crashed: with its memory the kernel
-/// would stay for ever. Jupyter names itself to the kernels that shall go with it, and to no others.
+/// would stay for ever.
 async fn orphaned() {
-    if std::env::var_os("JPY_PARENT_PID").is_none() {
-        std::future::pending::<()>().await;
-    }
     let parent = std::os::unix::process::parent_id();
     while std::os::unix::process::parent_id() == parent {
         sleep(Duration::from_secs(1)).await;
@@ -191,10 +176,7 @@ async fn publish_all(
                 Ok(SubscriptionEvent::Subscribe(topic)) => IoPubWelcome::new(topic).into(),
                 _ => continue,
             },
-            message = messages.recv() => match message {
-                Some(message) => message,
-                None => return,
-            },
+            Some(message) = messages.recv() => message,
         };
         if let Ok(Err(error)) = timeout(PATIENCE, iopub.send(message)).await {
             eprintln!("svertka-kernel: a message was not published: {error}");
@@ -220,11 +202,8 @@ impl Publisher {
     }
 }
 
-/// A cell asks for a line.
-struct Ask {
-    request: JupyterMessage,
-    answer: blocking::Sender<String>,
-}
+/// A cell asks for a line, which is to go there.
+type Ask = (JupyterMessage, blocking::Sender<String>);
 
 /// Where the answer to the last question goes.
 type Answer = Arc<Mutex<Option<blocking::Sender<String>>>>;
@@ -236,10 +215,9 @@ async fn ask_all(
 ) {
     loop {
         tokio::select! {
-            ask = asked.recv() => {
-                let Some(ask) = ask else { return };
-                *lock(&answer) = Some(ask.answer);
-                if stdin.send(ask.request).await.is_err() {
+            Some((request, asker)) = asked.recv() => {
+                *lock(&answer) = Some(asker);
+                if stdin.send(request).await.is_err() {
                     // Whoever sent the cell has gone: an empty line is the answer.
                     *lock(&answer) = None;
                 }
@@ -264,33 +242,27 @@ struct Worker {
     running: Arc<Running>,
     publisher: Publisher,
     /// Tells that requests can be answered.
-    ready: Option<oneshot::Sender<()>>,
+    ready: UnboundedSender<()>,
 }
 
 impl Worker {
-    fn work(mut self, jobs: blocking::Receiver<Job>) {
+    fn work(self, jobs: blocking::Receiver<Job>) {
         // A kernel that says why it can't work helps more than one that dies.
         let mut engine = self.start();
         if let Err(error) = &engine {
             eprintln!("svertka-kernel: {error:#}");
         }
-        self.ready();
+        let _ = self.ready.send(());
         for job in jobs {
             job(engine.as_mut().map_err(|error| &*error));
         }
     }
 
-    fn ready(&mut self) {
-        if let Some(ready) = self.ready.take() {
-            let _ = ready.send(());
-        }
-    }
-
     /// Starts evcxr in a copy of the warmed folder, which is warmed anew first where it no longer fits.
-    fn start(&mut self) -> Result<Engine> {
+    fn start(&self) -> Result<Engine> {
         if !self.folders.is_warm()? {
             // This takes minutes, which Jupyter would not wait for: the first cell does, and tells.
-            self.ready();
+            let _ = self.ready.send(());
             self.warm()?;
         }
         let copy = self.folders.copy()?;
@@ -310,12 +282,8 @@ impl Worker {
 
     /// Has the folder warmed by a process of its own, and tells the cell that waits how far it is.
     fn warm(&self) -> Result<()> {
-        let child = Command::new(std::env::current_exe()?)
-            .arg("--warm")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        let mut warming = Command::new(std::env::current_exe()?);
+        warming.arg("--warm").stdout(Stdio::null());
         let why = language(
             "Rust or svertka has changed since set-up: the crate is compiled anew, about 3 minutes, once.",
             "Rust или svertka изменились после установки: крейт компилируется заново, около 3 минут, один раз.",
@@ -333,7 +301,7 @@ impl Worker {
                     waits
                 });
             });
-            let output = child.wait_with_output();
+            let output = warming.output();
             drop(end);
             output
         })?;
@@ -356,7 +324,7 @@ struct Shell {
 }
 
 impl Shell {
-    async fn serve(&mut self, is_ready: oneshot::Receiver<()>) {
+    async fn serve(&mut self, is_ready: UnboundedReceiver<()>) {
         self.wait_until(is_ready).await;
         loop {
             let request = match self.waiting.pop_front() {
@@ -370,13 +338,14 @@ impl Shell {
     }
 
     /// While evcxr starts, Jupyter only gets to know what kernel this is: it then shows that it is starting. All else waits.
-    async fn wait_until(&mut self, mut is_ready: oneshot::Receiver<()>) {
+    async fn wait_until(&mut self, mut is_ready: UnboundedReceiver<()>) {
         let mut say_starting = None;
         loop {
+            let then = say_starting.unwrap_or_else(Instant::now);
             let request = tokio::select! {
-                _ = &mut is_ready => break,
+                _ = is_ready.recv() => break,
                 request = read(&mut self.channel) => request,
-                () = until(say_starting) => {
+                () = sleep_until(then), if say_starting.is_some() => {
                     say_starting = None;
                     self.publisher.publish(Status::starting(), None);
                     continue;
@@ -499,10 +468,8 @@ impl Shell {
             }
             let prompt = prompt.to_owned();
             let (answer, answered) = blocking::channel();
-            let _ = asks.send(Ask {
-                request: InputRequest { prompt, password }.as_child_of(&request),
-                answer,
-            });
+            let request = InputRequest { prompt, password }.as_child_of(&request);
+            let _ = asks.send((request, answer));
             let line = answered.recv().unwrap_or_default();
             line.replace(['\n', '\r'], " ")
         }
