@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use crossbeam_channel::{Receiver, bounded, select};
 use evcxr::{CommandContext, Error, EvalCallbacks, EvalOutputs};
 use jupyter_protocol::{
@@ -31,22 +31,8 @@ const PRELUDE: &str = "{ let _ = svertka::prelude::versions(); Ok::<(), std::fmt
 const QUESTION: &str =
     "let svertka_question = svertka::prelude::versions(); svertka::prelude::Tensor::";
 
-/// What is left when a cell has ended.
-#[derive(Default)]
-pub struct Outcome {
-    /// The value that the cell shows as its result, by MIME type.
-    pub content: Map<String, Value>,
-    pub failure: Option<ReplyError>,
-    /// Variables that were lost since their type was defined anew.
-    pub retyped: Vec<String>,
-}
-
-impl Outcome {
-    /// Of several failures the first one counts.
-    pub fn fails(&mut self, failure: ReplyError) {
-        self.failure.get_or_insert(failure);
-    }
-}
+/// The value that a cell shows as its result, by MIME type, or why it failed.
+pub type Outcome = Result<Map<String, Value>, ReplyError>;
 
 /// Gets what a cell shows while it runs.
 pub type Sink = Arc<dyn Fn(Content) + Send + Sync>;
@@ -56,7 +42,7 @@ type Input<'a> = &'a dyn Fn(&str, bool) -> String;
 pub struct Engine {
     context: CommandContext,
     lines: Receiver<String>,
-    interrupter: Arc<Interrupter>,
+    pub interrupter: Arc<Interrupter>,
     folder: PathBuf,
     /// The checkout whose crate the cells use, once that is added.
     project: PathBuf,
@@ -95,32 +81,29 @@ impl Engine {
         })
     }
 
-    pub fn interrupter(&self) -> Arc<Interrupter> {
-        self.interrupter.clone()
-    }
-
     /// Makes the crate a dependency of the cells, written as `:dep svertka = { path = ".." }` of a notebook becomes.
     pub fn add_crate(&mut self, project: &Path) -> Result<()> {
         self.project = project.to_owned();
-        self.run(&format!(
+        let dependency = format!(
             ":dep svertka = {{ path = {:?} }}",
             project.display().to_string()
-        ))
+        );
+        self.run(&dependency).context(dependency)?;
+        Ok(())
     }
 
     /// Loads the crate into the cells' process and into rust-analyzer.
     pub fn preload(&mut self, project: &Path) -> Result<()> {
         self.add_crate(project)?;
-        self.run(PRELUDE)?;
+        self.run(PRELUDE).context(PRELUDE)?;
         let _ = self.complete(QUESTION, QUESTION.len());
         Ok(())
     }
 
-    fn run(&mut self, code: &str) -> Result<()> {
-        match self.execute(code, 0, &|_, _| String::new()).failure {
-            Some(failure) => Err(anyhow!("{code}: {}: {}", failure.ename, failure.evalue)),
-            None => Ok(()),
-        }
+    /// Evaluates what is no numbered cell, and has nobody to ask for input.
+    pub fn run(&mut self, code: &str) -> Result<Map<String, Value>> {
+        self.execute(code, 0, &|_, _| String::new())
+            .map_err(|failure| anyhow!("{}: {}", failure.ename, failure.evalue))
     }
 
     /// Evaluates the cell of this number; `input` answers its requests (prompt, whether a password).
@@ -128,46 +111,51 @@ impl Engine {
         self.interrupter.begin();
         let before = self.variables();
         let types = syntax::types(code);
-        let retyped = self.drop_retyped(&types);
-        let (result, mut outcome) = self.evaluate(code, input);
-        outcome.retyped.extend(retyped);
+        let mut retyped = self.drop_retyped(&types);
+        let (result, heard) = self.evaluate(code, input);
+        retyped.extend(heard.retyped);
         let (interrupted, killed) = self.interrupter.end();
-        let process_ended = matches!(result, Some(Err(Error::SubprocessTerminated(_))));
-        let failed = outcome.failure.is_some() || !matches!(result, Some(Ok(_)));
+        let process_ended = matches!(result, Err(Error::SubprocessTerminated(_)));
+        let failed = heard.failure.is_some() || result.is_err();
         if process_ended || code.contains(":clear") || code.contains(":restart") {
             self.gone.clear();
         } else {
-            self.remember_gone(&before, code, number, failed, &outcome.retyped);
+            self.remember_gone(&before, |name| {
+                if retyped.contains(name) {
+                    Gone::Retyped
+                } else if failed && syntax::defines(code, name) {
+                    Gone::Failed(number)
+                } else {
+                    Gone::Moved(number)
+                }
+            });
         }
         if !failed {
             self.types.extend(types);
         }
-        match result {
-            Some(Ok(shown)) => {
-                // Commands such as `:vars` answer here.
-                for (mime, text) in shown.content_by_mime_type {
-                    let text = || text.trim_end().into();
-                    outcome.content.entry(mime).or_insert_with(text);
-                }
-            }
-            Some(Err(_)) if interrupted => outcome.fails(report::interrupted()),
-            Some(Err(error)) => outcome.fails(self.failure(error, code, killed)),
-            None => outcome.fails(report::failure_of_kernel()),
+        // Of several failures the first one counts.
+        if let Some(failure) = heard.failure {
+            return Err(failure);
+        }
+        let shown = result.map_err(|error| match interrupted {
+            true => report::interrupted(),
+            false => self.failure(error, code, killed),
+        })?;
+        let mut content = heard.content;
+        // Commands such as `:vars` answer here.
+        for (mime, text) in shown.content_by_mime_type {
+            let text = || text.trim_end().into();
+            content.entry(mime).or_insert_with(text);
         }
         // A loop at a cell's end has the value `()`: nothing to show.
-        let nothing = outcome.content.get("text/plain") == Some(&"()".into());
-        if outcome.failure.is_some() || nothing {
-            outcome.content.clear();
+        if content.get("text/plain") == Some(&"()".into()) {
+            content.clear();
         }
-        outcome
+        Ok(content)
     }
 
-    /// Has evcxr evaluate a cell; shows what comes, and what cargo compiles meanwhile. `None`: evcxr has panicked.
-    fn evaluate(
-        &mut self,
-        code: &str,
-        input: Input,
-    ) -> (Option<Result<EvalOutputs, Error>>, Outcome) {
+    /// Has evcxr evaluate a cell; shows what comes, and what cargo compiles meanwhile.
+    fn evaluate(&mut self, code: &str, input: Input) -> (Result<EvalOutputs, Error>, Heard) {
         let id = format!("svertka-building-{}", self.evaluated);
         let here = std::env::current_dir().unwrap_or_default();
         let code = syntax::keep_last(code);
@@ -177,7 +165,7 @@ impl Engine {
         let listener = Listener {
             sink,
             interrupter: &self.interrupter,
-            outcome: Outcome::default(),
+            heard: Heard::default(),
         };
         let mut callbacks = EvalCallbacks {
             input_reader: &|request| input(&request.prompt, request.is_password),
@@ -196,7 +184,8 @@ impl Engine {
                 context.execute_with_callbacks(&code, &mut callbacks)
             }));
             drop(end);
-            (result.ok(), listening.join().unwrap_or_default())
+            let result = result.unwrap_or_else(|_| Err(report::kernel_failed().into()));
+            (result, listening.join().unwrap_or_default())
         })
     }
 
@@ -242,7 +231,7 @@ impl Engine {
             .collect();
         if !lost.is_empty() {
             let drop = format!("drop(({},));", lost.join(", "));
-            self.evaluate(&drop, &|_, _| String::new());
+            let _ = self.evaluate(&drop, &|_, _| String::new());
             let names = lost.join("`, `");
             let text = language(
                 format!("`{names}`: lost, since the type is defined anew.\n"),
@@ -253,25 +242,11 @@ impl Engine {
         lost
     }
 
-    /// Variables that are gone after a cell were moved by it, unless it lost them.
-    fn remember_gone(
-        &mut self,
-        before: &BTreeSet<String>,
-        code: &str,
-        number: usize,
-        failed: bool,
-        retyped: &[String],
-    ) {
+    /// Notes which variables are gone after a cell. It moved them, unless it lost them.
+    fn remember_gone(&mut self, before: &BTreeSet<String>, why: impl Fn(&String) -> Gone) {
         let now = self.variables();
         for name in before.difference(&now) {
-            let why = if retyped.contains(name) {
-                Gone::Retyped
-            } else if failed && syntax::defines(code, name) {
-                Gone::Failed(number)
-            } else {
-                Gone::Moved(number)
-            };
-            self.gone.insert(name.clone(), why);
+            self.gone.insert(name.clone(), why(name));
         }
         self.gone.retain(|name, _| !now.contains(name));
     }
@@ -310,16 +285,25 @@ fn other_failure(text: &str) -> ReplyError {
     report::failure_of_tool(text)
 }
 
+/// What the filter has told of a cell.
+#[derive(Default)]
+struct Heard {
+    content: Map<String, Value>,
+    failure: Option<ReplyError>,
+    /// Variables that were lost since their type was defined anew.
+    retyped: Vec<String>,
+}
+
 /// Takes what the filter sends while a cell runs.
 struct Listener<'a> {
     sink: &'a Sink,
     interrupter: &'a Interrupter,
-    outcome: Outcome,
+    heard: Heard,
 }
 
 impl Listener<'_> {
     /// Listens until `end` is closed, and to what has come before.
-    fn listen(mut self, lines: &Receiver<String>, end: &Receiver<()>) -> Outcome {
+    fn listen(mut self, lines: &Receiver<String>, end: &Receiver<()>) -> Heard {
         loop {
             select! {
                 recv(lines) -> line => match line {
@@ -332,7 +316,7 @@ impl Listener<'_> {
         for line in lines.try_iter() {
             self.take(Piece::read(&line));
         }
-        self.outcome
+        self.heard
     }
 
     fn take(&mut self, piece: Piece) {
@@ -344,10 +328,13 @@ impl Listener<'_> {
                     (self.sink)(StreamContent::stderr(text).into());
                 }
             }
-            Piece::Failed(name, text) => self.outcome.fails(report::failure(&name, &text)),
-            Piece::Retyped(name) => self.outcome.retyped.push(name),
+            Piece::Failed(name, text) => {
+                let failure = report::failure(&name, &text);
+                self.heard.failure.get_or_insert(failure);
+            }
+            Piece::Retyped(name) => self.heard.retyped.push(name),
             Piece::Content(mime, text) => {
-                let content = &mut self.outcome.content;
+                let content = &mut self.heard.content;
                 if content.contains_key(&mime) {
                     let shown = DisplayData::new(media(std::mem::take(content)));
                     (self.sink)(shown.into());

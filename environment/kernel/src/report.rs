@@ -33,13 +33,10 @@ pub fn failure_of_tool(text: &str) -> ReplyError {
 }
 
 /// evcxr has panicked.
-pub fn failure_of_kernel() -> ReplyError {
-    failure(
-        "error",
-        language(
-            "The kernel itself failed at this cell; its log says more.",
-            "На этой ячейке сбой в самом ядре; подробности в его журнале.",
-        ),
+pub fn kernel_failed() -> &'static str {
+    language(
+        "The kernel itself failed at this cell; its log says more.",
+        "На этой ячейке сбой в самом ядре; подробности в его журнале.",
     )
 }
 

@@ -28,7 +28,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use zeromq::{SocketRecv, SocketSend};
 
 use crate::building;
-use crate::engine::{Engine, Outcome, display_text, media};
+use crate::engine::{Engine, display_text, media};
 use crate::environment;
 use crate::folder::{Copy, Folders};
 use crate::interrupt::Interrupter;
@@ -271,7 +271,7 @@ impl Worker {
         *lock(&self.running.folder) = Some(copy);
         let publisher = self.publisher.clone();
         let mut engine = Engine::start(&path, Arc::new(move |shown| publisher.show(shown)))?;
-        let _ = self.running.interrupter.set(engine.interrupter());
+        let _ = self.running.interrupter.set(engine.interrupter.clone());
         if let Err(error) = engine.preload(&self.folders.project) {
             eprintln!("svertka-kernel: the crate is not preloaded: {error:#}");
         }
@@ -425,19 +425,18 @@ impl Shell {
         }
         let ask = self.asking(request, cell.allow_stdin);
         let code = cell.code.clone();
-        let outcome = self.engine(move |engine| engine.execute(&code, number, &ask));
-        let outcome = outcome.await.unwrap_or_else(|error| Outcome {
-            failure: Some(report::failure("kernel", &error)),
-            ..Outcome::default()
-        });
-        if let Some(failure) = outcome.failure {
-            return self.fail(request, failure, cell.stop_on_error).await;
-        }
-        if !outcome.content.is_empty() && !cell.silent {
+        let run = move |engine: &mut Engine| engine.execute(&code, number, &ask);
+        let result = self.engine(run).await;
+        let result = result.unwrap_or_else(|error| Err(report::failure("kernel", &error)));
+        let content = match result {
+            Ok(content) => content,
+            Err(failure) => return self.fail(request, failure, cell.stop_on_error).await,
+        };
+        if !content.is_empty() && !cell.silent {
             let result = ExecuteResult {
                 // Jupyter's schema allows no null here.
                 transient: Some(Transient::default()),
-                ..ExecuteResult::new(execution_count, media(outcome.content))
+                ..ExecuteResult::new(execution_count, media(content))
             };
             self.publisher.publish(result, Some(request));
         }
