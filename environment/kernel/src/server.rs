@@ -114,10 +114,11 @@ async fn talk(info: ConnectionInfo, folders: Folders, running: Arc<Running>) -> 
     let mut shell = Shell {
         channel: shell,
         waiting: VecDeque::new(),
+        aborts: false,
         publisher: publisher.clone(),
         jobs,
         asks,
-        count: 0,
+        count: ExecutionCount::new(0),
     };
     tokio::spawn(async move { shell.serve(is_ready).await });
     let mut terminated = signal(SignalKind::terminate())?;
@@ -315,12 +316,14 @@ impl Worker {
 /// The shell channel: one request after the other.
 struct Shell {
     channel: KernelShellConnection,
-    /// Requests that were read while looking for cells to abort.
+    /// Requests that were read before it was their turn.
     waiting: VecDeque<JupyterMessage>,
+    /// A cell has failed: those that wait will not run.
+    aborts: bool,
     publisher: Publisher,
     jobs: blocking::Sender<Job>,
     asks: UnboundedSender<Ask>,
-    count: usize,
+    count: ExecutionCount,
 }
 
 impl Shell {
@@ -329,11 +332,12 @@ impl Shell {
         loop {
             let request = match self.waiting.pop_front() {
                 Some(request) => request,
-                None => read(&mut self.channel).await,
+                None => {
+                    self.aborts = false;
+                    read(&mut self.channel).await
+                }
             };
-            if self.handle(&request).await {
-                self.abort().await;
-            }
+            self.handle(&request).await;
         }
     }
 
@@ -362,17 +366,23 @@ impl Shell {
         self.publisher.publish(Status::idle(), None);
     }
 
-    async fn handle(&mut self, request: &JupyterMessage) -> bool {
+    async fn handle(&mut self, request: &JupyterMessage) {
         self.publisher.publish(Status::busy(), Some(request));
-        let abort = self.answer(request).await;
+        if let Some(content) = self.answer(request).await {
+            reply(&mut self.channel, request, content).await;
+        }
         self.publisher.publish(Status::idle(), Some(request));
-        abort
     }
 
-    /// Answers one request. Returns whether the cells that wait are to be aborted.
-    async fn answer(&mut self, request: &JupyterMessage) -> bool {
-        let content: Content = match &request.content {
-            Content::ExecuteRequest(cell) => return self.execute(request, cell).await,
+    /// What there is to reply to a request.
+    async fn answer(&mut self, request: &JupyterMessage) -> Option<Content> {
+        Some(match &request.content {
+            Content::ExecuteRequest(_) if self.aborts => Content::from(ExecuteReply {
+                status: ReplyStatus::Aborted,
+                execution_count: self.count,
+                ..ExecuteReply::default()
+            }),
+            Content::ExecuteRequest(cell) => self.execute(request, cell).await.into(),
             Content::KernelInfoRequest(_) => kernel_info().into(),
             Content::CompleteRequest(at) => self.complete(at).await.into(),
             Content::InspectRequest(at) => self.inspect(at).await.into(),
@@ -386,12 +396,10 @@ impl Shell {
                     data: Map::new(),
                 };
                 self.publisher.publish(close, Some(request));
-                return false;
+                return None;
             }
-            _ => return false,
-        };
-        reply(&mut self.channel, request, content).await;
-        false
+            _ => return None,
+        })
     }
 
     /// Has evcxr's thread do something. Returns what comes of it, or why evcxr is not there.
@@ -410,53 +418,45 @@ impl Shell {
             .unwrap_or_else(|_| Err("evcxr's thread has ended".to_owned()))
     }
 
-    async fn execute(&mut self, request: &JupyterMessage, cell: &ExecuteRequest) -> bool {
+    async fn execute(&mut self, request: &JupyterMessage, cell: &ExecuteRequest) -> ExecuteReply {
         if !cell.silent && cell.store_history {
-            self.count += 1;
+            self.count.increment();
         }
-        let (number, execution_count) = (self.count, ExecutionCount::new(self.count));
+        let execution_count = self.count;
         *lock(&self.publisher.current) = Some(request.clone());
-        if !cell.silent {
-            let input = ExecuteInput {
-                code: cell.code.clone(),
-                execution_count,
-            };
-            self.publisher.publish(input, Some(request));
-        }
-        let ask = self.asking(request, cell.allow_stdin);
         let code = cell.code.clone();
-        let run = move |engine: &mut Engine| engine.execute(&code, number, &ask);
+        if !cell.silent {
+            let code = code.clone();
+            self.publisher.show(ExecuteInput {
+                code,
+                execution_count,
+            });
+        }
+        let ask = self.asking(cell.allow_stdin);
+        let run = move |engine: &mut Engine| engine.execute(&code, execution_count.value(), &ask);
         let result = self.engine(run).await;
         let result = result.unwrap_or_else(|error| Err(report::failure("kernel", &error)));
         let content = match result {
             Ok(content) => content,
-            Err(failure) => return self.fail(request, failure, cell.stop_on_error).await,
+            Err(failure) => return self.fail(failure, cell.stop_on_error).await,
         };
         if !content.is_empty() && !cell.silent {
-            let result = ExecuteResult {
+            self.publisher.show(ExecuteResult {
                 // Jupyter's schema allows no null here.
                 transient: Some(Transient::default()),
                 ..ExecuteResult::new(execution_count, media(content))
-            };
-            self.publisher.publish(result, Some(request));
+            });
         }
-        let content = ExecuteReply {
+        ExecuteReply {
             execution_count,
             user_expressions: Some(HashMap::new()),
             ..ExecuteReply::default()
-        };
-        reply(&mut self.channel, request, content).await;
-        false
+        }
     }
 
     /// What asks the client for a line while the cell waits: the prompt, whether a password is asked for.
-    fn asking(
-        &self,
-        request: &JupyterMessage,
-        allow_stdin: bool,
-    ) -> impl Fn(&str, bool) -> String + Send + 'static {
-        let (publisher, asks, request) =
-            (self.publisher.clone(), self.asks.clone(), request.clone());
+    fn asking(&self, allow_stdin: bool) -> impl Fn(&str, bool) -> String + Send + 'static {
+        let (publisher, asks) = (self.publisher.clone(), self.asks.clone());
         move |prompt, password| {
             if !allow_stdin {
                 publisher.show(StreamContent::stderr(language(
@@ -466,53 +466,34 @@ impl Shell {
                 return String::new();
             }
             let prompt = prompt.to_owned();
+            let request = InputRequest { prompt, password };
+            let request = JupyterMessage::new(request, lock(&publisher.current).as_ref());
             let (answer, answered) = blocking::channel();
-            let request = InputRequest { prompt, password }.as_child_of(&request);
             let _ = asks.send((request, answer));
             let line = answered.recv().unwrap_or_default();
             line.replace(['\n', '\r'], " ")
         }
     }
 
-    async fn fail(&mut self, request: &JupyterMessage, failure: ReplyError, abort: bool) -> bool {
+    async fn fail(&mut self, failure: ReplyError, abort: bool) -> ExecuteReply {
         if abort {
             // What the client sends once it knows of the failure runs.
             let end = Instant::now() + ON_ITS_WAY;
             while let Ok(request) = timeout_at(end, read(&mut self.channel)).await {
                 self.waiting.push_back(request);
             }
+            self.aborts = true;
         }
-        let shown = ErrorOutput {
+        self.publisher.show(ErrorOutput {
             ename: failure.ename.clone(),
             evalue: failure.evalue.clone(),
             traceback: failure.traceback.clone(),
-        };
-        self.publisher.publish(shown, Some(request));
-        let content = ExecuteReply {
+        });
+        ExecuteReply {
             status: ReplyStatus::Error,
-            execution_count: ExecutionCount::new(self.count),
+            execution_count: self.count,
             error: Some(Box::new(failure)),
             ..ExecuteReply::default()
-        };
-        reply(&mut self.channel, request, content).await;
-        abort
-    }
-
-    /// Tells the cells that were sent before an error that they will not run.
-    async fn abort(&mut self) {
-        for request in std::mem::take(&mut self.waiting) {
-            if !matches!(request.content, Content::ExecuteRequest(_)) {
-                self.waiting.push_back(request);
-                continue;
-            }
-            self.publisher.publish(Status::busy(), Some(&request));
-            let content = ExecuteReply {
-                status: ReplyStatus::Aborted,
-                execution_count: ExecutionCount::new(self.count),
-                ..ExecuteReply::default()
-            };
-            reply(&mut self.channel, &request, content).await;
-            self.publisher.publish(Status::idle(), Some(&request));
         }
     }
 
