@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use crossbeam_channel::{Receiver, bounded, select};
+use crossbeam_channel::{Receiver, RecvError, bounded, select_biased};
 use evcxr::{CommandContext, Error, EvalCallbacks, EvalOutputs};
 use jupyter_protocol::{
     DisplayData, JupyterMessageContent as Content, Media, MediaType, ReplyError, StreamContent,
-    Transient, UpdateDisplayData,
+    UpdateDisplayData,
 };
 use serde_json::{Map, Value};
 
@@ -162,29 +162,23 @@ impl Engine {
         let code = placement::lead(&code, &here, &self.project);
         self.evaluated += 1;
         let (sink, folder, context) = (&self.sink, &self.folder, &mut self.context);
-        let listener = Listener {
-            sink,
-            interrupter: &self.interrupter,
-            heard: Heard::default(),
-        };
+        let (lines, interrupter) = (&self.lines, &self.interrupter);
         let mut callbacks = EvalCallbacks {
             input_reader: &|request| input(&request.prompt, request.is_password),
         };
         let (end, ended) = bounded::<()>(0);
         std::thread::scope(|scope| {
-            let (lines, heard) = (&self.lines, ended.clone());
-            let listening = scope.spawn(move || listener.listen(lines, &heard));
+            let end_heard = ended.clone();
+            let listening = scope.spawn(move || listen(lines, &end_heard, sink, interrupter));
             scope.spawn(move || {
                 building::watch(folder, &ended, |text, again| {
                     sink(display_text(&id, text, again));
                     true
                 });
             });
-            let result = catch_unwind(AssertUnwindSafe(|| {
-                context.execute_with_callbacks(&code, &mut callbacks)
-            }));
+            let result = caught(|| context.execute_with_callbacks(&code, &mut callbacks));
             drop(end);
-            let result = result.unwrap_or_else(|_| Err(report::kernel_failed().into()));
+            let result = result.unwrap_or_else(|| Err(report::kernel_failed().into()));
             (result, listening.join().unwrap_or_default())
         })
     }
@@ -253,16 +247,12 @@ impl Engine {
 
     /// Completions at a byte offset: what is replaced, and by what.
     pub fn complete(&mut self, code: &str, at: usize) -> Option<evcxr::Completions> {
-        catch_unwind(AssertUnwindSafe(|| self.context.completions(code, at)))
-            .ok()?
-            .ok()
+        caught(|| self.context.completions(code, at))?.ok()
     }
 
     /// Documentation of what stands at a byte offset, as text and as HTML.
     pub fn inspect(&mut self, code: &str, at: usize) -> Option<(String, String)> {
-        let found = catch_unwind(AssertUnwindSafe(|| self.context.hover_at(code, at)))
-            .ok()?
-            .ok()?;
+        let found = caught(|| self.context.hover_at(code, at))?.ok()?;
         (found.0 != "No documentation found").then_some(found)
     }
 }
@@ -272,6 +262,11 @@ impl Drop for Engine {
         // evcxr would wait for a cell that runs.
         self.interrupter.kill();
     }
+}
+
+/// Does what may panic in evcxr.
+fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 /// Errors that are evcxr's own.
@@ -294,50 +289,45 @@ struct Heard {
     retyped: Vec<String>,
 }
 
-/// Takes what the filter sends while a cell runs.
-struct Listener<'a> {
-    sink: &'a Sink,
-    interrupter: &'a Interrupter,
-    heard: Heard,
+/// Listens to what the filter sends until `end` is closed, and to what has come before.
+fn listen(
+    lines: &Receiver<String>,
+    end: &Receiver<()>,
+    sink: &Sink,
+    interrupter: &Interrupter,
+) -> Heard {
+    let mut heard = Heard::default();
+    loop {
+        // Whatever has come is taken before the end.
+        let line = select_biased! {
+            recv(lines) -> line => line,
+            recv(end) -> _ => Err(RecvError),
+        };
+        let Ok(line) = line else { return heard };
+        heard.take(Piece::read(&line), sink, interrupter);
+    }
 }
 
-impl Listener<'_> {
-    /// Listens until `end` is closed, and to what has come before.
-    fn listen(mut self, lines: &Receiver<String>, end: &Receiver<()>) -> Heard {
-        loop {
-            select! {
-                recv(lines) -> line => match line {
-                    Ok(line) => self.take(Piece::read(&line)),
-                    Err(_) => break,
-                },
-                recv(end) -> _ => break,
-            }
-        }
-        for line in lines.try_iter() {
-            self.take(Piece::read(&line));
-        }
-        self.heard
-    }
-
-    fn take(&mut self, piece: Piece) {
+impl Heard {
+    fn take(&mut self, piece: Piece, sink: &Sink, interrupter: &Interrupter) {
         match piece {
-            Piece::Out(text) => (self.sink)(StreamContent::stdout(&text).into()),
-            Piece::Err(text) => (self.sink)(StreamContent::stderr(&text).into()),
+            Piece::Out(text) => sink(StreamContent::stdout(&text).into()),
+            Piece::Err(text) => sink(StreamContent::stderr(&text).into()),
             Piece::Runs(value) => {
-                if let Some(text) = self.interrupter.set_running(value) {
-                    (self.sink)(StreamContent::stderr(text).into());
+                if let Some(text) = interrupter.set_running(value) {
+                    sink(StreamContent::stderr(text).into());
                 }
             }
             Piece::Failed(name, text) => {
                 let failure = report::failure(&name, &text);
-                self.heard.failure.get_or_insert(failure);
+                self.failure.get_or_insert(failure);
             }
-            Piece::Retyped(name) => self.heard.retyped.push(name),
+            Piece::Retyped(name) => self.retyped.push(name),
             Piece::Content(mime, text) => {
-                let content = &mut self.heard.content;
+                let content = &mut self.content;
                 if content.contains_key(&mime) {
                     let shown = DisplayData::new(media(std::mem::take(content)));
-                    (self.sink)(shown.into());
+                    sink(shown.into());
                 }
                 let json = serde_json::from_str(&text).ok();
                 let value = json.filter(|_| mime.ends_with("json"));
@@ -348,9 +338,9 @@ impl Listener<'_> {
                 if let (Some("interruptible"), Some(Value::Bool(value))) =
                     (kind, message.get("value"))
                 {
-                    self.interrupter.set_interruptible(*value);
+                    interrupter.set_interruptible(*value);
                 } else if let Some(shown) = display(message) {
-                    (self.sink)(shown);
+                    sink(shown);
                 }
             }
         }
@@ -359,45 +349,37 @@ impl Listener<'_> {
 
 /// What a `display` or `update` of the display protocol shows.
 fn display(mut message: Map<String, Value>) -> Option<Content> {
-    let Some(Value::Object(data)) = message.remove("data") else {
-        return None;
+    let mut object = |name| match message.remove(name) {
+        Some(Value::Object(object)) => Some(object),
+        _ => None,
     };
+    let data = media(object("data")?);
     // A picture's width and height.
-    let metadata = match message.remove("metadata") {
-        Some(Value::Object(metadata)) => metadata,
-        _ => Map::new(),
-    };
+    let metadata = object("metadata").unwrap_or_default();
     let id = message.get("id")?.as_str()?;
     match message.get("type")?.as_str()? {
-        "display" => Some(Content::from(DisplayData {
-            metadata,
-            ..new_display(id, media(data))
-        })),
-        "update" => Some(Content::from(UpdateDisplayData {
-            metadata,
-            ..UpdateDisplayData::new(media(data), id)
-        })),
+        "display" => Some(show(id, data, metadata, false)),
+        "update" => Some(show(id, data, metadata, true)),
         _ => None,
     }
 }
 
 /// A text in a place of its own, or in the place of what was shown there before.
 pub fn display_text(id: &str, text: &str, again: bool) -> Content {
-    let text = Media::new(vec![MediaType::Plain(text.to_owned())]);
-    if again {
-        UpdateDisplayData::new(text, id).into()
-    } else {
-        new_display(id, text).into()
-    }
+    let text = MediaType::Plain(text.to_owned());
+    show(id, Media::new(vec![text]), Map::new(), again)
 }
 
-fn new_display(id: &str, data: Media) -> DisplayData {
-    DisplayData {
-        transient: Some(Transient {
-            display_id: Some(id.to_owned()),
-        }),
-        ..DisplayData::new(data)
+fn show(id: &str, data: Media, metadata: Map<String, Value>, again: bool) -> Content {
+    let mut update = UpdateDisplayData::new(data, id);
+    update.metadata = metadata;
+    if again {
+        return update.into();
     }
+    let mut display = DisplayData::new(update.data);
+    display.metadata = update.metadata;
+    display.transient = Some(update.transient);
+    display.into()
 }
 
 /// Values by MIME type, as they are.
