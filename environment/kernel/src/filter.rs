@@ -201,11 +201,7 @@ impl Filter {
                 break;
             }
             let line = std::mem::take(&mut self.out);
-            if self.shown.is_some() && !line.ends_with(PANIC_OCCURRED) {
-                self.content(&line);
-            } else {
-                self.line(line);
-            }
+            self.line(line);
         }
         if self.shown.is_none() {
             // The part of an unfinished line that can't belong to a marker.
@@ -220,8 +216,20 @@ impl Filter {
 
     /// A whole line of standard output.
     fn line(&mut self, mut line: Vec<u8>) {
-        self.shown = None;
-        if let Some(at) = find(&line, MESSAGE) {
+        if let Some((mime, mut text)) = self.shown.take()
+            && !line.ends_with(PANIC_OCCURRED)
+        {
+            if line != END_CONTENT {
+                line.push(b'\n');
+                if text.len() < DISPLAY_LIMIT {
+                    text.append(&mut line);
+                }
+                self.shown = Some((mime, text));
+            } else if self.affords(text.len()) {
+                let text = String::from_utf8_lossy(text.strip_suffix(b"\n").unwrap_or(&text));
+                self.send(&Piece::Content(mime, text.into_owned()));
+            }
+        } else if let Some(at) = find(&line, MESSAGE) {
             self.push(&line[..at], false);
             self.message(&line[at + MESSAGE.len()..]);
         } else if let Some(marker) = [ERROR_OCCURRED, PANIC_OCCURRED]
@@ -245,23 +253,6 @@ impl Filter {
         } else {
             line.push(b'\n');
             self.push(&line, false);
-        }
-    }
-
-    /// A line of what is being shown by evcxr's markers.
-    fn content(&mut self, line: &[u8]) {
-        if line == END_CONTENT
-            && let Some((mime, text)) = self.shown.take()
-        {
-            if self.affords(text.len()) {
-                let text = String::from_utf8_lossy(text.strip_suffix(b"\n").unwrap_or(&text));
-                self.send(&Piece::Content(mime, text.into_owned()));
-            }
-        } else if let Some((_, text)) = &mut self.shown
-            && text.len() < DISPLAY_LIMIT
-        {
-            text.extend_from_slice(line);
-            text.push(b'\n');
         }
     }
 
