@@ -100,7 +100,7 @@ fn replace(descriptor: RawFd, by: &impl AsRawFd) -> io::Result<()> {
 }
 
 fn run_cells(commands: File, mut events: PipeWriter) -> Result<()> {
-    let cell_runs = hook(events.as_raw_fd()).ok();
+    let cell_runs = hook(events.as_raw_fd()).unwrap_or(nothing);
     let mut store: Store = std::ptr::null_mut();
     for line in BufReader::new(commands).lines() {
         let line = line?;
@@ -111,15 +111,11 @@ fn run_cells(commands: File, mut events: PipeWriter) -> Result<()> {
             .with_context(|| format!("no command: {line}"))?;
         // SAFETY: evcxr generated this function with this type, and gets back the store that the last one returned.
         let cell: extern "C" fn(Store) -> Store = unsafe { function(library, name)? };
-        if let Some(cell_runs) = cell_runs {
-            cell_runs(true);
-        }
+        cell_runs(true);
         // In one piece: an empty line would end the cell.
         events.write_all(format!("{}\n", filter::BEGINS).as_bytes())?;
         store = cell(store);
-        if let Some(cell_runs) = cell_runs {
-            cell_runs(false);
-        }
+        cell_runs(false);
         events.write_all(b"\n")?;
     }
     Ok(())
@@ -136,6 +132,9 @@ fn hook(panics: RawFd) -> Result<extern "C" fn(bool)> {
         Ok(cell_runs)
     }
 }
+
+/// Cells run without that library too.
+extern "C" fn nothing(_runs: bool) {}
 
 /// A function of a library, which is loaded for good.
 ///
