@@ -22,7 +22,6 @@ use crate::placement;
 use crate::report::{self, Gone};
 use crate::sources;
 use crate::syntax;
-use crate::toolchain;
 
 /// What `preload` evaluates, so that the crate and libtorch are in memory before the first cell. evcxr lets cells use `?` once
 /// one with it has failed to compile: this one, so that no learner's has to be compiled twice.
@@ -188,7 +187,7 @@ impl Engine {
         match error {
             Error::CompilationErrors(errors) => report::compile_errors(&errors, code, &self.gone),
             Error::SubprocessTerminated(status) => report::process_ended(&status, killed),
-            error => other_failure(&error.to_string()),
+            error => report::failure_of_tool(&error.to_string()),
         }
     }
 
@@ -267,17 +266,6 @@ impl Drop for Engine {
 /// Does what may panic in evcxr.
 fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok()
-}
-
-/// Errors that are evcxr's own.
-fn other_failure(text: &str) -> ReplyError {
-    if text.starts_with("Couldn't automatically determine type of variable")
-        && let Ok(rustc) = toolchain::rustc()
-        && toolchain::rust_src(&rustc).is_none()
-    {
-        return report::no_rust_src(&rustc);
-    }
-    report::failure_of_tool(text)
 }
 
 /// What the filter has told of a cell.

@@ -26,6 +26,12 @@ pub fn failure(name: &str, value: &str) -> ReplyError {
 
 /// What evcxr or cargo has to say, which may be several lines: the first ones are the reason.
 pub fn failure_of_tool(text: &str) -> ReplyError {
+    if text.starts_with("Couldn't automatically determine type of variable")
+        && let Ok(rustc) = toolchain::rustc()
+        && toolchain::rust_src(&rustc).is_none()
+    {
+        return no_rust_src(&rustc);
+    }
     ReplyError {
         evalue: one_line(text),
         ..failure("error", text)
@@ -52,7 +58,7 @@ pub fn interrupted() -> ReplyError {
 }
 
 /// A variable's type can't be found for want of the standard library's sources.
-pub fn no_rust_src(rustc: &Path) -> ReplyError {
+fn no_rust_src(rustc: &Path) -> ReplyError {
     let command = toolchain::install_rust_src(rustc);
     failure(
         "rust-src",
