@@ -406,16 +406,16 @@ impl Shell {
     async fn engine<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Engine) -> T + Send + 'static,
-    ) -> Result<T, String> {
+    ) -> Result<T, ReplyError> {
         let (done, result) = oneshot::channel();
         let job: Job = Box::new(move |engine| {
             let result = engine.map(work).map_err(|error| format!("{error:#}"));
             let _ = done.send(result);
         });
         let _ = self.jobs.send(job);
-        result
-            .await
-            .unwrap_or_else(|_| Err("evcxr's thread has ended".to_owned()))
+        let ended = |_| Err("evcxr's thread has ended".to_owned());
+        let result = result.await.unwrap_or_else(ended);
+        result.map_err(|why| report::failure("kernel", &why))
     }
 
     async fn execute(&mut self, request: &JupyterMessage, cell: &ExecuteRequest) -> ExecuteReply {
@@ -424,19 +424,16 @@ impl Shell {
         }
         let execution_count = self.count;
         *lock(&self.publisher.current) = Some(request.clone());
-        let code = cell.code.clone();
         if !cell.silent {
-            let code = code.clone();
             self.publisher.show(ExecuteInput {
-                code,
+                code: cell.code.clone(),
                 execution_count,
             });
         }
+        let code = cell.code.clone();
         let ask = self.asking(cell.allow_stdin);
         let run = move |engine: &mut Engine| engine.execute(&code, execution_count.value(), &ask);
-        let result = self.engine(run).await;
-        let result = result.unwrap_or_else(|error| Err(report::failure("kernel", &error)));
-        let content = match result {
+        let content = match self.engine(run).await.flatten() {
             Ok(content) => content,
             Err(failure) => return self.fail(failure, cell.stop_on_error).await,
         };
