@@ -1,5 +1,7 @@
 //! What an interrupt does, which depends on what the cell is doing.
 
+use std::collections::BTreeMap;
+use std::iter::successors;
 use std::process::Child;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -138,7 +140,7 @@ impl Interrupter {
     /// The processes below this one, without the cells' and those below it.
     fn compilers(&self) -> Vec<u32> {
         let cells = lock(&self.process).id();
-        let processes: Vec<(u32, u32)> = std::fs::read_dir("/proc")
+        let parents: BTreeMap<u32, u32> = std::fs::read_dir("/proc")
             .into_iter()
             .flatten()
             .flatten()
@@ -147,17 +149,13 @@ impl Interrupter {
                 Some((process, parent(process)?))
             })
             .collect();
-        let mut found = vec![std::process::id()];
-        let mut next = 0;
-        while next < found.len() {
-            let above = found[next];
-            let below = processes
-                .iter()
-                .filter(|(process, parent)| *parent == above && *process != cells);
-            found.extend(below.map(|(process, _)| process));
-            next += 1;
-        }
-        found.split_off(1)
+        let is_compiler = |process: &u32| {
+            successors(Some(*process), |process| parents.get(process).copied())
+                .take_while(|process| *process != cells)
+                .skip(1)
+                .any(|above| above == std::process::id())
+        };
+        parents.keys().copied().filter(is_compiler).collect()
     }
 }
 

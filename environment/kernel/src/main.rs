@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use jupyter_protocol::{JupyterMessageContent as Content, Media, MediaType, Stdio};
 
 use engine::{Engine, Sink};
@@ -91,14 +91,10 @@ fn run(code: &str) -> Result<()> {
     environment::furnish(&copy.path)?;
     let mut engine = Engine::start(&copy.path, printer())?;
     engine.add_crate(&folders.project)?;
-    let outcome = engine.execute(code, 1, &|_, _| String::new());
-    if let Some(text) = outcome.content.get("text/plain") {
+    if let Some(text) = engine.run(code)?.get("text/plain") {
         println!("{}", text.as_str().unwrap_or_default());
     }
-    match outcome.failure {
-        Some(failure) => bail!("{}: {}", failure.ename, failure.evalue),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn serve(connection_file: &str) -> Result<()> {
