@@ -1,5 +1,6 @@
 //! The lesson's grid: several images, and what one filter makes of them layer by layer.
 
+use anyhow::{bail, ensure};
 use tch::Tensor;
 
 use super::axis::{short, whole_step};
@@ -10,7 +11,7 @@ use super::scene::{Cells, Scene};
 use super::theme::{GREY, HEADING, MARGIN, NOTE, SMALL, TITLE, WIDTH};
 use crate::Result;
 use crate::model::{LayerOutput, Sequential, batch_len, check_images};
-use crate::session::{compute, error, texts};
+use crate::session::{compute, texts};
 
 /// How many layers the grid shows.
 const MAX_LAYERS: usize = 4;
@@ -84,29 +85,24 @@ fn choose(model: &Sequential, images: &Tensor, indices: &[i64]) -> Result<Tensor
     if count == 0 {
         check_images(model.built()?, images)?;
     }
-    if indices.is_empty() {
-        return Err(error(texts::figure_no_indices(count - 1)));
-    }
+    let last = count - 1;
+    ensure!(!indices.is_empty(), texts::figure_no_indices(last));
     if let Some(index) = indices.iter().find(|index| !(0..count).contains(*index)) {
-        return Err(error(texts::figure_no_such_image(index, count - 1)));
+        bail!(texts::figure_no_such_image(index, last));
     }
-    if indices.len() > MAX_IMAGES {
-        return Err(error(texts::figure_grid_too_large(MAX_IMAGES)));
-    }
+    let fit = indices.len() <= MAX_IMAGES;
+    ensure!(fit, texts::figure_grid_too_large(MAX_IMAGES));
     select(images, indices)
 }
 
 /// Refuses a filter that one of the first `shown` layers doesn't have, and a model of which none is shown.
 fn check_filter(outputs: &[LayerOutput], shown: usize, filter: i64) -> Result<()> {
     let place = |i: usize| texts::place(i + 1, &outputs[i].name);
-    if shown == 0 {
-        return Err(error(texts::figure_no_pictures_at_all(place(0))));
-    }
+    ensure!(shown > 0, texts::figure_no_pictures_at_all(place(0)));
     for (i, layer) in outputs[..shown].iter().enumerate() {
         let last = layer.output.size()[1] - 1;
         if !(0..=last).contains(&filter) {
-            let text = texts::figure_no_such_filter(place(i), filter, last);
-            return Err(error(text));
+            bail!(texts::figure_no_such_filter(place(i), filter, last));
         }
     }
     Ok(())
