@@ -109,11 +109,10 @@ fn check_filter(outputs: &[LayerOutput], shown: usize, filter: i64) -> Result<()
 }
 
 /// The most probable class of each image, if the last layer tells classes.
-fn classes(outputs: &[LayerOutput]) -> Result<Vec<usize>> {
+fn classes(outputs: &[LayerOutput]) -> Result<Vec<i64>> {
     match outputs.last() {
         Some(LayerOutput { output, .. }) if output.dim() == 2 && output.size()[1] > 1 => {
-            let classes = compute(|| Vec::<i64>::try_from(&output.f_argmax(-1, false)?))?;
-            Ok(classes.into_iter().map(|class| class as usize).collect())
+            compute(|| Vec::try_from(&output.f_argmax(-1, false)?))
         }
         _ => Ok(Vec::new()),
     }
@@ -167,7 +166,7 @@ struct Row {
     /// The image's number.
     index: i64,
     /// The class that the model predicts.
-    class: Option<usize>,
+    class: Option<i64>,
     panels: Vec<Panel>,
 }
 
