@@ -146,16 +146,14 @@ impl Panel {
     /// A feature map, `[height, width]`, in inferno's colours from its own minimum to its own maximum, as matplotlib's
     /// `imshow` gives them; a map that is the same everywhere is dark. Grey stands for what is not a number.
     fn of_feature_map(map: &Tensor) -> Result<Self> {
-        let (size, values) = (map.size(), numbers(map)?);
+        let values = numbers(map)?;
         let (low, high) = range(&values);
         let span = if high > low { high - low } else { 1.0 };
         let color = |value: &f32| inferno(f64::from((value - low) / span));
+        let colors = values.iter().map(color).collect();
+        let columns = map.size()[1] as usize;
         Ok(Self {
-            cells: Cells {
-                columns: size[1] as usize,
-                rows: size[0] as usize,
-                colors: values.iter().map(color).collect(),
-            },
+            cells: Cells { columns, colors },
             range: (low, high),
         })
     }
@@ -274,8 +272,8 @@ impl Panel {
             let at = (x, end + SMALL.size);
             scene.text(at, Anchor::Center, SMALL, tick.to_string());
         }
-        for tick in ticks(self.cells.rows) {
-            let y = y + (tick as f64 + 0.5) * height / self.cells.rows as f64;
+        for tick in ticks(self.cells.rows()) {
+            let y = y + (tick as f64 + 0.5) * height / self.cells.rows() as f64;
             scene.line(vec![(x - TICK, y), (x, y)], 1.0, GREY);
             let at = (x - TICK - 2.0, SMALL.centered(y));
             scene.text(at, Anchor::Right, SMALL, tick.to_string());

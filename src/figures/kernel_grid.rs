@@ -42,10 +42,9 @@ pub fn kernel_grid(model: &Sequential, layer: &str) -> Result<Figure> {
     let (low, high) = range(&values);
     let reach = low.abs().max(high.abs());
     let color = |weight: &f32| diverging(*weight, reach);
-    let cells = |kernel: &[f32]| Cells {
-        columns,
-        rows,
-        colors: kernel.iter().map(color).collect(),
+    let cells = |kernel: &[f32]| {
+        let colors = kernel.iter().map(color).collect();
+        Cells { columns, colors }
     };
     Ok(Figure::new(Kernels {
         layer: layer.to_string(),
