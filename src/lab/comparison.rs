@@ -107,9 +107,8 @@ impl Variant {
     /// before the step that learnt from it; the median over the seeds is taken by validation accuracy. NaN without an
     /// epoch.
     pub fn train_accuracy(&self) -> f64 {
-        self.history()
-            .kept()
-            .map_or(f64::NAN, |epoch| epoch.accuracy)
+        let kept = self.history().kept();
+        kept.map_or(f64::NAN, |epoch| epoch.accuracy)
     }
 
     /// Fraction of the validation images that it classifies correctly, 0 to 1: the median over the seeds. NaN without an
