@@ -443,12 +443,9 @@ impl Dataset {
             html += &format!("<tr><th>{name}</th><td>{of_images}</td><td>{of_labels}</td></tr>");
         }
         let classes = self.class_names.iter().enumerate();
-        let classes = classes.map(|(label, name)| {
-            if *name == label.to_string() {
-                name.to_string()
-            } else {
-                format!("{label} {name}")
-            }
+        let classes = classes.map(|(label, name)| match label.to_string() {
+            label if label == *name => label,
+            label => format!("{label} {name}"),
         });
         let classes: Vec<String> = classes.collect();
         for (name, value) in [
