@@ -101,9 +101,8 @@ fn check_filter(outputs: &[LayerOutput], shown: usize, filter: i64) -> Result<()
     ensure!(shown > 0, texts::figure_no_pictures_at_all(place(0)));
     for (i, layer) in outputs[..shown].iter().enumerate() {
         let last = layer.output.size()[1] - 1;
-        if !(0..=last).contains(&filter) {
-            bail!(texts::figure_no_such_filter(place(i), filter, last));
-        }
+        let exists = (0..=last).contains(&filter);
+        ensure!(exists, texts::figure_no_such_filter(place(i), filter, last));
     }
     Ok(())
 }
