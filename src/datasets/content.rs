@@ -14,7 +14,7 @@ use crate::session::{plain, texts};
 pub(super) struct FileSpec {
     pub name: &'static str,
     /// The size of each dimension.
-    pub dimensions: Vec<usize>,
+    pub dimensions: Vec<i64>,
     /// Of its uncompressed content.
     pub sha256: &'static str,
 }
@@ -27,8 +27,8 @@ impl FileSpec {
 
     /// Bytes of its uncompressed content.
     fn length(&self) -> u64 {
-        let values: usize = self.dimensions.iter().product();
-        (self.header() + values) as u64
+        let values: i64 = self.dimensions.iter().product();
+        self.header() as u64 + values as u64
     }
 
     /// The most bytes that the file can have as stored, plain or gzipped: gzip makes nothing longer by more than a few

@@ -89,9 +89,9 @@ struct DatasetSpec {
     /// The licence of the data.
     pub licence: &'static str,
     /// Images to train with.
-    pub train: usize,
+    pub train: i64,
     /// Images to test with.
-    pub test: usize,
+    pub test: i64,
     /// SHA-256 of each file's uncompressed content, in the order of [`FILES`].
     pub sha256: [&'static str; 4],
     /// Addresses to which a file's name and `.gz` are added, best first.
@@ -107,7 +107,7 @@ const FILES: [&str; 4] = [
 ];
 
 /// Height and width of an image.
-const SIDE: usize = 28;
+const SIDE: i64 = 28;
 
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
@@ -337,10 +337,8 @@ impl<'a> Loader<'a> {
         if !self.origins.contains(&origin) {
             self.origins.push(origin);
         }
-        let size = file.dimensions.iter().map(|&size| size as i64);
-        let size: Vec<i64> = size.collect();
-        let values = &bytes[file.header()..];
-        Ok(Tensor::f_from_data_size(values, &size, Kind::Uint8).map_err(torch)?)
+        let (values, size) = (&bytes[file.header()..], &file.dimensions);
+        Ok(Tensor::f_from_data_size(values, size, Kind::Uint8).map_err(torch)?)
     }
 
     fn labels(&mut self, file: &FileSpec) -> Attempt<Tensor> {
@@ -443,12 +441,9 @@ impl Dataset {
             html += &format!("<tr><th>{name}</th><td>{of_images}</td><td>{of_labels}</td></tr>");
         }
         let classes = self.class_names.iter().enumerate();
-        let classes = classes.map(|(label, name)| {
-            if *name == label.to_string() {
-                name.to_string()
-            } else {
-                format!("{label} {name}")
-            }
+        let classes = classes.map(|(label, name)| match label.to_string() {
+            label if label == *name => label,
+            label => format!("{label} {name}"),
         });
         let classes: Vec<String> = classes.collect();
         for (name, value) in [

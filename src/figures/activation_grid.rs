@@ -1,5 +1,6 @@
 //! The lesson's grid: several images, and what one filter makes of them layer by layer.
 
+use anyhow::{bail, ensure};
 use tch::Tensor;
 
 use super::axis::{short, whole_step};
@@ -10,7 +11,7 @@ use super::scene::{Cells, Scene};
 use super::theme::{GREY, HEADING, MARGIN, NOTE, SMALL, TITLE, WIDTH};
 use crate::Result;
 use crate::model::{LayerOutput, Sequential, batch_len, check_images};
-use crate::session::{compute, error, texts};
+use crate::session::{compute, texts};
 
 /// How many layers the grid shows.
 const MAX_LAYERS: usize = 4;
@@ -84,40 +85,33 @@ fn choose(model: &Sequential, images: &Tensor, indices: &[i64]) -> Result<Tensor
     if count == 0 {
         check_images(model.built()?, images)?;
     }
-    if indices.is_empty() {
-        return Err(error(texts::figure_no_indices(count - 1)));
-    }
+    let last = count - 1;
+    ensure!(!indices.is_empty(), texts::figure_no_indices(last));
     if let Some(index) = indices.iter().find(|index| !(0..count).contains(*index)) {
-        return Err(error(texts::figure_no_such_image(index, count - 1)));
+        bail!(texts::figure_no_such_image(index, last));
     }
-    if indices.len() > MAX_IMAGES {
-        return Err(error(texts::figure_grid_too_large(MAX_IMAGES)));
-    }
+    let fit = indices.len() <= MAX_IMAGES;
+    ensure!(fit, texts::figure_grid_too_large(MAX_IMAGES));
     select(images, indices)
 }
 
 /// Refuses a filter that one of the first `shown` layers doesn't have, and a model of which none is shown.
 fn check_filter(outputs: &[LayerOutput], shown: usize, filter: i64) -> Result<()> {
     let place = |i: usize| texts::place(i + 1, &outputs[i].name);
-    if shown == 0 {
-        return Err(error(texts::figure_no_pictures_at_all(place(0))));
-    }
+    ensure!(shown > 0, texts::figure_no_pictures_at_all(place(0)));
     for (i, layer) in outputs[..shown].iter().enumerate() {
         let last = layer.output.size()[1] - 1;
-        if !(0..=last).contains(&filter) {
-            let text = texts::figure_no_such_filter(place(i), filter, last);
-            return Err(error(text));
-        }
+        let exists = (0..=last).contains(&filter);
+        ensure!(exists, texts::figure_no_such_filter(place(i), filter, last));
     }
     Ok(())
 }
 
 /// The most probable class of each image, if the last layer tells classes.
-fn classes(outputs: &[LayerOutput]) -> Result<Vec<usize>> {
+fn classes(outputs: &[LayerOutput]) -> Result<Vec<i64>> {
     match outputs.last() {
         Some(LayerOutput { output, .. }) if output.dim() == 2 && output.size()[1] > 1 => {
-            let classes = compute(|| Vec::<i64>::try_from(&output.f_argmax(-1, false)?))?;
-            Ok(classes.into_iter().map(|class| class as usize).collect())
+            compute(|| Vec::try_from(&output.f_argmax(-1, false)?))
         }
         _ => Ok(Vec::new()),
     }
@@ -151,16 +145,14 @@ impl Panel {
     /// A feature map, `[height, width]`, in inferno's colours from its own minimum to its own maximum, as matplotlib's
     /// `imshow` gives them; a map that is the same everywhere is dark. Grey stands for what is not a number.
     fn of_feature_map(map: &Tensor) -> Result<Self> {
-        let (size, values) = (map.size(), numbers(map)?);
+        let values = numbers(map)?;
         let (low, high) = range(&values);
         let span = if high > low { high - low } else { 1.0 };
         let color = |value: &f32| inferno(f64::from((value - low) / span));
+        let colors = values.iter().map(color).collect();
+        let columns = map.size()[1] as usize;
         Ok(Self {
-            cells: Cells {
-                columns: size[1] as usize,
-                rows: size[0] as usize,
-                colors: values.iter().map(color).collect(),
-            },
+            cells: Cells { columns, colors },
             range: (low, high),
         })
     }
@@ -171,7 +163,7 @@ struct Row {
     /// The image's number.
     index: i64,
     /// The class that the model predicts.
-    class: Option<usize>,
+    class: Option<i64>,
     panels: Vec<Panel>,
 }
 
@@ -279,8 +271,8 @@ impl Panel {
             let at = (x, end + SMALL.size);
             scene.text(at, Anchor::Center, SMALL, tick.to_string());
         }
-        for tick in ticks(self.cells.rows) {
-            let y = y + (tick as f64 + 0.5) * height / self.cells.rows as f64;
+        for tick in ticks(self.cells.rows()) {
+            let y = y + (tick as f64 + 0.5) * height / self.cells.rows() as f64;
             scene.line(vec![(x - TICK, y), (x, y)], 1.0, GREY);
             let at = (x - TICK - 2.0, SMALL.centered(y));
             scene.text(at, Anchor::Right, SMALL, tick.to_string());

@@ -25,16 +25,14 @@ impl Curve {
             Some(it) => format!("{}, {}", self.name, texts::figure_prediction(it * 100.0)),
         }
     }
-
-    /// What can be drawn.
-    fn finite(&self) -> impl Iterator<Item = (f64, f64)> {
-        let points = self.points.iter().copied();
-        points.filter(|(x, y)| x.is_finite() && y.is_finite())
-    }
 }
 
-/// A line for each variant, with its name at its end.
-pub(crate) fn figure(curves: Vec<Curve>) -> Figure {
+/// A line for each variant, with its name at its end, of those points that can be drawn.
+pub(crate) fn figure(mut curves: Vec<Curve>) -> Figure {
+    for curve in &mut curves {
+        let points = &mut curve.points;
+        points.retain(|(x, y)| x.is_finite() && y.is_finite());
+    }
     Figure::new(Curves(curves))
 }
 
@@ -47,7 +45,7 @@ const LINE: f64 = 18.0;
 impl Drawing for Curves {
     fn alt(&self, _: &Names) -> String {
         let ends = self.0.iter().filter_map(|curve| {
-            let (seconds, accuracy) = curve.finite().last()?;
+            let (seconds, accuracy) = curve.points.last()?;
             let end = texts::figure_curve(&curve.name, accuracy, seconds);
             Some(match curve.prediction {
                 None => end,
@@ -58,12 +56,12 @@ impl Drawing for Curves {
     }
 
     fn scene(&self, _: &Names) -> Scene {
-        let points = || self.0.iter().flat_map(Curve::finite);
+        let points = || self.0.iter().flat_map(|curve| &curve.points);
         let widths = self.0.iter().map(|curve| text_width(&curve.label(), TEXT));
         let label = widths.fold(0.0, f64::max).min(240.0).ceil();
 
         let mut scene = Scene::new(WIDTH, HEIGHT);
-        let slowest = points().map(|(seconds, _)| seconds).fold(1e-3, f64::max);
+        let slowest = points().map(|point| point.0).fold(1e-3, f64::max);
         let ticks = round_ticks(0.0, slowest, 8);
         let mut area = Area {
             left: MARGIN + 46.0,
@@ -75,7 +73,7 @@ impl Drawing for Curves {
         };
         let at = (area.left, MARGIN + HEADING.size);
         scene.text(at, Anchor::Left, HEADING, texts::figure_comparison());
-        area.rules(&mut scene, points().map(|(_, accuracy)| accuracy));
+        area.rules(&mut scene, points().map(|point| point.1));
         for (tick, text) in ticks {
             area.tick(&mut scene, tick, text);
         }
@@ -91,7 +89,7 @@ impl Curves {
     fn lines(&self, scene: &mut Scene, area: &Area) {
         for (i, curve) in self.0.iter().enumerate() {
             let (color, dashed) = look(i);
-            let points: Vec<_> = curve.finite().map(|point| area.place(point)).collect();
+            let points: Vec<_> = curve.points.iter().map(|it| area.place(*it)).collect();
             stroke(scene, &points, color, dashed);
             for point in points {
                 dot(scene, point, color, dashed);
@@ -103,7 +101,7 @@ impl Curves {
     /// make the chart too coarse for them: it stands at the edge.
     fn predictions(&self, scene: &mut Scene, area: &Area) {
         for (i, curve) in self.0.iter().enumerate() {
-            let (Some(prediction), Some(end)) = (curve.prediction, curve.finite().last()) else {
+            let (Some(prediction), Some(&end)) = (curve.prediction, curve.points.last()) else {
                 continue;
             };
             let (color, _) = look(i);
@@ -117,7 +115,7 @@ impl Curves {
     /// The names in the order of their lines' ends, as near to them as they can stand.
     fn labels(&self, scene: &mut Scene, area: &Area, width: f64) {
         let end = |(i, curve): (usize, &Curve)| {
-            let (_, y) = area.place(curve.finite().last()?);
+            let (_, y) = area.place(*curve.points.last()?);
             Some((y, i))
         };
         let mut ends: Vec<(f64, usize)> = self.0.iter().enumerate().filter_map(end).collect();

@@ -35,8 +35,8 @@ pub(crate) trait Drawing: Send + Sync {
 pub(crate) struct Names(Vec<String>);
 
 impl Names {
-    pub(crate) fn of(&self, class: usize) -> String {
-        let name = self.0.get(class).cloned();
+    pub(crate) fn of(&self, class: i64) -> String {
+        let name = self.0.get(class as usize).cloned();
         name.unwrap_or_else(|| class.to_string())
     }
 }

@@ -1,6 +1,7 @@
 //! Images over their classes: a gallery of data, and the images that a model misclassifies.
 
-use tch::{Kind, Tensor};
+use anyhow::{bail, ensure};
+use tch::Tensor;
 
 use super::canvas::Color;
 use super::figure::{Drawing, Figure, Names};
@@ -10,8 +11,8 @@ use super::scene::{Cells, Scene};
 use super::theme::{GREY, INK, SERIES};
 use super::tiles::{Tile, draw};
 use crate::Result;
-use crate::model::{Sequential, batch_len};
-use crate::session::{compute, error, texts};
+use crate::model::{Sequential, batch_len, whole_numbers};
+use crate::session::{compute, texts};
 
 /// No more images are shown: that is what a screen has room for.
 const MAX_IMAGES: usize = 28;
@@ -57,33 +58,21 @@ pub fn misclassified(model: &Sequential, images: &Tensor, labels: &Tensor) -> Re
 }
 
 /// Labels without a model that knows their range.
-fn plain_labels(images: &Tensor, labels: &Tensor) -> Result<Vec<usize>> {
-    use Kind::{Int, Int8, Int16, Int64, Uint8};
-    let (size, count) = (labels.size(), batch_len(images));
-    if size.len() != 1 {
-        return Err(error(texts::labels_shape(format!("{size:?}"))));
-    }
-    if !matches!(labels.kind(), Uint8 | Int8 | Int16 | Int | Int64) {
-        return Err(error(texts::label_kind(format!("{:?}", labels.kind()))));
-    }
-    if size[0] != count {
-        return Err(error(texts::counts_differ(count, size[0])));
-    }
-    if count == 0 {
-        return Err(error(texts::no_images()));
-    }
-    let labels = compute(|| Vec::<i64>::try_from(labels))?;
+fn plain_labels(images: &Tensor, labels: &Tensor) -> Result<Vec<i64>> {
+    let labels = whole_numbers(labels, batch_len(images))?;
+    let labels = compute(|| Vec::<i64>::try_from(&labels))?;
+    ensure!(!labels.is_empty(), texts::no_images());
     if let Some(index) = labels.iter().position(|&label| label < 0) {
-        return Err(error(texts::figure_negative_label(labels[index], index)));
+        bail!(texts::figure_negative_label(labels[index], index));
     }
-    Ok(labels.into_iter().map(|label| label as usize).collect())
+    Ok(labels)
 }
 
 struct Gallery {
     /// The images shown, the first of all.
     cells: Vec<Cells>,
     /// The classes of all.
-    labels: Vec<usize>,
+    labels: Vec<i64>,
 }
 
 impl Drawing for Gallery {
@@ -158,7 +147,7 @@ fn percent(probability: f64) -> String {
 }
 #[cfg(test)]
 pub(crate) mod tests {
-    use tch::Device;
+    use tch::{Device, Kind};
 
     use super::*;
     use crate::model::{Activation, dense, flatten};

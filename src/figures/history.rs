@@ -39,40 +39,36 @@ impl Fit {
     /// Draws loss and accuracy while the training runs: the chart grows with every epoch. It needs svertka's kernel;
     /// elsewhere the history that `fit` returns draws the same chart at the end.
     pub fn plot(self) -> Self {
-        let epochs = self.epochs.max(0) as usize;
-        self.callback(LivePlot {
-            epochs,
-            seen: Vec::new(),
-            display: Display::new(),
-        })
+        let chart = Chart {
+            epochs: Vec::new(),
+            planned: self.epochs.max(0) as usize,
+        };
+        let display = Display::new();
+        self.callback(LivePlot { chart, display })
     }
 }
 
 /// The chart of [`Fit::plot`].
 struct LivePlot {
-    epochs: usize,
-    seen: Vec<Epoch>,
+    chart: Chart,
     display: Display,
 }
 
 impl Callback for LivePlot {
     fn on_epoch_end(&mut self, epoch: &Epoch, _: &mut Control) -> ControlFlow<String> {
-        self.seen.push(epoch.clone());
-        if display::kernel_connected() {
-            let figure = Figure::new(Chart {
-                epochs: self.seen.clone(),
-                planned: self.epochs,
-            });
-            // A chart that can't be drawn is no reason to end a training.
-            if let Ok(content) = figure.content() {
-                self.display.show(&content);
-            }
+        self.chart.epochs.push(epoch.clone());
+        // A chart that can't be drawn is no reason to end a training.
+        if display::kernel_connected()
+            && let Ok(content) = Figure::new(self.chart.clone()).content()
+        {
+            self.display.show(&content);
         }
         ControlFlow::Continue(())
     }
 }
 
 /// What the two charts of a training show.
+#[derive(Clone)]
 struct Chart {
     epochs: Vec<Epoch>,
     /// The axis of the epochs reaches to this one at least, so that a chart that grows while the training runs keeps its

@@ -29,11 +29,8 @@ pub(crate) fn draw_images(images: &Tensor, indices: &[i64]) -> Result<Vec<Cells>
     let cells = |image: &[f32]| {
         let shade = |i: usize| ((image[i] - low) / span * 255.0).round() as u8;
         let color = |i: usize| [0, 1, 2].map(|part| shade(i + area * part.min(channels - 1)));
-        Cells {
-            columns,
-            rows,
-            colors: (0..area).map(color).collect(),
-        }
+        let colors = (0..area).map(color).collect();
+        Cells { columns, colors }
     };
     let images = values.chunks_exact((channels * area).max(1));
     Ok(images.map(cells).collect())

@@ -1,5 +1,7 @@
 //! A convolution's kernels.
 
+use anyhow::{bail, ensure};
+
 use super::axis::whole_step;
 use super::canvas::{Anchor, Color};
 use super::figure::{Drawing, Figure, Names};
@@ -9,7 +11,7 @@ use super::theme::{GREY, MARGIN, SMALL, WIDTH};
 use super::tiles::{TOP, Tile, draw, titled};
 use crate::Result;
 use crate::model::Sequential;
-use crate::session::{error, texts};
+use crate::session::texts;
 
 /// A convolution's kernels as a picture: what each filter looks for. Red weights are positive, blue ones negative, white
 /// is 0; one scale for the layer.
@@ -30,11 +32,8 @@ pub fn kernel_grid(model: &Sequential, layer: &str) -> Result<Figure> {
     };
     let Some((_, weight)) = kernels().find(|(name, _)| *name == layer) else {
         let names: Vec<&str> = kernels().map(|(name, _)| name).collect();
-        return Err(error(if names.is_empty() {
-            texts::figure_no_convolution()
-        } else {
-            texts::figure_no_kernels(layer, names.join(", "))
-        }));
+        ensure!(!names.is_empty(), texts::figure_no_convolution());
+        bail!(texts::figure_no_kernels(layer, names.join(", ")));
     };
     let size = weight.size();
     let [filters, channels, rows, columns] = [0, 1, 2, 3].map(|axis| size[axis] as usize);
@@ -42,10 +41,9 @@ pub fn kernel_grid(model: &Sequential, layer: &str) -> Result<Figure> {
     let (low, high) = range(&values);
     let reach = low.abs().max(high.abs());
     let color = |weight: &f32| diverging(*weight, reach);
-    let cells = |kernel: &[f32]| Cells {
-        columns,
-        rows,
-        colors: kernel.iter().map(color).collect(),
+    let cells = |kernel: &[f32]| {
+        let colors = kernel.iter().map(color).collect();
+        Cells { columns, colors }
     };
     Ok(Figure::new(Kernels {
         layer: layer.to_string(),

@@ -10,9 +10,9 @@ use crate::session::compute;
 pub(crate) struct Predictions {
     /// How many classes there are.
     pub possible: usize,
-    pub labels: Vec<usize>,
+    pub labels: Vec<i64>,
     /// The most probable class.
-    pub classes: Vec<usize>,
+    pub classes: Vec<i64>,
     /// Its probability, 0 to 1.
     pub probabilities: Vec<f64>,
 }
@@ -27,15 +27,10 @@ impl Predictions {
             let (probabilities, classes) = all.f_max_dim(-1, false)?;
             Ok(Self {
                 possible: all.size()[1] as usize,
-                labels: numbers(&labels)?,
-                classes: numbers(&classes)?,
+                labels: Vec::try_from(&labels)?,
+                classes: Vec::try_from(&classes)?,
                 probabilities: Vec::try_from(&probabilities)?,
             })
         })
     }
-}
-
-fn numbers(classes: &Tensor) -> tch::Result<Vec<usize>> {
-    let numbers = Vec::<i64>::try_from(classes)?.into_iter();
-    Ok(numbers.map(|class| class as usize).collect())
 }

@@ -14,20 +14,23 @@ use crate::session::display::escape;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cells {
     pub columns: usize,
-    pub rows: usize,
-    /// Row by row, `columns × rows` of them.
+    /// Row by row.
     pub colors: Vec<Color>,
 }
 
 impl Cells {
+    pub(crate) fn rows(&self) -> usize {
+        self.colors.len() / self.columns
+    }
+
     /// How many lie along the longer axis.
     pub(crate) fn longer(&self) -> f64 {
-        self.rows.max(self.columns).max(1) as f64
+        self.rows().max(self.columns) as f64
     }
 
     /// As an element of an SVG document: a pixel for each cell, of which the viewer makes sharp blocks.
     fn svg(&self, (x, y): Point, (width, height): Point) -> Result<String> {
-        let (columns, rows) = (self.columns as u32, self.rows as u32);
+        let (columns, rows) = (self.columns as u32, self.rows() as u32);
         let file = STANDARD.encode(canvas::png(columns, rows, self.colors.as_flattened())?);
         let [x, y, width, height] = [x, y, width, height].map(|length| length * f64::from(SCALE));
         Ok(format!(
@@ -93,7 +96,7 @@ impl Scene {
     /// they are.
     pub(crate) fn picture(&mut self, square: Point, side: f64, cells: Cells) -> (Point, Point) {
         let length = |count: usize| (side * count as f64 / cells.longer()).round().max(1.0);
-        let size = (length(cells.columns), length(cells.rows));
+        let size = (length(cells.columns), length(cells.rows()));
         let centered = |start: f64, size: f64| start + ((side - size) / 2.0).floor();
         let at = (centered(square.0, size.0), centered(square.1, size.1));
         self.marks.push(Mark::Picture(at, size, cells));
@@ -138,7 +141,7 @@ impl Mark {
             Self::Rectangle(at, size, color) => canvas.rectangle(*at, *size, *color),
             Self::Disc(center, radius, color) => canvas.disc(*center, *radius, *color),
             Self::Picture(at, size, cells) => {
-                let cell = (size.0 / cells.columns as f64, size.1 / cells.rows as f64);
+                let cell = (size.0 / cells.columns as f64, size.1 / cells.rows() as f64);
                 for (i, color) in cells.colors.iter().enumerate() {
                     let (column, row) = ((i % cells.columns) as f64, (i / cells.columns) as f64);
                     let at = (at.0 + column * cell.0, at.1 + row * cell.1);
@@ -212,11 +215,8 @@ mod tests {
     }
 
     fn cells(columns: usize, colors: &[Color]) -> Cells {
-        Cells {
-            columns,
-            rows: colors.len() / columns,
-            colors: colors.to_vec(),
-        }
+        let colors = colors.to_vec();
+        Cells { columns, colors }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use anyhow::{bail, ensure};
 use tch::Tensor;
 
 use crate::figures::Figure;
@@ -10,7 +11,7 @@ use crate::figures::comparison::{self, Curve};
 use crate::model::{batch_len, thousands};
 use crate::session::display::{Content, Show, escape, shows_itself};
 use crate::session::table::Table;
-use crate::session::{error, texts};
+use crate::session::texts;
 use crate::{
     Adam, Fit, History, Layer, Result, Sequential, SparseCategoricalCrossentropy, Stopped,
 };
@@ -106,9 +107,8 @@ impl Variant {
     /// before the step that learnt from it; the median over the seeds is taken by validation accuracy. NaN without an
     /// epoch.
     pub fn train_accuracy(&self) -> f64 {
-        self.history()
-            .kept()
-            .map_or(f64::NAN, |epoch| epoch.accuracy)
+        let kept = self.history().kept();
+        kept.map_or(f64::NAN, |epoch| epoch.accuracy)
     }
 
     /// Fraction of the validation images that it classifies correctly, 0 to 1: the median over the seeds. NaN without an
@@ -199,9 +199,8 @@ impl Comparison {
     /// If it is not above 1 and at most 100: then it may be meant as a fraction.
     pub fn predict(&mut self, name: &str, percent: impl Into<f64>) -> Result<()> {
         let percent = percent.into();
-        if !(percent > 1.0 && percent <= 100.0) {
-            return Err(error(texts::lab_not_percent(percent)));
-        }
+        let is_percent = percent > 1.0 && percent <= 100.0;
+        ensure!(is_percent, texts::lab_not_percent(percent));
         self.predictions.insert(name.to_string(), percent);
         println!("{}", texts::lab_predicted(name, percent));
         Ok(())
@@ -236,7 +235,7 @@ impl Comparison {
             model.compile(Adam::default(), SparseCategoricalCrossentropy);
             let history = model.train(images, labels, &mut fit, &mut progress)?;
             if let Some(Stopped::Interrupt { epoch, epochs, .. }) = history.stopped {
-                return Err(error(texts::lab_interrupted(name, epoch, epochs)));
+                bail!(texts::lab_interrupted(name, epoch, epochs));
             }
             trained.push((history, model));
         }
@@ -284,12 +283,10 @@ impl Comparison {
         if let Some(i) = self.variants.iter().position(|there| there.name == name) {
             return Ok(&self.models[i]);
         }
-        if self.variants.is_empty() {
-            return Err(error(texts::lab_nothing_yet()));
-        }
+        ensure!(!self.variants.is_empty(), texts::lab_nothing_yet());
         let names = self.variants.iter().map(|one| format!("{:?}", one.name));
         let names = names.collect::<Vec<_>>().join(", ");
-        Err(error(texts::lab_no_such_row(name, names)))
+        bail!(texts::lab_no_such_row(name, names))
     }
 
     /// The validation accuracy against the seconds of training, a line for each variant, and what was predicted of its end.

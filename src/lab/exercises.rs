@@ -237,23 +237,23 @@ fn found(variant: &Variant, reference: &Variant) -> String {
         texts::lab_may_be_chance(shown)
     };
     let line = texts::lab_found(&variant.name, parameters, seconds, signed(points), chance);
-    let mut differing = Vec::new();
-    if others(variant).ne(others(reference)) {
-        differing.push(texts::lab_other_layers());
-    }
-    if variant.planned_epochs != reference.planned_epochs {
-        differing.push(texts::lab_epochs());
-    }
-    if variant.fraction != reference.fraction {
-        differing.push(texts::lab_fraction());
-    }
-    if variant.batch_size != reference.batch_size {
-        differing.push(texts::lab_batch_size());
-    }
+    let differing = differing(variant, reference);
     if differing.is_empty() {
         return line;
     }
     line + &texts::lab_not_alike(differing.join(", "))
+}
+
+/// What else two variants differ in than their convolutions and poolings.
+fn differing(a: &Variant, b: &Variant) -> Vec<String> {
+    let all = [
+        (others(a).ne(others(b)), texts::lab_other_layers()),
+        (a.planned_epochs != b.planned_epochs, texts::lab_epochs()),
+        (a.fraction != b.fraction, texts::lab_fraction()),
+        (a.batch_size != b.batch_size, texts::lab_batch_size()),
+    ];
+    let differing = all.into_iter().filter(|(differs, _)| *differs);
+    differing.map(|(_, what)| what).collect()
 }
 
 /// How many percentage points two equally good networks may differ by in 95 of 100 tests: half the 95 % interval of the

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use crate::Result;
-use crate::session::display::{Content, Show, shows_itself};
+use crate::session::display::{Show, shows_itself};
 use crate::session::texts;
 
 /// Loss and accuracy over a set of images.
@@ -23,11 +22,7 @@ impl fmt::Display for Score {
 
 shows_itself!(Score);
 
-impl Show for Score {
-    fn content(&self) -> Result<Content> {
-        Ok(Content::plain(self.to_string()))
-    }
-}
+impl Show for Score {}
 
 /// Loss and accuracy of one epoch.
 #[derive(Clone, Debug, PartialEq)]

@@ -26,5 +26,5 @@ pub use summary::{Summary, SummaryRow};
 pub use training::{Fit, Verbosity};
 
 pub(crate) use layer::{LayerKind, LayerPlan};
-pub(crate) use sequential::{batch_len, check_images};
+pub(crate) use sequential::{batch_len, check_images, whole_numbers};
 pub(crate) use summary::thousands;

@@ -329,22 +329,13 @@ impl Sequential {
 
     /// The network, and the labels as `int64`, if it can take the images, they have a label each, and each is a class.
     pub(crate) fn checked(&self, images: &Tensor, labels: &Tensor) -> Result<(&Network, Tensor)> {
-        use TensorKind::{Int, Int8, Int16, Int64, Uint8};
         let network = self.classifier()?;
         check_images(network, images)?;
         let size = labels.size();
         let classes = network.layers.last().map_or(0, |last| last.plan.output[0]);
-        match size.as_slice() {
-            [_, n] if *n == classes => bail!(texts::one_hot_labels(format_shape(&size))),
-            [_] => (),
-            _ => bail!(texts::labels_shape(format_shape(&size))),
-        }
-        if !matches!(labels.kind(), Uint8 | Int8 | Int16 | Int | Int64) {
-            bail!(texts::label_kind(format!("{:?}", labels.kind())));
-        }
-        let n = batch_len(images);
-        ensure!(size[0] == n, texts::counts_differ(n, size[0]));
-        let labels = labels.f_to_kind(Int64).map_err(torch)?;
+        let one_hot = size.len() == 2 && size[1] == classes;
+        ensure!(!one_hot, texts::one_hot_labels(format_shape(&size)));
+        let labels = whole_numbers(labels, batch_len(images))?;
         let numbers = Vec::<i64>::try_from(&labels).map_err(torch)?;
         let is_class = |label: &i64| (0..classes).contains(label);
         let Some(index) = numbers.iter().position(|label| !is_class(label)) else {
@@ -435,6 +426,17 @@ pub(crate) fn evaluate(
 /// The number of images in a tensor that [`check_images`] has seen.
 pub(crate) fn batch_len(images: &Tensor) -> i64 {
     images.size().first().copied().unwrap_or_default()
+}
+
+/// The labels as `int64`, if they are whole numbers and as many as there are images.
+pub(crate) fn whole_numbers(labels: &Tensor, images: i64) -> Result<Tensor> {
+    use TensorKind::{Int, Int8, Int16, Int64, Uint8};
+    let (size, kind) = (labels.size(), labels.kind());
+    ensure!(size.len() == 1, texts::labels_shape(format_shape(&size)));
+    let whole = matches!(kind, Uint8 | Int8 | Int16 | Int | Int64);
+    ensure!(whole, texts::label_kind(format!("{kind:?}")));
+    ensure!(size[0] == images, texts::counts_differ(images, size[0]));
+    labels.f_to_kind(Int64).map_err(torch)
 }
 
 /// Refuses images that the network can't take.

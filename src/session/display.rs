@@ -91,11 +91,13 @@ impl Content {
     }
 }
 
-/// What a cell can show; [`shows_itself`] gives it the two methods for it.
-pub(crate) trait Show {
+/// What a cell can show, its text if nothing more; [`shows_itself`] gives it the two methods for it.
+pub(crate) trait Show: ToString {
     /// # Errors
     /// If a picture in it can't be drawn.
-    fn content(&self) -> Result<Content>;
+    fn content(&self) -> Result<Content> {
+        Ok(Content::plain(self.to_string()))
+    }
 }
 
 /// Lets a type that has a [`Show::content`] show itself in a cell's middle and at its end.

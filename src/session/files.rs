@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use anyhow::ensure;
+
 use super::{error, texts, unique};
 use crate::Result;
 
@@ -16,17 +18,13 @@ pub(crate) fn plain(error: &io::Error) -> String {
 
 /// Refuses a path at which no file can be.
 pub(crate) fn check_path(path: &Path) -> Result<()> {
-    if path.is_dir() || path.file_name().is_none() {
-        return Err(error(texts::file_is_folder(path.display())));
-    }
+    let names_file = !path.is_dir() && path.file_name().is_some();
+    ensure!(names_file, texts::file_is_folder(path.display()));
     // A name alone has an empty one: the working folder.
     let folder = path.parent().unwrap_or(Path::new(""));
-    if !folder.as_os_str().is_empty() && !folder.is_dir() {
-        return Err(error(texts::file_no_folder(
-            path.display(),
-            folder.display(),
-        )));
-    }
+    let exists = folder.as_os_str().is_empty() || folder.is_dir();
+    let (path, folder) = (path.display(), folder.display());
+    ensure!(exists, texts::file_no_folder(path, folder));
     Ok(())
 }
 
