@@ -15,6 +15,7 @@ use jupyter_protocol::{
 use serde_json::{Map, Value};
 
 use crate::building;
+use crate::environment;
 use crate::filter::Piece;
 use crate::interrupt::Interrupter;
 use crate::language::language;
@@ -43,7 +44,7 @@ pub struct Engine {
     lines: Receiver<String>,
     pub interrupter: Arc<Interrupter>,
     folder: PathBuf,
-    /// The checkout whose crate the cells use, once that is added.
+    /// The checkout whose crate the cells use.
     project: PathBuf,
     sink: Sink,
     evaluated: usize,
@@ -55,7 +56,9 @@ pub struct Engine {
 
 impl Engine {
     /// Starts evcxr and the process that runs the cells in a build folder, which the environment names (`prepare`).
-    pub fn start(folder: &Path, sink: Sink) -> Result<Self> {
+    pub fn start(folder: &Path, project: &Path, sink: Sink) -> Result<Self> {
+        environment::furnish(folder)
+            .with_context(|| format!("can't write in {}", folder.display()))?;
         // An `evcxr.toml` in the notebook's folder would send evcxr elsewhere, or have it compile otherwise.
         let working = std::env::current_dir()?;
         std::env::set_current_dir(folder)?;
@@ -72,7 +75,7 @@ impl Engine {
             lines: outputs.stdout,
             interrupter,
             folder: folder.to_owned(),
-            project: PathBuf::new(),
+            project: project.to_owned(),
             sink,
             evaluated: 0,
             types: BTreeMap::new(),
@@ -81,19 +84,15 @@ impl Engine {
     }
 
     /// Makes the crate a dependency of the cells, written as `:dep svertka = { path = ".." }` of a notebook becomes.
-    pub fn add_crate(&mut self, project: &Path) -> Result<()> {
-        self.project = project.to_owned();
-        let dependency = format!(
-            ":dep svertka = {{ path = {:?} }}",
-            project.display().to_string()
-        );
+    pub fn add_crate(&mut self) -> Result<()> {
+        let dependency = placement::dependency(&self.project);
         self.run(&dependency).context(dependency)?;
         Ok(())
     }
 
     /// Loads the crate into the cells' process and into rust-analyzer.
-    pub fn preload(&mut self, project: &Path) -> Result<()> {
-        self.add_crate(project)?;
+    pub fn preload(&mut self) -> Result<()> {
+        self.add_crate()?;
         self.run(PRELUDE).context(PRELUDE)?;
         let _ = self.complete(QUESTION, QUESTION.len());
         Ok(())

@@ -5,7 +5,7 @@ use std::env;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::cargo;
 use crate::cells;
@@ -63,12 +63,9 @@ pub unsafe fn prepare(folder: &Path, folders: &Folders) -> Result<()> {
 
 /// Puts into a build folder what `prepare` has named.
 pub fn furnish(folder: &Path) -> Result<()> {
-    let write = || -> Result<()> {
-        fs::write(folder.join(cells::TRIAL), "")?;
-        sources::hide_standard_library(folder)?;
-        cargo::install(&folder.join(PROGRAMS))
-    };
-    write().with_context(|| format!("can't write in {}", folder.display()))
+    fs::write(folder.join(cells::TRIAL), "")?;
+    sources::hide_standard_library(folder)?;
+    cargo::install(&folder.join(PROGRAMS))
 }
 
 /// Writes down in a warmed folder what `recall` sets.

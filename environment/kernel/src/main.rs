@@ -67,8 +67,7 @@ fn warm() -> Result<()> {
     unsafe { environment::prepare(&warm, &folders)? };
     folders.warm_up(|| {
         println!("The crate (about 3 minutes, once)");
-        environment::furnish(&warm)?;
-        Engine::start(&warm, printer())?.preload(&folders.project)?;
+        Engine::start(&warm, &folders.project, printer())?.preload()?;
         environment::keep(&warm)
     })
 }
@@ -88,9 +87,8 @@ fn find_folders() -> Result<Folders> {
 fn run(code: &str) -> Result<()> {
     let folders = find_folders()?;
     let copy = folders.copy()?;
-    environment::furnish(&copy.path)?;
-    let mut engine = Engine::start(&copy.path, printer())?;
-    engine.add_crate(&folders.project)?;
+    let mut engine = Engine::start(&copy.path, &folders.project, printer())?;
+    engine.add_crate()?;
     if let Some(text) = engine.run(code)?.get("text/plain") {
         println!("{}", text.as_str().unwrap_or_default());
     }

@@ -17,10 +17,7 @@ const ABOVE: &str = "..";
 pub fn lead(code: &str, notebook: &Path, project: &Path) -> String {
     let above = notebook.join(ABOVE);
     let is_project = || !above.join("Cargo.toml").exists() || sources(&above) == sources(project);
-    let dependency = format!(
-        ":dep svertka = {{ path = {:?} }}",
-        project.display().to_string()
-    );
+    let dependency = dependency(project);
     let lines = code.split('\n').map(|line| {
         if names_above(line) && is_project() {
             dependency.as_str()
@@ -29,6 +26,12 @@ pub fn lead(code: &str, notebook: &Path, project: &Path) -> String {
         }
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The line that makes a checkout's crate a dependency of the cells.
+pub fn dependency(project: &Path) -> String {
+    let path = project.display().to_string();
+    format!(":dep svertka = {{ path = {path:?} }}")
 }
 
 /// What the crate is built of: each file's content by its path in the checkout.

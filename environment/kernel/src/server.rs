@@ -29,7 +29,6 @@ use zeromq::{SocketRecv, SocketSend};
 
 use crate::building;
 use crate::engine::{Engine, display_text, media};
-use crate::environment;
 use crate::folder::{Copy, Folders};
 use crate::interrupt::Interrupter;
 use crate::language::language;
@@ -267,13 +266,13 @@ impl Worker {
             self.warm()?;
         }
         let copy = self.folders.copy()?;
-        environment::furnish(&copy.path)?;
         let path = copy.path.clone();
         *lock(&self.running.folder) = Some(copy);
         let publisher = self.publisher.clone();
-        let mut engine = Engine::start(&path, Arc::new(move |shown| publisher.show(shown)))?;
+        let sink = Arc::new(move |shown| publisher.show(shown));
+        let mut engine = Engine::start(&path, &self.folders.project, sink)?;
         let _ = self.running.interrupter.set(engine.interrupter.clone());
-        if let Err(error) = engine.preload(&self.folders.project) {
+        if let Err(error) = engine.preload() {
             eprintln!("svertka-kernel: the crate is not preloaded: {error:#}");
         }
         // SAFETY: it only gives back to the system what is free.
