@@ -253,9 +253,8 @@ fn unbalanced(code: &str, fault: &Fault) -> ReplyError {
     drawn += &line_of_code(code, row);
     drawn += &pointer(code, row, column..column + 1, "^");
     ReplyError {
-        ename: "compile error".into(),
-        evalue: value,
         traceback: vec![drawn],
+        ..failure("compile error", &value)
     }
 }
 
