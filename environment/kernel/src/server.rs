@@ -89,13 +89,14 @@ async fn talk(info: ConnectionInfo, folders: Folders, running: Arc<Running>) -> 
     .context("can't listen on the connection file's ports")?;
 
     let (publish, published) = unbounded_channel();
-    let (asks, asked) = unbounded_channel();
+    let (ask, asked) = unbounded_channel();
     let (jobs, work) = blocking::channel();
     let (ready, is_ready) = unbounded_channel();
-    let answer = Answer::default();
     let publisher = Publisher {
         to: publish,
         current: Arc::default(),
+        ask,
+        answer: Arc::default(),
     };
     publisher.publish(Status::starting(), None);
     let worker = Worker {
@@ -109,20 +110,19 @@ async fn talk(info: ConnectionInfo, folders: Folders, running: Arc<Running>) -> 
         .spawn(move || worker.work(work))?;
     tokio::spawn(async move { while heartbeat.single_heartbeat().await.is_ok() {} });
     tokio::spawn(publish_all(iopub, published));
-    tokio::spawn(ask_all(stdin, asked, answer.clone()));
+    tokio::spawn(ask_all(stdin, asked, publisher.answer.clone()));
     let mut shell = Shell {
         channel: shell,
         waiting: VecDeque::new(),
         aborts: false,
         publisher: publisher.clone(),
         jobs,
-        asks,
         count: ExecutionCount::new(0),
     };
     tokio::spawn(async move { shell.serve(is_ready).await });
     let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
-        () = obey(control, publisher, running, answer) => {}
+        () = obey(control, publisher, running) => {}
         _ = terminated.recv() => {}
         // Jupyter names itself to the kernels that shall go with it, and to no others.
         () = orphaned(), if std::env::var_os("JPY_PARENT_PID").is_some() => {}
@@ -184,12 +184,14 @@ async fn publish_all(
     }
 }
 
-/// Publishes on iopub, from any thread.
+/// Publishes on iopub and asks on stdin, from any thread.
 #[derive(Clone)]
 struct Publisher {
     to: UnboundedSender<JupyterMessage>,
     /// The request whose cell runs or ran last: output belongs to it.
     current: Arc<Mutex<Option<JupyterMessage>>>,
+    ask: UnboundedSender<JupyterMessage>,
+    answer: Answer,
 }
 
 impl Publisher {
@@ -200,23 +202,31 @@ impl Publisher {
     fn show(&self, content: impl Into<Content>) {
         self.publish(content, lock(&self.current).as_ref());
     }
-}
 
-/// A cell asks for a line, which is to go there.
-type Ask = (JupyterMessage, blocking::Sender<String>);
+    /// Asks for a line, and waits for it.
+    fn ask(&self, prompt: &str, password: bool) -> String {
+        let prompt = prompt.to_owned();
+        let request = InputRequest { prompt, password };
+        let request = JupyterMessage::new(request, lock(&self.current).as_ref());
+        let (answer, answered) = blocking::channel();
+        *lock(&self.answer) = Some(answer);
+        let _ = self.ask.send(request);
+        let line = answered.recv().unwrap_or_default();
+        line.replace(['\n', '\r'], " ")
+    }
+}
 
 /// Where the answer to the last question goes.
 type Answer = Arc<Mutex<Option<blocking::Sender<String>>>>;
 
 async fn ask_all(
     mut stdin: KernelStdinConnection,
-    mut asked: UnboundedReceiver<Ask>,
+    mut asked: UnboundedReceiver<JupyterMessage>,
     answer: Answer,
 ) {
     loop {
         tokio::select! {
-            Some((request, asker)) = asked.recv() => {
-                *lock(&answer) = Some(asker);
+            Some(request) = asked.recv() => {
                 if stdin.send(request).await.is_err() {
                     // Whoever sent the cell has gone: an empty line is the answer.
                     *lock(&answer) = None;
@@ -234,7 +244,7 @@ async fn ask_all(
 }
 
 /// Work for evcxr's thread, which gets to know why evcxr is not there.
-type Job = Box<dyn FnOnce(Result<&mut Engine, &anyhow::Error>) + Send>;
+type Job = Box<dyn FnOnce(Result<&mut Engine, ReplyError>) + Send>;
 
 /// evcxr's thread.
 struct Worker {
@@ -248,13 +258,13 @@ struct Worker {
 impl Worker {
     fn work(self, jobs: blocking::Receiver<Job>) {
         // A kernel that says why it can't work helps more than one that dies.
-        let mut engine = self.start();
-        if let Err(error) = &engine {
+        let mut engine = self.start().map_err(|error| {
             eprintln!("svertka-kernel: {error:#}");
-        }
+            report::failure("kernel", &format!("{error:#}"))
+        });
         let _ = self.ready.send(());
         for job in jobs {
-            job(engine.as_mut().map_err(|error| &*error));
+            job(engine.as_mut().map_err(|failure| failure.clone()));
         }
     }
 
@@ -321,7 +331,6 @@ struct Shell {
     aborts: bool,
     publisher: Publisher,
     jobs: blocking::Sender<Job>,
-    asks: UnboundedSender<Ask>,
     count: ExecutionCount,
 }
 
@@ -408,13 +417,11 @@ impl Shell {
     ) -> Result<T, ReplyError> {
         let (done, result) = oneshot::channel();
         let job: Job = Box::new(move |engine| {
-            let result = engine.map(work).map_err(|error| format!("{error:#}"));
-            let _ = done.send(result);
+            let _ = done.send(engine.map(work));
         });
         let _ = self.jobs.send(job);
-        let ended = |_| Err("evcxr's thread has ended".to_owned());
-        let result = result.await.unwrap_or_else(ended);
-        result.map_err(|why| report::failure("kernel", &why))
+        let ended = |_| Err(report::failure("kernel", "evcxr's thread has ended"));
+        result.await.unwrap_or_else(ended)
     }
 
     async fn execute(&mut self, request: &JupyterMessage, cell: &ExecuteRequest) -> ExecuteReply {
@@ -430,7 +437,17 @@ impl Shell {
             });
         }
         let code = cell.code.clone();
-        let ask = self.asking(cell.allow_stdin);
+        let (publisher, allow_stdin) = (self.publisher.clone(), cell.allow_stdin);
+        let ask = move |prompt: &str, password| {
+            if allow_stdin {
+                return publisher.ask(prompt, password);
+            }
+            publisher.show(StreamContent::stderr(language(
+                "This client can't be asked for input: the cell reads an empty line.\n",
+                "Этот клиент не умеет спрашивать: ячейка читает пустую строку.\n",
+            )));
+            String::new()
+        };
         let run = move |engine: &mut Engine| engine.execute(&code, execution_count.value(), &ask);
         let content = match self.engine(run).await.flatten() {
             Ok(content) => content,
@@ -447,27 +464,6 @@ impl Shell {
             execution_count,
             user_expressions: Some(HashMap::new()),
             ..ExecuteReply::default()
-        }
-    }
-
-    /// What asks the client for a line while the cell waits: the prompt, whether a password is asked for.
-    fn asking(&self, allow_stdin: bool) -> impl Fn(&str, bool) -> String + Send + 'static {
-        let (publisher, asks) = (self.publisher.clone(), self.asks.clone());
-        move |prompt, password| {
-            if !allow_stdin {
-                publisher.show(StreamContent::stderr(language(
-                    "This client can't be asked for input: the cell reads an empty line.\n",
-                    "Этот клиент не умеет спрашивать: ячейка читает пустую строку.\n",
-                )));
-                return String::new();
-            }
-            let prompt = prompt.to_owned();
-            let request = InputRequest { prompt, password };
-            let request = JupyterMessage::new(request, lock(&publisher.current).as_ref());
-            let (answer, answered) = blocking::channel();
-            let _ = asks.send((request, answer));
-            let line = answered.recv().unwrap_or_default();
-            line.replace(['\n', '\r'], " ")
         }
     }
 
@@ -538,19 +534,14 @@ impl Shell {
 }
 
 /// The control channel: what can't wait for a cell to end. Comes back when the kernel is to end.
-async fn obey(
-    mut control: KernelControlConnection,
-    publisher: Publisher,
-    running: Arc<Running>,
-    answer: Answer,
-) {
+async fn obey(mut control: KernelControlConnection, publisher: Publisher, running: Arc<Running>) {
     loop {
         let order = read(&mut control).await;
         publisher.publish(Status::busy(), Some(&order));
         match &order.content {
             Content::InterruptRequest(_) => {
                 // A cell that waits for a line gets an empty one.
-                if lock(&answer).take().is_none()
+                if lock(&publisher.answer).take().is_none()
                     && let Some(interrupter) = running.interrupter.get()
                     && let Some(text) = interrupter.interrupt()
                 {
