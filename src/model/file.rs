@@ -17,7 +17,6 @@ use tch::Tensor;
 
 use super::layer::{Layer, format_shape, plan};
 use super::network::Network;
-use super::optimizer::{Optimizer, OptimizerState};
 use super::sequential::{Compiled, Sequential};
 use crate::Result;
 use crate::session::files::write_whole;
@@ -30,23 +29,13 @@ const VERSION: i64 = 1;
 /// 16 GiB: no model that fits into memory has a longer file.
 const MAX_LENGTH: u64 = 16 << 30;
 
-/// The JSON of the metadata.
+/// The JSON of the metadata. `C` is [`Compiled`], or a reference to it when a file is written.
 #[derive(Serialize, Deserialize)]
-struct About {
+struct About<C> {
     version: i64,
     input_shape: Vec<i64>,
     layers: Vec<Layer>,
-    compiled: Option<CompiledForm>,
-}
-
-/// [`Compiled`] without the moments, which are tensors.
-#[derive(Serialize, Deserialize)]
-struct CompiledForm {
-    optimizer: Optimizer,
-    learning_rate: f64,
-    /// For other programs: there is only one.
-    loss: String,
-    steps: u64,
+    compiled: Option<C>,
 }
 
 impl Sequential {
@@ -79,12 +68,6 @@ pub(crate) fn write(path: &Path, network: &Network, compiled: Option<&Compiled>)
         let prefix = format!("optimizer.{name}.");
         tensors.extend(plain_weights(network, moment, &prefix).map_err(torch)?);
     }
-    let compiled = compiled.map(|compiled| CompiledForm {
-        optimizer: compiled.optimizer.clone(),
-        learning_rate: compiled.learning_rate,
-        loss: "sparse_categorical_crossentropy".to_string(),
-        steps: compiled.state.steps,
-    });
     let layers = network.layers.iter().map(|layer| &layer.plan.layer);
     let about = About {
         version: VERSION,
@@ -122,10 +105,8 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         _ => unreadable(plain(&e)),
     })?;
     ensure!(!about.is_dir(), texts::file_is_folder(path.display()));
-    if about.len() > MAX_LENGTH {
-        let reason = texts::file_not_safetensors();
-        bail!(texts::file_bad(path.display(), reason));
-    }
+    let too_long = texts::file_bad(path.display(), texts::file_not_safetensors());
+    ensure!(about.len() <= MAX_LENGTH, too_long);
     fs::read(path).map_err(|e| unreadable(plain(&e)))
 }
 
@@ -145,33 +126,26 @@ fn parse(bytes: &[u8]) -> Result<Sequential> {
     let network = model.built()?;
     let flat = flat_from(network, &file, "")?;
     tch::no_grad(|| network.flat.shallow_clone().f_copy_(&flat)).map_err(torch)?;
-    if let Some(form) = about.compiled {
-        let mut moments = Vec::new();
-        // Before the first step there are none.
-        if form.steps > 0 {
-            for &name in form.optimizer.moments() {
-                let prefix = format!("optimizer.{name}.");
-                moments.push((name, flat_from(network, &file, &prefix)?));
+    if let Some(mut compiled) = about.compiled {
+        // Before the first step there are no moments.
+        if compiled.state.steps > 0 {
+            for &name in compiled.optimizer.moments() {
+                let moment = flat_from(network, &file, &format!("optimizer.{name}."))?;
+                compiled.state.moments.push((name, moment));
             }
         }
-        let steps = form.steps;
-        model.compiled = Some(Compiled {
-            optimizer: form.optimizer,
-            learning_rate: form.learning_rate,
-            state: OptimizerState { steps, moments },
-        });
+        model.compiled = Some(compiled);
     }
     Ok(model)
 }
 
 /// What the metadata say, if they are svertka's and of this version.
-fn about(text: Option<&String>) -> Result<About> {
+fn about(text: Option<&String>) -> Result<About<Compiled>> {
     let foreign = || error(texts::file_foreign());
     let about = text.and_then(|text| serde_json::from_str(text).ok());
     let mut about: Value = about.ok_or_else(foreign)?;
-    if about["version"] != VERSION {
-        bail!(texts::file_version(&about["version"], VERSION));
-    }
+    let version = &about["version"];
+    ensure!(*version == VERSION, texts::file_version(version, VERSION));
     // The first files' poolings have no strides: their windows stand side by side.
     let layers = about.get_mut("layers").and_then(Value::as_array_mut);
     for layer in layers.into_iter().flatten() {

@@ -147,10 +147,11 @@ pub(crate) fn check_learning_rate(value: f64) -> Result<()> {
 }
 
 /// The optimizer state: what is kept from step to step.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct OptimizerState {
     pub steps: u64,
-    /// The [`Optimizer::moments`], flat tensors in the weights' order, made at the first step.
+    /// The [`Optimizer::moments`], flat tensors in the weights' order, made at the first step. A file has them as tensors.
+    #[serde(skip)]
     pub moments: Vec<(&'static str, Tensor)>,
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::{bail, ensure};
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind as TensorKind, Tensor};
 
 use super::history::Score;
@@ -47,12 +48,15 @@ pub struct Sequential {
     told_unscaled: bool,
 }
 
-/// How a model learns.
-#[derive(Debug)]
+/// How a model learns, in the form that files have.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Compiled {
     pub optimizer: Optimizer,
     /// Begins as the optimizer's own; a schedule changes it.
     pub learning_rate: f64,
+    /// For other programs that read the file: there is only one.
+    loss: String,
+    #[serde(flatten)]
     pub state: OptimizerState,
 }
 
@@ -111,6 +115,7 @@ impl Sequential {
         self.compiled = Some(Compiled {
             optimizer,
             learning_rate,
+            loss: "sparse_categorical_crossentropy".to_string(),
             state: OptimizerState::default(),
         });
     }
@@ -284,11 +289,10 @@ impl Sequential {
     /// The model as it is now, without what it learns with.
     pub(crate) fn snapshot(&self) -> Result<Self> {
         let _guard = tch::no_grad_guard();
+        let network = self.built()?.copy().map_err(torch)?;
         Ok(Self {
-            layers: self.layers.clone(),
-            network: Some(Ok(self.built()?.copy().map_err(torch)?)),
-            compiled: None,
-            told_unscaled: self.told_unscaled,
+            network: Some(Ok(network)),
+            ..Self::new(self.layers.clone())
         })
     }
 
@@ -313,9 +317,7 @@ impl Sequential {
     /// The network, if its last layer gives one number for each class.
     fn classifier(&self) -> Result<&Network> {
         let network = self.built()?;
-        let Some(last) = network.layers.last().map(|layer| &layer.plan) else {
-            bail!(texts::no_layers());
-        };
+        let last = &network.layers[network.layers.len() - 1].plan;
         // The pixels of a flattened image are no classes either, unless it has only one.
         let images = matches!(*last.input, [_, h, w] if h * w > 1) || last.input.len() == 2;
         if last.output.len() != 1 || images {
