@@ -348,7 +348,7 @@ impl Trainer<'_> {
     fn run(mut self) -> Result<History> {
         let mut history = History::default();
         let mut control = Control::new(self.compiled.learning_rate);
-        let mut kept: Option<(i64, Snapshot)> = None;
+        let mut kept = None;
         for callback in &mut self.fit.callbacks {
             callback.on_train_begin();
         }
@@ -366,14 +366,16 @@ impl Trainer<'_> {
                 return Ok(history);
             }
             self.progress.line(epoch_line(&epoch, self.fit.epochs));
+            let mut keep = false;
             // All callbacks see the epoch, also after one of them has ended the training.
             for callback in &mut self.fit.callbacks {
                 if let ControlFlow::Break(reason) = callback.on_epoch_end(&epoch, &mut control) {
                     history.stopped.get_or_insert(Stopped::Callback(reason));
                 }
-                if std::mem::take(&mut control.keep_weights) {
-                    kept = Some((number, Snapshot::of(self.network, self.compiled)?));
-                }
+                keep |= std::mem::take(&mut control.keep_weights);
+            }
+            if keep {
+                kept = Some((number, self.snapshot()?));
             }
             history.epochs.push(epoch);
             self.save();
@@ -389,7 +391,7 @@ impl Trainer<'_> {
             }
         }
         if let (true, Some((number, kept))) = (control.restore_weights, kept) {
-            kept.restore(self.network, self.compiled)?;
+            self.restore(kept)?;
             history.restored = Some(number);
         }
         Ok(history)
@@ -416,10 +418,10 @@ impl Trainer<'_> {
     /// error the weights are as before.
     fn epoch(&mut self, number: i64) -> Result<(Epoch, Option<f64>)> {
         let begun = Instant::now();
-        let before = Snapshot::of(self.network, self.compiled)?;
+        let before = self.snapshot()?;
         let learnt = self.learn(number, begun);
         if learnt.is_err() {
-            before.restore(self.network, self.compiled)?;
+            self.restore(before)?;
         }
         let (score, mut interrupted) = learnt?;
         let mut epoch = Epoch {
@@ -525,26 +527,15 @@ impl Trainer<'_> {
         }
         self.progress.update(fraction, &text);
     }
-}
 
-/// Weights and optimizer state of one moment.
-struct Snapshot {
-    weights: Tensor,
-    state: OptimizerState,
-}
-
-impl Snapshot {
-    fn of(network: &Network, compiled: &Compiled) -> Result<Self> {
-        compute(|| {
-            Ok(Self {
-                weights: network.flat.f_detach_copy()?,
-                state: compiled.state.copy()?,
-            })
-        })
+    /// Weights and optimizer state of this moment.
+    fn snapshot(&self) -> Result<(Tensor, OptimizerState)> {
+        let weights = &self.network.flat;
+        compute(|| Ok((weights.f_detach_copy()?, self.compiled.state.copy()?)))
     }
 
-    fn restore(self, network: &mut Network, compiled: &mut Compiled) -> Result<()> {
-        compiled.state = self.state;
-        tch::no_grad(|| network.flat.f_copy_(&self.weights)).map_err(torch)
+    fn restore(&mut self, (weights, state): (Tensor, OptimizerState)) -> Result<()> {
+        self.compiled.state = state;
+        tch::no_grad(|| self.network.flat.f_copy_(&weights)).map_err(torch)
     }
 }
