@@ -268,12 +268,8 @@ impl Window {
             bail!(not_an_image(at, input));
         };
         let [(rows, more_rows), (columns, more_columns)] = self.axes([h, w]);
-        let padded = [
-            channels,
-            h.saturating_add(more_rows),
-            w.saturating_add(more_columns),
-        ];
-        let fits = rows > 0 && columns > 0 && product(&padded) <= MAX_NUMBERS;
+        let (tall, wide) = (h.saturating_add(more_rows), w.saturating_add(more_columns));
+        let fits = rows > 0 && columns > 0 && product(&[channels, tall, wide]) <= MAX_NUMBERS;
         // Padded, a window fits into an image with its channels last too.
         let doubtful = looks_channels_last(input) && (self.size[0] > h || self.size[1] > w);
         if fits && !(doubtful && at.position == 1) {
@@ -718,9 +714,8 @@ pub(crate) fn plan(layers: &[Layer], input_shape: &[i64]) -> Result<Vec<LayerPla
             output,
         };
         let parameters = plan.parameters();
-        if parameters > MAX_NUMBERS {
-            bail!(texts::too_many_parameters(plan.at, parameters));
-        }
+        let possible = parameters <= MAX_NUMBERS;
+        ensure!(possible, texts::too_many_parameters(plan.at, parameters));
         plans.push(plan);
     }
     check_memory(&plans)?;
