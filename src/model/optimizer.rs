@@ -51,12 +51,6 @@ impl Adam {
             ..Self::default()
         }
     }
-
-    /// The learning rate of step number `step`, from 1, bias correction included.
-    fn corrected_rate(&self, learning_rate: f64, step: u64) -> f64 {
-        let t = step as f64;
-        learning_rate * (1.0 - self.beta_2.powf(t)).sqrt() / (1.0 - self.beta_1.powf(t))
-    }
 }
 
 /// Stochastic gradient descent, with momentum if that is not 0: `u ← μ·u − η·g`, `w ← w + u`.
@@ -198,7 +192,10 @@ impl OptimizerState {
         }
         match (optimizer, self.moments.as_mut_slice()) {
             (Optimizer::Adam(adam), [(_, m), (_, v)]) => {
-                let rate = adam.corrected_rate(learning_rate, self.steps);
+                // Bias correction included.
+                let t = self.steps as f64;
+                let rate = learning_rate * (1.0 - adam.beta_2.powf(t)).sqrt();
+                let rate = rate / (1.0 - adam.beta_1.powf(t));
                 let _ = m.f_lerp_(gradient, 1.0 - adam.beta_1)?;
                 let _ = v.f_lerp_(&gradient.f_square()?, 1.0 - adam.beta_2)?;
                 // The rate goes into the divisor, so that one call divides and adds.
