@@ -53,7 +53,7 @@ pub struct Fit {
     pub(crate) batch_size: i64,
     shuffle: bool,
     pub(crate) fraction: f64,
-    pub(crate) validation: Option<(Tensor, Tensor)>,
+    validation: Option<(Tensor, Tensor)>,
     pub(crate) validation_split: Option<f64>,
     threads: Option<i64>,
     verbosity: Verbosity,
