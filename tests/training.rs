@@ -455,6 +455,24 @@ fn evaluation_keeps_its_memory_flat() {
 }
 
 #[test]
+fn a_batch_larger_than_the_data_is_all_of_them() {
+    let _alone = alone();
+    let (images, labels) = digits(40);
+    let trained = |batch_size| {
+        seed(1);
+        let mut model = small_net();
+        model
+            .fit(&images, &labels, silent(1).batch_size(batch_size))
+            .unwrap();
+        weights(&model)
+    };
+    let whole = trained(40);
+    assert_eq!(trained(41), whole);
+    assert_eq!(trained(i64::MAX), whole);
+    assert_ne!(trained(20), whole);
+}
+
+#[test]
 fn training_keeps_its_memory_flat() {
     let _alone = alone();
     let mut model = common::lesson_cnn();

@@ -1,11 +1,12 @@
 //! What a download brings is kept in the user's cache folder, whole or not at all, by one process at a time.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::content::{self, FileSpec};
+use crate::session::files::replace;
 use crate::session::{plain, texts};
 
 /// By the rule of the XDG base directories: a relative `XDG_CACHE_HOME` does not count.
@@ -54,19 +55,23 @@ impl Cache {
         })
     }
 
-    /// The folder and the file's checked content, if it is there.
-    pub(super) fn find(&self, file: &FileSpec) -> Option<(&Path, Vec<u8>)> {
+    /// The folder's name and the file's checked content, if it is there.
+    pub(super) fn find(&self, file: &FileSpec) -> Option<(String, Vec<u8>)> {
         let (folder, _) = self.opened.as_ref().ok()?;
         let mut paths = file.paths(folder).into_iter();
         let bytes = paths.find_map(|path| content::read(&path, file).ok()?)?;
-        Some((folder, bytes))
+        Some((folder.display().to_string(), bytes))
     }
 
     /// Writes a checked file. That it can't be kept is said once and no obstacle.
     pub(super) fn keep(&mut self, name: &str, bytes: &[u8], watcher: &mut dyn Watcher) {
         let kept = match &self.opened {
-            Ok((folder, _)) => write(folder, name, bytes)
-                .map_err(|error| texts::data_not_kept(folder.display(), plain(&error))),
+            Ok((folder, _)) => {
+                // A sibling that a killed process left is written over.
+                let sibling = folder.join(format!("{name}.new"));
+                replace(&folder.join(name), &sibling, bytes)
+                    .map_err(|error| texts::data_not_kept(folder.display(), plain(&error)))
+            }
             Err(trouble) => Err(trouble.clone()),
         };
         if let Err(trouble) = kept
@@ -86,11 +91,7 @@ fn lock(
     watcher: &mut dyn Watcher,
 ) -> io::Result<Option<File>> {
     fs::create_dir_all(folder)?;
-    let lock = File::options()
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .open(folder.join(".lock"))?;
+    let lock = File::create(folder.join(".lock"))?;
     let start = Instant::now();
     let mut waited = false;
     loop {
@@ -111,21 +112,6 @@ fn lock(
         }
         std::thread::sleep(Duration::from_millis(100));
     }
-}
-
-/// To a sibling, to the disk, then under its name.
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let sibling = folder.join(format!("{name}.new"));
-    let written = (|| {
-        let mut new = File::create(&sibling)?;
-        new.write_all(bytes)?;
-        new.sync_all()?;
-        fs::rename(&sibling, folder.join(name))
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&sibling);
-    }
-    written
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::session::{plain, texts};
 pub(super) struct FileSpec {
     pub name: &'static str,
     /// The size of each dimension.
-    pub dimensions: Vec<usize>,
+    pub dimensions: Vec<i64>,
     /// Of its uncompressed content.
     pub sha256: &'static str,
 }
@@ -27,8 +27,8 @@ impl FileSpec {
 
     /// Bytes of its uncompressed content.
     fn length(&self) -> u64 {
-        let values: usize = self.dimensions.iter().product();
-        (self.header() + values) as u64
+        let values: i64 = self.dimensions.iter().product();
+        self.header() as u64 + values as u64
     }
 
     /// The most bytes that the file can have as stored, plain or gzipped: gzip makes nothing longer by more than a few
@@ -51,42 +51,29 @@ pub(super) fn read(path: &Path, file: &FileSpec) -> Result<Option<Vec<u8>>, Stri
     use io::ErrorKind::{NotADirectory, NotFound};
     let unreadable = |error: io::Error| texts::data_unreadable(plain(&error));
     // Asked before it is opened: opening a pipe would wait for its writer.
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => return Ok(None),
-        Err(error) => return Err(unreadable(error)),
-    };
-    if !metadata.is_file() {
-        return Err(texts::data_not_a_file());
+    match fs::metadata(path) {
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(None),
+        Err(error) => Err(unreadable(error)),
+        Ok(metadata) if !metadata.is_file() => Err(texts::data_not_a_file()),
+        Ok(metadata) if metadata.len() > file.limit() => Err(texts::data_too_long(file.length())),
+        Ok(_) => unpack(fs::read(path).map_err(unreadable)?, file).map(Some),
     }
-    if metadata.len() > file.limit() {
-        return Err(texts::data_too_long(file.length()));
-    }
-    let stored = fs::read(path).map_err(unreadable)?;
-    unpack(stored, file).map(Some)
 }
 
 /// The checked content out of a file's bytes, plain or gzipped.
 pub(super) fn unpack(stored: Vec<u8>, file: &FileSpec) -> Result<Vec<u8>, String> {
     let expected = file.length();
-    let bytes = if stored.starts_with(&[0x1f, 0x8b]) {
-        gunzip(&stored, expected)?
-    } else if stored.starts_with(&[0, 0]) {
-        stored
-    } else {
-        return Err(texts::data_strange(expected));
+    let bytes = match stored[..] {
+        [0x1f, 0x8b, ..] => gunzip(&stored, expected)?,
+        [0, 0, ..] => stored,
+        _ => return Err(texts::data_strange(expected)),
     };
-    let found = bytes.len() as u64;
-    if found > expected {
-        return Err(texts::data_too_long(expected));
+    match bytes.len() as u64 {
+        found if found > expected => Err(texts::data_too_long(expected)),
+        found if found < expected => Err(texts::data_too_short(expected, found)),
+        _ if sha256(&bytes) != file.sha256 => Err(texts::data_other_content()),
+        _ => Ok(bytes),
     }
-    if found < expected {
-        return Err(texts::data_too_short(expected, found));
-    }
-    if sha256(&bytes) != file.sha256 {
-        return Err(texts::data_other_content());
-    }
-    Ok(bytes)
 }
 
 /// Unpacks no more than one byte over what is expected, whatever the file claims.

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Error, Timeout};
+use ureq::{Agent, Error, Proxy, Timeout};
 
 use super::cache::Watcher;
 use super::content::{self, FileSpec};
@@ -33,76 +33,63 @@ impl Default for Limits {
     }
 }
 
-/// Why an address gave no file. The texts stand behind the host's name.
-pub(super) enum DownloadError {
-    /// By the user.
-    Interrupted,
-    /// The transfer began and did not end: a second try may succeed.
-    BrokenOff(String),
-    Failed(String),
-}
-
-/// What the reading thread has to say.
-enum Event {
-    Progress { done: u64, total: Option<u64> },
-    End(Result<Vec<u8>, Error>),
-}
-
-/// The file's checked content.
+/// The file's checked content, or none if the user interrupted. The error says why this address gave no such file; it stands
+/// behind the host's name.
 pub(super) fn download(
     url: &str,
     file: &FileSpec,
     limits: &Limits,
     watcher: &mut dyn Watcher,
-) -> Result<Vec<u8>, DownloadError> {
-    let stored = match fetch(url, file, limits, watcher) {
-        Err(DownloadError::BrokenOff(_)) => fetch(url, file, limits, watcher)?,
-        outcome => outcome?,
+) -> Result<Option<Vec<u8>>, String> {
+    let fetched = match fetch(url, file, limits, watcher) {
+        // Too long, or too slow: it would be that again.
+        same @ Err((Error::BodyExceedsLimit(_) | Error::Timeout(Timeout::Global), _)) => same,
+        // What began and broke off may succeed at a second try.
+        Err((_, 1..)) => fetch(url, file, limits, watcher),
+        outcome => outcome,
     };
-    content::unpack(stored, file).map_err(DownloadError::Failed)
+    let stored = fetched.map_err(|(error, received)| explain(error, received, limits, url))?;
+    stored
+        .map(|stored| content::unpack(stored, file))
+        .transpose()
 }
 
-/// The file as the server stores it. A thread of its own reads, so that an interrupt never waits for the network.
+/// The file as the server stores it, or none if the user interrupted; after an error also how many bytes had come. A thread of
+/// its own reads, so that an interrupt never waits for the network.
 fn fetch(
     url: &str,
     file: &FileSpec,
     limits: &Limits,
     watcher: &mut dyn Watcher,
-) -> Result<Vec<u8>, DownloadError> {
+) -> Result<Option<Vec<u8>>, (Error, u64)> {
     const POLL: Duration = Duration::from_millis(100);
     let agent = agent(url, limits);
-    let (sender, events) = mpsc::channel();
-    let (reader, address, limit) = (agent.clone(), url.to_string(), file.limit());
-    thread::Builder::new()
+    let (sender, progress) = mpsc::channel();
+    let (asking, address, limit) = (agent.clone(), url.to_string(), file.limit());
+    let reader = thread::Builder::new()
         .name("svertka download".into())
-        .spawn(move || {
-            let outcome = read(&reader, &address, limit, &sender);
-            let _ = sender.send(Event::End(outcome));
-        })
-        .map_err(|error| DownloadError::Failed(plain(&error)))?;
+        .spawn(move || read(&asking, &address, limit, &sender))
+        .map_err(|error| (Error::Io(error), 0_u64))?;
     let mut received = 0;
     loop {
         if watcher.interrupted() {
             // The thread's waiting ends too, but for a name lookup, which ends at its limit.
             agent.shutdown();
-            return Err(DownloadError::Interrupted);
+            return Ok(None);
         }
-        match events.recv_timeout(POLL) {
-            Ok(Event::Progress { done, total }) => {
+        match progress.recv_timeout(POLL) {
+            Ok((done, total)) => {
                 received = done;
                 watcher.progress(file.name, done, total);
             }
-            Ok(Event::End(Ok(stored))) => return Ok(stored),
-            Ok(Event::End(Err(error))) => {
-                return Err(explain(error, received, limits, proxy(&agent, url)));
-            }
             Err(RecvTimeoutError::Timeout) => {}
-            // The thread panicked.
-            Err(RecvTimeoutError::Disconnected) => {
-                return Err(DownloadError::Failed(texts::net_broken_off(received)));
-            }
+            Err(RecvTimeoutError::Disconnected) => break,
         }
     }
+    // A thread that panicked is told as a connection that broke off.
+    let panicked = |_| Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+    let stored = reader.join().unwrap_or_else(panicked);
+    stored.map(Some).map_err(|error| (error, received))
 }
 
 fn agent(url: &str, limits: &Limits) -> Agent {
@@ -120,8 +107,13 @@ fn agent(url: &str, limits: &Limits) -> Agent {
         .into()
 }
 
-/// In the thread: asks and reads, to the end or until nobody listens.
-fn read(agent: &Agent, url: &str, limit: u64, sender: &Sender<Event>) -> Result<Vec<u8>, Error> {
+/// In the thread: asks and reads, to the end or until nobody listens. It sends how many bytes are here, and of how many.
+fn read(
+    agent: &Agent,
+    url: &str,
+    limit: u64,
+    sender: &Sender<(u64, Option<u64>)>,
+) -> Result<Vec<u8>, Error> {
     let mut response = agent.get(url).call()?;
     let status = response.status().as_u16();
     if status != 200 {
@@ -135,32 +127,26 @@ fn read(agent: &Agent, url: &str, limit: u64, sender: &Sender<Event>) -> Result<
         let count = body.read(&mut buffer)?;
         stored.extend_from_slice(&buffer[..count]);
         let done = stored.len() as u64;
-        if count == 0 || sender.send(Event::Progress { done, total }).is_err() {
+        if count == 0 || sender.send((done, total)).is_err() {
             return Ok(stored);
         }
     }
 }
 
 /// What an error of ureq's means to a learner. Behind a proxy it is the proxy that could not be reached.
-fn explain(error: Error, received: u64, limits: &Limits, proxy: Option<String>) -> DownloadError {
+fn explain(error: Error, received: u64, limits: &Limits, url: &str) -> String {
     use io::ErrorKind as Kind;
-    let unreachable = |reason| match &proxy {
+    let unreachable = |reason| match proxy(url) {
         Some(proxy) => texts::net_proxy(proxy, reason),
         None => reason,
     };
-    let broken_off = |reason| match received {
-        0 => DownloadError::Failed(reason),
-        _ => DownloadError::BrokenOff(reason),
-    };
-    DownloadError::Failed(match error {
+    match error {
         Error::HostNotFound => unreachable(texts::net_no_host()),
         Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
             unreachable(texts::net_no_connection(limits.connect.as_secs_f64()))
         }
         Error::Timeout(Timeout::Global) => texts::net_out_of_time(limits.total.as_secs_f64()),
-        Error::Timeout(_) => {
-            return broken_off(texts::net_stalled(limits.stall.as_secs_f64()));
-        }
+        Error::Timeout(_) => texts::net_stalled(limits.stall.as_secs_f64()),
         // ureq says `proxy server responded 403/403`.
         Error::ConnectProxyFailed(reason) => {
             let status = reason.strip_prefix("proxy server responded ");
@@ -178,7 +164,7 @@ fn explain(error: Error, received: u64, limits: &Limits, proxy: Option<String>) 
             | Kind::ConnectionReset
             | Kind::ConnectionAborted
             | Kind::BrokenPipe
-            | Kind::NotConnected => return broken_off(texts::net_broken_off(received)),
+            | Kind::NotConnected => texts::net_broken_off(received),
             // rustls hands its errors up through io.
             Kind::InvalidData => texts::net_not_secure(first_line(&error)),
             // The C library's resolver has no kind of its own.
@@ -188,12 +174,12 @@ fn explain(error: Error, received: u64, limits: &Limits, proxy: Option<String>) 
             _ => plain(&error),
         },
         other => first_line(&other),
-    })
+    }
 }
 
 /// Host and port of the proxy from the environment, if this address is asked through one.
-fn proxy(agent: &Agent, url: &str) -> Option<String> {
-    let proxy = agent.config().proxy()?;
+fn proxy(url: &str) -> Option<String> {
+    let proxy = Proxy::try_from_env()?;
     let passed_by = proxy.is_no_proxy(&url.parse().ok()?);
     (!passed_by).then(|| format!("{}:{}", proxy.host(), proxy.port()))
 }
@@ -205,15 +191,12 @@ fn first_line(error: &impl ToString) -> String {
 
 /// The host, with its port if the address names one.
 pub(super) fn host(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or(rest)
+    url.split('/').nth(2).unwrap_or(url)
 }
 
 /// This machine itself, where the tests have their server. Everything else is asked over HTTPS.
 fn is_local(url: &str) -> bool {
-    ["http://127.0.0.1:", "http://[::1]:"]
-        .iter()
-        .any(|prefix| url.starts_with(prefix))
+    url.starts_with("http://127.0.0.1:") || url.starts_with("http://[::1]:")
 }
 
 #[cfg(test)]

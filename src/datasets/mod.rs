@@ -24,19 +24,19 @@ mod content;
 mod download;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tch::{Kind, Tensor};
 
 use crate::Result;
-use crate::session::display::{self, Content, Show, escape, shows_itself};
+use crate::session::display::{Content, Show, escape, shows_itself};
 use crate::session::interrupt::InterruptGuard;
 use crate::session::progress::Progress;
 use crate::session::{allocator, error, texts, torch};
 use cache::{Cache, Watcher, cache_folder};
 use content::FileSpec;
-use download::{DownloadError, Limits};
+use download::Limits;
 
 /// A dataset: images and labels to train with, images and labels to test with.
 ///
@@ -63,12 +63,7 @@ pub struct Dataset {
 /// A file in `SVERTKA_DATA` is not what it should be; or no place has the files and no mirror can be reached: the error
 /// says what was tried. See the [module](self) on the places.
 pub fn fashion_mnist() -> Result<Dataset> {
-    load(
-        &FASHION_MNIST,
-        None,
-        &Sources::of_this_machine(),
-        &mut Session::default(),
-    )
+    load_here(&FASHION_MNIST, None)
 }
 
 /// MNIST: 60,000 training and 10,000 test images of handwritten digits, 28×28.
@@ -79,12 +74,7 @@ pub fn fashion_mnist() -> Result<Dataset> {
 /// # Errors
 /// As [`fashion_mnist`], and there is no sample either.
 pub fn mnist() -> Result<Dataset> {
-    load(
-        &MNIST,
-        Some(&MNIST_SAMPLE),
-        &Sources::of_this_machine(),
-        &mut Session::default(),
-    )
+    load_here(&MNIST, Some(&MNIST_SAMPLE))
 }
 
 /// What is to be known of a dataset in MNIST's format before it is loaded.
@@ -99,9 +89,9 @@ struct DatasetSpec {
     /// The licence of the data.
     pub licence: &'static str,
     /// Images to train with.
-    pub train: usize,
+    pub train: i64,
     /// Images to test with.
-    pub test: usize,
+    pub test: i64,
     /// SHA-256 of each file's uncompressed content, in the order of [`FILES`].
     pub sha256: [&'static str; 4],
     /// Addresses to which a file's name and `.gz` are added, best first.
@@ -117,7 +107,7 @@ const FILES: [&str; 4] = [
 ];
 
 /// Height and width of an image.
-const SIDE: usize = 28;
+const SIDE: i64 = 28;
 
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
@@ -176,8 +166,6 @@ const MNIST: DatasetSpec = DatasetSpec {
 const MNIST_SAMPLE: DatasetSpec = DatasetSpec {
     title: "MNIST (5,000 digits)",
     folder: "mnist-sample",
-    class_names: DIGITS,
-    licence: "CC BY-SA 3.0",
     train: 4_000,
     test: 1_000,
     sha256: [
@@ -187,6 +175,7 @@ const MNIST_SAMPLE: DatasetSpec = DatasetSpec {
         "9b4df6fa4ea5e285992d0d05b8455fc1dd183756dd8b4189406eb9c6d0b47839",
     ],
     mirrors: &[],
+    ..MNIST
 };
 
 impl DatasetSpec {
@@ -220,19 +209,30 @@ struct Sources {
 }
 
 impl Sources {
-    fn of_this_machine() -> Self {
-        Self {
-            own: std::env::var_os("SVERTKA_DATA")
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from),
-            cache: cache_folder(
-                std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from),
-                std::env::home_dir(),
-            ),
-            system: PathBuf::from("/usr/share/datasets"),
-            limits: Limits::default(),
-        }
+    /// The folders, in the order in which they are looked at.
+    fn places(&self) -> impl Iterator<Item = (Place, &PathBuf)> {
+        let own = self.own.iter().map(|root| (Place::Own, root));
+        let cache = self.cache.iter().map(|root| (Place::Cache, root));
+        own.chain(cache).chain([(Place::System, &self.system)])
     }
+}
+
+enum Place {
+    Own,
+    Cache,
+    System,
+}
+
+/// Loads a dataset from this machine's folders or from a mirror.
+fn load_here(spec: &DatasetSpec, sample: Option<&DatasetSpec>) -> Result<Dataset> {
+    let folder = |variable| std::env::var_os(variable).map(PathBuf::from);
+    let sources = Sources {
+        own: folder("SVERTKA_DATA").filter(|folder| !folder.as_os_str().is_empty()),
+        cache: cache_folder(folder("XDG_CACHE_HOME"), std::env::home_dir()),
+        system: PathBuf::from("/usr/share/datasets"),
+        limits: Limits::default(),
+    };
+    load(spec, sample, &sources, &mut Session::default())
 }
 
 /// Loads a dataset; `sample`, if it lies in one of the folders, stands in for it where it can't be had.
@@ -243,17 +243,16 @@ fn load(
     watcher: &mut dyn Watcher,
 ) -> Result<Dataset> {
     let mut sources = sources.clone();
-    let roots = [&sources.own, &sources.cache, &Some(sources.system.clone())];
     let sample = sample.and_then(|sample| {
-        let mut roots = roots.into_iter().flatten();
-        let root = roots.find(|root| root.join(sample.folder).is_dir())?;
+        let mut places = sources.places();
+        let (_, root) = places.find(|(_, root)| root.join(sample.folder).is_dir())?;
         Some((sample, root.clone()))
     });
     if sample.is_some() {
         // With a fallback at hand, fail fast where packets are dropped.
         sources.limits.connect = sources.limits.connect.min(Duration::from_secs(4));
     }
-    let loaded = Loader::new(spec, &sources, watcher).load();
+    let loaded = Loader::load(spec, &sources, watcher);
     // The files' bytes, as many as the tensors have.
     allocator::give_back();
     let tried = match loaded {
@@ -266,24 +265,17 @@ fn load(
             own: None,
             cache: None,
             system: root,
-            limits: sources.limits,
+            ..sources
         };
-        if let Ok(dataset) = Loader::new(sample, &sources, watcher).load() {
-            watcher.line(&texts::data_sample(
-                spec.title,
-                sample.train,
-                sample.test,
-                tried,
-            ));
+        if let Ok(dataset) = Loader::load(sample, &sources, watcher) {
+            let text = texts::data_sample(spec.title, sample.train, sample.test, tried);
+            watcher.line(&text);
             return Ok(dataset);
         }
     }
-    Err(error(texts::data_nowhere(
-        spec.title,
-        tried,
-        FILES.map(|name| format!("{name}.gz")).join(", "),
-        spec.folder,
-    )))
+    let files = FILES.map(|name| format!("{name}.gz")).join(", ");
+    let text = texts::data_nowhere(spec.title, tried, files, spec.folder);
+    Err(error(text))
 }
 
 /// Why there is no dataset.
@@ -316,35 +308,37 @@ struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    fn new(spec: &'a DatasetSpec, sources: &'a Sources, watcher: &'a mut dyn Watcher) -> Self {
-        Self {
+    fn load(
+        spec: &'a DatasetSpec,
+        sources: &'a Sources,
+        watcher: &'a mut dyn Watcher,
+    ) -> Attempt<Dataset> {
+        let mut loader = Self {
             spec,
             sources,
             watcher,
             origins: Vec::new(),
             cache: None,
             mirror: None,
-        }
-    }
-
-    fn load(mut self) -> Attempt<Dataset> {
-        let [train_images, train_labels, test_images, test_labels] = self.spec.files();
+        };
+        let [train_images, train_labels, test_images, test_labels] = spec.files();
         Ok(Dataset {
-            train: (self.images(&train_images)?, self.labels(&train_labels)?),
-            test: (self.images(&test_images)?, self.labels(&test_labels)?),
-            class_names: self.spec.class_names,
-            name: self.spec.title,
-            licence: self.spec.licence,
-            origins: self.origins,
+            train: (loader.images(&train_images)?, loader.labels(&train_labels)?),
+            test: (loader.images(&test_images)?, loader.labels(&test_labels)?),
+            class_names: spec.class_names,
+            name: spec.title,
+            licence: spec.licence,
+            origins: loader.origins,
         })
     }
 
     fn images(&mut self, file: &FileSpec) -> Attempt<Tensor> {
-        let bytes = self.file(file)?;
-        let size = file.dimensions.iter().map(|&size| size as i64);
-        let size: Vec<i64> = size.collect();
-        let values = &bytes[file.header()..];
-        Ok(Tensor::f_from_data_size(values, &size, Kind::Uint8).map_err(torch)?)
+        let (origin, bytes) = self.file(file)?;
+        if !self.origins.contains(&origin) {
+            self.origins.push(origin);
+        }
+        let (values, size) = (&bytes[file.header()..], &file.dimensions);
+        Ok(Tensor::f_from_data_size(values, size, Kind::Uint8).map_err(torch)?)
     }
 
     fn labels(&mut self, file: &FileSpec) -> Attempt<Tensor> {
@@ -352,28 +346,23 @@ impl<'a> Loader<'a> {
         Ok(labels.f_to_kind(Kind::Int64).map_err(torch)?)
     }
 
-    /// The file's checked content.
-    fn file(&mut self, file: &FileSpec) -> Attempt<Vec<u8>> {
-        let Sources {
-            own, cache, system, ..
-        } = self.sources;
+    /// Where the file comes from, and its checked content. One that is there and not what it should be is to be mended where
+    /// it is the user's own; others are passed over.
+    fn file(&mut self, file: &FileSpec) -> Attempt<(String, Vec<u8>)> {
         let mut tried = Vec::new();
-        for (place, root) in [
-            (Place::Own, own.as_ref()),
-            (Place::Cache, cache.as_ref()),
-            (Place::System, Some(system)),
-        ] {
-            let Some(folder) = root.map(|root| root.join(self.spec.folder)) else {
-                continue;
-            };
+        for (place, root) in self.sources.places() {
+            let folder = root.join(self.spec.folder);
             for path in file.paths(&folder) {
-                match content::read(&path, file) {
-                    Ok(Some(bytes)) => {
-                        self.came_from(folder.display().to_string());
-                        return Ok(bytes);
-                    }
-                    Ok(None) => {}
-                    Err(reason) => self.report_bad(place, &path, &reason)?,
+                let reason = match content::read(&path, file) {
+                    Ok(Some(bytes)) => return Ok((folder.display().to_string(), bytes)),
+                    Ok(None) => continue,
+                    Err(reason) => reason,
+                };
+                let path = path.display();
+                match place {
+                    Place::Own => return Err(error(texts::data_bad_own(path, reason)).into()),
+                    Place::Cache => self.watcher.line(&texts::data_bad_cached(path, reason)),
+                    Place::System => self.watcher.line(&texts::data_bad_kept(path, reason)),
                 }
             }
             tried.push(texts::data_not_in(folder.display()));
@@ -381,25 +370,12 @@ impl<'a> Loader<'a> {
         self.downloaded(file, tried)
     }
 
-    /// A file that is there and not what it should be: the user's own is to be mended, others are passed over.
-    fn report_bad(&mut self, place: Place, path: &Path, reason: &str) -> Result<()> {
-        let path = path.display();
-        match place {
-            Place::Own => return Err(error(texts::data_bad_own(path, reason))),
-            Place::Cache => self.watcher.line(&texts::data_bad_cached(path, reason)),
-            Place::System => self.watcher.line(&texts::data_bad_kept(path, reason)),
-        }
-        Ok(())
-    }
-
-    fn came_from(&mut self, origin: String) {
-        if !self.origins.contains(&origin) {
-            self.origins.push(origin);
-        }
-    }
-
     /// From the first mirror that gives it, beginning with the one that gave the last file.
-    fn downloaded(&mut self, file: &FileSpec, mut tried: Vec<String>) -> Attempt<Vec<u8>> {
+    fn downloaded(
+        &mut self,
+        file: &FileSpec,
+        mut tried: Vec<String>,
+    ) -> Attempt<(String, Vec<u8>)> {
         let title = self.spec.title;
         let stopped = || LoadError::Stop(error(texts::data_interrupted(title)));
         let limits = &self.sources.limits;
@@ -409,10 +385,8 @@ impl<'a> Loader<'a> {
             let cache = Cache::open(folder, title, limits.total, self.watcher);
             let cache = self.cache.insert(cache.ok_or_else(stopped)?);
             // Another program may have brought the file while this one came to its turn. What is bad has been said.
-            if let Some((folder, bytes)) = cache.find(file) {
-                let origin = folder.display().to_string();
-                self.came_from(origin);
-                return Ok(bytes);
+            if let Some(found) = cache.find(file) {
+                return Ok(found);
             }
         }
         let mirrors = self.spec.mirrors;
@@ -425,100 +399,69 @@ impl<'a> Loader<'a> {
                 self.watcher.line(&texts::data_asking(title, host));
             }
             match download::download(&url, file, limits, self.watcher) {
-                Ok(bytes) => {
+                Ok(Some(bytes)) => {
                     if let Some(cache) = &mut self.cache {
                         cache.keep(file.name, &bytes, self.watcher);
                     }
-                    self.came_from(host.to_string());
-                    return Ok(bytes);
+                    return Ok((host.to_string(), bytes));
                 }
-                Err(DownloadError::Interrupted) => return Err(stopped()),
-                Err(DownloadError::BrokenOff(reason) | DownloadError::Failed(reason)) => {
-                    tried.push(format!("{host}: {reason}"));
-                }
+                Ok(None) => return Err(stopped()),
+                Err(reason) => tried.push(format!("{host}: {reason}")),
             }
         }
         Err(LoadError::Nowhere(tried.join("; ")))
     }
 }
 
-#[derive(Clone, Copy)]
-enum Place {
-    Own,
-    Cache,
-    System,
-}
-
 shows_itself!(Dataset);
 
 impl Show for Dataset {
     fn content(&self) -> Result<Content> {
-        Ok(Content::html(self.to_string(), self.html()))
+        Ok(self.table())
     }
 }
 
 impl Dataset {
-    /// Of each part its name, and the kind and shape of its images and labels.
-    fn parts(&self) -> [(String, String, String); 2] {
+    /// Its parts and what else is to be known of it, as text and as a table.
+    fn table(&self) -> Content {
+        let (images, labels) = (texts::data_images(), texts::data_labels());
+        let mut plain = self.name.to_string();
+        let mut html = format!("<table><caption>{}</caption>", escape(self.name));
+        html += &format!("<tr><th></th><th>{images}</th><th>{labels}</th></tr>");
         let describe = |tensor: &Tensor| {
             let kind = format!("{:?}", tensor.kind()).to_lowercase();
             format!("{kind} {:?}", tensor.size())
         };
-        let part =
-            |name, (images, labels): &(Tensor, Tensor)| (name, describe(images), describe(labels));
-        [
-            part(texts::data_train(), &self.train),
-            part(texts::data_test(), &self.test),
-        ]
-    }
-
-    /// What else is to be known, each with its name.
-    fn facts(&self) -> [(String, String); 3] {
+        for (name, part) in [
+            (texts::data_train(), &self.train),
+            (texts::data_test(), &self.test),
+        ] {
+            let (of_images, of_labels) = (describe(&part.0), describe(&part.1));
+            plain += &format!("\n  {name}: {images} {of_images}, {labels} {of_labels}");
+            html += &format!("<tr><th>{name}</th><td>{of_images}</td><td>{of_labels}</td></tr>");
+        }
         let classes = self.class_names.iter().enumerate();
-        let classes = classes.map(|(label, name)| {
-            if *name == label.to_string() {
-                name.to_string()
-            } else {
-                format!("{label} {name}")
-            }
+        let classes = classes.map(|(label, name)| match label.to_string() {
+            label if label == *name => label,
+            label => format!("{label} {name}"),
         });
         let classes: Vec<String> = classes.collect();
-        [
+        for (name, value) in [
             (texts::data_classes(), classes.join(", ")),
             (texts::data_origin(), self.origins.join(", ")),
             (texts::data_licence(), self.licence.to_string()),
-        ]
-    }
-
-    fn html(&self) -> String {
-        let (images, labels) = (texts::data_images(), texts::data_labels());
-        let mut html = format!("<table><caption>{}</caption>", escape(self.name));
-        html += &format!("<tr><th></th><th>{images}</th><th>{labels}</th></tr>");
-        for (name, images, labels) in self.parts() {
-            html += &format!("<tr><th>{name}</th><td>{images}</td><td>{labels}</td></tr>");
-        }
-        for (name, value) in self.facts() {
+        ] {
+            plain += &format!("\n  {name}: {value}");
             let value = escape(&value);
             html += &format!("<tr><th>{name}</th><td colspan=\"2\">{value}</td></tr>");
         }
-        html + "</table>"
+        Content::html(plain, html + "</table>")
     }
 }
 
 impl fmt::Display for Dataset {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (images, labels) = (texts::data_images(), texts::data_labels());
-        formatter.write_str(self.name)?;
-        for (name, of_images, of_labels) in self.parts() {
-            write!(
-                formatter,
-                "\n  {name}: {images} {of_images}, {labels} {of_labels}"
-            )?;
-        }
-        for (name, value) in self.facts() {
-            write!(formatter, "\n  {name}: {value}")?;
-        }
-        Ok(())
+        formatter.write_str(&self.table().plain)
     }
 }
 
@@ -533,7 +476,7 @@ impl Watcher for Session {
     fn line(&mut self, text: &str) {
         match &mut self.progress {
             Some(progress) => progress.line(text.to_string()),
-            None => display::print(text),
+            None => println!("{text}"),
         }
     }
 

@@ -9,7 +9,7 @@ use tch::Tensor;
 
 use crate::Result;
 use crate::figures::{Figure, activation_grid, gallery, select};
-use crate::model::{Sequential, batch_len, check_images, check_labels, thousands};
+use crate::model::{Sequential, batch_len, check_images, thousands};
 use crate::session::display::{Content, Show, escape, shows_itself};
 use crate::session::files::{check_path, write_whole};
 use crate::session::{compute, error, texts, unique};
@@ -128,7 +128,7 @@ impl Explorer {
     /// # Errors
     /// If the model gives no classes, the labels don't belong to the images, or one is no class.
     pub fn labels(self, labels: &Tensor) -> Result<Self> {
-        let labels = check_labels(self.model.classifier()?, &self.images, labels)?;
+        let (_, labels) = self.model.checked(&self.images, labels)?;
         let labels = Some(compute(|| Vec::<i64>::try_from(&labels))?);
         Ok(Self { labels, ..self })
     }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
-use tch::Tensor;
 
 use super::Explorer;
 use crate::Result;
@@ -160,7 +159,7 @@ fn layers(explorer: &Explorer, image: [i64; 3]) -> Result<Vec<Value>> {
             if let Some((owner, part)) = name.split_once('.')
                 && owner == plan.at.name
             {
-                form[part] = json!(base64(weight)?);
+                form[part] = json!(encode(&numbers(weight)?));
             }
         }
         if !matches!(form["layer"].as_str(), Some("flatten" | "dropout")) {
@@ -186,11 +185,7 @@ fn about(form: &Value, output: &[i64]) -> String {
     }
 }
 
-/// A tensor's numbers as float32, in base64.
-fn base64(tensor: &Tensor) -> Result<String> {
-    Ok(encode(&numbers(tensor)?))
-}
-
+/// Numbers as float32, in base64.
 fn encode(numbers: &[f32]) -> String {
     let bytes: Vec<u8> = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
     STANDARD.encode(bytes)

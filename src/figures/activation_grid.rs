@@ -1,5 +1,6 @@
 //! The lesson's grid: several images, and what one filter makes of them layer by layer.
 
+use anyhow::{bail, ensure};
 use tch::Tensor;
 
 use super::axis::{short, whole_step};
@@ -9,8 +10,8 @@ use super::images::{draw_images, image_shape, numbers, range, select};
 use super::scene::{Cells, Scene};
 use super::theme::{GREY, HEADING, MARGIN, NOTE, SMALL, TITLE, WIDTH};
 use crate::Result;
-use crate::model::{LayerOutput, LayerRef, Sequential, batch_len, check_images};
-use crate::session::{compute, error, texts};
+use crate::model::{LayerOutput, Sequential, batch_len, check_images};
+use crate::session::{compute, texts};
 
 /// How many layers the grid shows.
 const MAX_LAYERS: usize = 4;
@@ -48,19 +49,14 @@ pub fn activation_grid(
     let indices: Vec<i64> = indices.into_iter().collect();
     let chosen = choose(model, images, &indices)?;
     let outputs = model.activations(&chosen)?;
-    let is_picture = |layer: &&LayerOutput| layer.output.dim() == 4;
-    let layers = outputs.iter().take_while(is_picture).take(MAX_LAYERS);
-    let layers: Vec<&LayerOutput> = layers.collect();
+    let pictures = outputs.iter().take_while(|it| it.output.dim() == 4);
+    let layers = &outputs[..pictures.count().min(MAX_LAYERS)];
     check_filter(&outputs, layers.len(), filter)?;
 
-    let mut headings: Vec<_> = layers
-        .iter()
-        .map(|it| (it.name.clone(), &it.output))
-        .collect();
     let has_picture = image_shape(&chosen).is_some();
-    if has_picture {
-        headings.insert(0, (texts::figure_input(), &chosen));
-    }
+    let heading = |name: String, output: &Tensor| (name, format!("{:?}", &output.size()[1..]));
+    let first = has_picture.then(|| heading(texts::figure_input(), &chosen));
+    let others = layers.iter().map(|it| heading(it.name.clone(), &it.output));
     let classes = classes(&outputs)?;
     let row = |(row, &index): (usize, &i64)| {
         let own = select(&chosen, &[row as i64])?;
@@ -78,10 +74,7 @@ pub fn activation_grid(
     Ok(Figure::new(Grid {
         filter,
         layers: layers.len(),
-        headings: headings
-            .iter()
-            .map(|(name, output)| (name.clone(), format!("{:?}", &output.size()[1..])))
-            .collect(),
+        headings: first.into_iter().chain(others).collect(),
         rows: indices.iter().enumerate().map(row).collect::<Result<_>>()?,
     }))
 }
@@ -92,43 +85,33 @@ fn choose(model: &Sequential, images: &Tensor, indices: &[i64]) -> Result<Tensor
     if count == 0 {
         check_images(model.built()?, images)?;
     }
-    if indices.is_empty() {
-        return Err(error(texts::figure_no_indices(count - 1)));
-    }
+    let last = count - 1;
+    ensure!(!indices.is_empty(), texts::figure_no_indices(last));
     if let Some(index) = indices.iter().find(|index| !(0..count).contains(*index)) {
-        return Err(error(texts::figure_no_such_image(index, count - 1)));
+        bail!(texts::figure_no_such_image(index, last));
     }
-    if indices.len() > MAX_IMAGES {
-        return Err(error(texts::figure_grid_too_large(MAX_IMAGES)));
-    }
+    let fit = indices.len() <= MAX_IMAGES;
+    ensure!(fit, texts::figure_grid_too_large(MAX_IMAGES));
     select(images, indices)
 }
 
 /// Refuses a filter that one of the first `shown` layers doesn't have, and a model of which none is shown.
 fn check_filter(outputs: &[LayerOutput], shown: usize, filter: i64) -> Result<()> {
-    let place = |position: usize| LayerRef {
-        position: position + 1,
-        name: outputs[position].name.clone(),
-    };
-    if shown == 0 {
-        return Err(error(texts::figure_no_pictures_at_all(place(0))));
-    }
-    for (position, layer) in outputs[..shown].iter().enumerate() {
+    let place = |i: usize| texts::place(i + 1, &outputs[i].name);
+    ensure!(shown > 0, texts::figure_no_pictures_at_all(place(0)));
+    for (i, layer) in outputs[..shown].iter().enumerate() {
         let last = layer.output.size()[1] - 1;
-        if !(0..=last).contains(&filter) {
-            let text = texts::figure_no_such_filter(place(position), filter, last);
-            return Err(error(text));
-        }
+        let exists = (0..=last).contains(&filter);
+        ensure!(exists, texts::figure_no_such_filter(place(i), filter, last));
     }
     Ok(())
 }
 
 /// The most probable class of each image, if the last layer tells classes.
-fn classes(outputs: &[LayerOutput]) -> Result<Vec<usize>> {
+fn classes(outputs: &[LayerOutput]) -> Result<Vec<i64>> {
     match outputs.last() {
         Some(LayerOutput { output, .. }) if output.dim() == 2 && output.size()[1] > 1 => {
-            let classes = compute(|| Vec::<i64>::try_from(&output.f_argmax(-1, false)?))?;
-            Ok(classes.into_iter().map(|class| class as usize).collect())
+            compute(|| Vec::try_from(&output.f_argmax(-1, false)?))
         }
         _ => Ok(Vec::new()),
     }
@@ -162,16 +145,14 @@ impl Panel {
     /// A feature map, `[height, width]`, in inferno's colours from its own minimum to its own maximum, as matplotlib's
     /// `imshow` gives them; a map that is the same everywhere is dark. Grey stands for what is not a number.
     fn of_feature_map(map: &Tensor) -> Result<Self> {
-        let (size, values) = (map.size(), numbers(map)?);
+        let values = numbers(map)?;
         let (low, high) = range(&values);
         let span = if high > low { high - low } else { 1.0 };
         let color = |value: &f32| inferno(f64::from((value - low) / span));
+        let colors = values.iter().map(color).collect();
+        let columns = map.size()[1] as usize;
         Ok(Self {
-            cells: Cells {
-                columns: size[1] as usize,
-                rows: size[0] as usize,
-                colors: values.iter().map(color).collect(),
-            },
+            cells: Cells { columns, colors },
             range: (low, high),
         })
     }
@@ -182,7 +163,7 @@ struct Row {
     /// The image's number.
     index: i64,
     /// The class that the model predicts.
-    class: Option<usize>,
+    class: Option<i64>,
     panels: Vec<Panel>,
 }
 
@@ -216,15 +197,19 @@ impl Drawing for Grid {
 
     fn scene(&self, names: &Names) -> Scene {
         let labels: Vec<Vec<String>> = self.rows.iter().map(|row| row.label(names)).collect();
-        let widths = labels
-            .iter()
-            .flatten()
-            .map(|line| text_width(line, HEADING));
+        let lines = labels.iter().flatten();
+        let widths = lines.map(|line| text_width(line, HEADING));
         let label = widths.fold(0.0, f64::max).min(160.0).ceil();
         let left = MARGIN + label + GAP.0;
         let columns = self.headings.len() as f64;
         let room = WIDTH - left - MARGIN - GAP.0 * (columns - 1.0);
-        let side = self.side((room / columns).clamp(24.0, PANEL).floor());
+        let room = (room / columns).clamp(24.0, PANEL).floor();
+        // A side at most 15 % smaller at which the first layer's cells are whole pixels, as the next ones' are where pooling
+        // leaves half as many; or all of the room.
+        let first = self.headings.len() - self.layers;
+        let longer = self.rows[0].panels[first].cells.longer();
+        let whole = (room / longer).floor() * longer;
+        let side = if whole >= room * 0.85 { whole } else { room };
         let step = (side + GAP.0, side + GAP.1);
 
         let title = texts::figure_filter(self.filter);
@@ -233,12 +218,12 @@ impl Drawing for Grid {
         let height = TOP + self.rows.len() as f64 * step.1 - GAP.1 + 20.0 + MARGIN;
         let mut scene = Scene::new(width, height);
         let at = (MARGIN, MARGIN + TITLE.size * 0.8);
-        scene.text(at, Anchor::Start, TITLE, title);
+        scene.text(at, Anchor::Left, TITLE, title);
         for (column, (name, shape)) in self.headings.iter().enumerate() {
             let middle = left + column as f64 * step.0 + side / 2.0;
             for (up, style, text) in [(34.0, HEADING, name), (19.0, SMALL, shape)] {
                 let text = fitted(text, style, step.0 - 6.0);
-                scene.text((middle, TOP - up), Anchor::Middle, style, text);
+                scene.text((middle, TOP - up), Anchor::Center, style, text);
             }
         }
         for (i, (row, lines)) in self.rows.iter().zip(&labels).enumerate() {
@@ -249,17 +234,6 @@ impl Drawing for Grid {
             }
         }
         scene
-    }
-}
-
-impl Grid {
-    /// A side at most 15 % smaller at which the first layer's cells are whole pixels, as the next ones' are where pooling
-    /// leaves half as many; or `room` itself.
-    fn side(&self, room: f64) -> f64 {
-        let first = self.headings.len() - self.layers;
-        let longer = self.rows[0].panels[first].cells.longer();
-        let whole = (room / longer).floor() * longer;
-        if whole >= room * 0.85 { whole } else { room }
     }
 }
 
@@ -280,7 +254,7 @@ fn draw_label(scene: &mut Scene, lines: &[String], middle: f64, width: f64) {
     for (i, line) in lines.iter().enumerate() {
         let style = if i == 0 { HEADING } else { NOTE };
         let at = (MARGIN, style.centered(first + i as f64 * 18.0));
-        scene.text(at, Anchor::Start, style, fitted(line, style, width));
+        scene.text(at, Anchor::Left, style, fitted(line, style, width));
     }
 }
 
@@ -295,18 +269,18 @@ impl Panel {
             let end = y + height + TICK;
             scene.line(vec![(x, y + height), (x, end)], 1.0, GREY);
             let at = (x, end + SMALL.size);
-            scene.text(at, Anchor::Middle, SMALL, tick.to_string());
+            scene.text(at, Anchor::Center, SMALL, tick.to_string());
         }
-        for tick in ticks(self.cells.rows) {
-            let y = y + (tick as f64 + 0.5) * height / self.cells.rows as f64;
+        for tick in ticks(self.cells.rows()) {
+            let y = y + (tick as f64 + 0.5) * height / self.cells.rows() as f64;
             scene.line(vec![(x - TICK, y), (x, y)], 1.0, GREY);
             let at = (x - TICK - 2.0, SMALL.centered(y));
-            scene.text(at, Anchor::End, SMALL, tick.to_string());
+            scene.text(at, Anchor::Right, SMALL, tick.to_string());
         }
         if side >= 100.0 {
             let (low, high) = self.range;
             let text = format!("{} … {}", short(low.into()), short(high.into()));
-            scene.text((x + width, y - 5.0), Anchor::End, SMALL, text);
+            scene.text((x + width, y - 5.0), Anchor::Right, SMALL, text);
         }
     }
 }

@@ -12,8 +12,8 @@ pub(crate) fn whole_step(count: usize, limit: usize) -> usize {
 }
 
 /// Round numbers that cover `low..=high`, about `count` steps of them; the first is at or below `low`, the last at or
-/// above `high`.
-pub(crate) fn round_ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
+/// above `high`. Each with its text, which has as many decimals as tell neighbours apart.
+pub(crate) fn round_ticks(low: f64, high: f64, count: usize) -> Vec<(f64, String)> {
     let span = (high - low).max(low.abs().max(high.abs()) * 1e-3).max(1e-6);
     let raw = span / count as f64;
     let power = 10f64.powf(raw.log10().floor());
@@ -24,19 +24,10 @@ pub(crate) fn round_ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
         .unwrap_or(10.0 * power);
     let first = (low / step + 1e-9).floor();
     let last = (high / step - 1e-9).ceil().max(first + 1.0);
-    let ticks = (last - first) as usize;
-    (0..=ticks).map(|i| (first + i as f64) * step).collect()
-}
-
-/// As many decimals as tell neighbouring ticks apart.
-pub(crate) fn decimals(ticks: &[f64]) -> usize {
-    match ticks {
-        [first, second, ..] => {
-            let step = (second - first).abs();
-            (-step.log10() - 1e-9).ceil().clamp(0.0, 9.0) as usize
-        }
-        _ => 2,
-    }
+    let decimals = (-step.log10() - 1e-9).ceil().clamp(0.0, 9.0) as usize;
+    let ticks = (0..=(last - first) as usize).map(|i| (first + i as f64) * step);
+    let ticks = ticks.map(|tick| (tick, format!("{tick:.decimals$}")));
+    ticks.collect()
 }
 
 /// A number with about three digits, for small print: `0`, `1.84`, `12.3`, `0.031`, `4.2e-5`.
@@ -70,8 +61,12 @@ mod tests {
 
     #[test]
     fn round_ticks_cover_the_values() {
+        let numbers = |low, high| {
+            let ticks = round_ticks(low, high, 5).into_iter();
+            ticks.map(|(tick, _)| tick).collect::<Vec<_>>()
+        };
         assert_eq!(
-            round_ticks(0.0, 1.0, 5),
+            numbers(0.0, 1.0),
             [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]
         );
         for (low, high) in [
@@ -81,7 +76,7 @@ mod tests {
             (0.0, 0.0),
             (1e-7, 2.3),
         ] {
-            let ticks = round_ticks(low, high, 5);
+            let ticks = numbers(low, high);
             assert!(
                 ticks[0] <= low && ticks[ticks.len() - 1] >= high,
                 "{low} {high} {ticks:?}"
@@ -92,9 +87,13 @@ mod tests {
 
     #[test]
     fn ticks_have_the_decimals_they_need() {
-        assert_eq!(decimals(&[0.80, 0.82]), 2);
-        assert_eq!(decimals(&[0.0, 0.5]), 1);
-        assert_eq!(decimals(&[0.0, 5.0]), 0);
+        let texts = |low, high| {
+            let ticks = round_ticks(low, high, 2).into_iter();
+            ticks.map(|(_, text)| text).collect::<Vec<_>>()
+        };
+        assert_eq!(texts(0.80, 0.84), ["0.80", "0.82", "0.84"]);
+        assert_eq!(texts(0.0, 1.0), ["0.0", "0.5", "1.0"]);
+        assert_eq!(texts(0.0, 10.0), ["0", "5", "10"]);
     }
 
     #[test]

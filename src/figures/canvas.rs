@@ -6,15 +6,18 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::iter::repeat_n;
+use std::iter::{once, repeat_n};
 
 use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::{Pos, VPos};
 use plotters::style::{Color as _, FontDesc, FontFamily, FontStyle, FontTransform, RGBColor};
 use plotters::style::{TextStyle, register_font};
 
 use crate::Result;
 use crate::session::{error, texts};
+
+/// Which part of a text lies at its point.
+pub(crate) use plotters::style::text_anchor::HPos as Anchor;
 
 /// Red, green, blue.
 pub(crate) type Color = [u8; 3];
@@ -54,14 +57,6 @@ impl Style {
     }
 }
 
-/// Horizontal text anchor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Anchor {
-    Start,
-    Middle,
-    End,
-}
-
 /// A paper that is painted on.
 pub(crate) struct Canvas<B> {
     backend: B,
@@ -76,13 +71,9 @@ pub(crate) fn pixels(
 ) -> Result<Vec<u8>> {
     let size = (width * SCALE, height * SCALE);
     let mut pixels = PAPER.repeat((size.0 * size.1) as usize);
-    let mut canvas = Canvas {
-        backend: BitMapBackend::with_buffer(&mut pixels, size),
-        svg: false,
-    };
-    paint(&mut canvas)?;
-    drawn(canvas.backend.present())?;
-    drop(canvas);
+    let backend = BitMapBackend::with_buffer(&mut pixels, size);
+    let svg = false;
+    paint(&mut Canvas { backend, svg })?;
     Ok(pixels)
 }
 
@@ -94,21 +85,19 @@ pub(crate) fn svg(
 ) -> Result<String> {
     let size = (width * SCALE, height * SCALE);
     let mut document = String::new();
-    let mut canvas = Canvas {
-        backend: SVGBackend::with_string(&mut document, size),
-        svg: true,
-    };
+    let backend = SVGBackend::with_string(&mut document, size);
+    let mut canvas = Canvas { backend, svg: true };
     canvas.rectangle((0.0, 0.0), (width.into(), height.into()), PAPER)?;
     paint(&mut canvas)?;
-    drawn(canvas.backend.present())?;
+    // Ends the document.
     drop(canvas);
     let painted = format!("width=\"{}\" height=\"{}\"", size.0, size.1);
     let shown = format!("width=\"{width}\" height=\"{height}\"");
     Ok(document.replacen(&painted, &shown, 1))
 }
 
-/// plotters' error as one of this crate's.
-fn drawn(outcome: std::result::Result<(), impl Display>) -> Result<()> {
+/// An error of plotters' or png's as one of this crate's.
+fn drawn<T>(outcome: std::result::Result<T, impl Display>) -> Result<T> {
     outcome.map_err(|problem| error(texts::figure_not_drawn(problem)))
 }
 
@@ -123,11 +112,9 @@ impl<B: DrawingBackend> Canvas<B> {
     pub(crate) fn line(&mut self, points: &[Point], width: f64, color: Color) -> Result<()> {
         if self.svg {
             let width = (width * f64::from(SCALE)).round().max(1.0) as u32;
+            let style = rgb(color).stroke_width(width);
             let points = points.iter().copied().map(pixel);
-            return drawn(
-                self.backend
-                    .draw_path(points, &rgb(color).stroke_width(width)),
-            );
+            return drawn(self.backend.draw_path(points, &style));
         }
         for pair in points.windows(2) {
             self.stroke(pair[0], pair[1], width, color)?;
@@ -138,11 +125,8 @@ impl<B: DrawingBackend> Canvas<B> {
     pub(crate) fn disc(&mut self, center: Point, radius: f64, color: Color) -> Result<()> {
         if self.svg {
             let radius = (radius * f64::from(SCALE)).round() as u32;
-            let style = rgb(color).filled();
-            return drawn(
-                self.backend
-                    .draw_circle(pixel(center), radius, &style, true),
-            );
+            let (center, style) = (pixel(center), rgb(color).filled());
+            return drawn(self.backend.draw_circle(center, radius, &style, true));
         }
         self.stroke(center, center, 2.0 * radius, color)
     }
@@ -201,16 +185,10 @@ impl<B: DrawingBackend> Canvas<B> {
             true => ((x - rise, y), FontTransform::Rotate270),
             false => ((x, y - rise), FontTransform::None),
         };
-        let across = match anchor {
-            Anchor::Start => HPos::Left,
-            Anchor::Middle => HPos::Center,
-            Anchor::End => HPos::Right,
-        };
         let font = font(height, style.bold).transform(turn);
         let color = rgb(style.color);
-        let style = TextStyle::from(font)
-            .color(&color)
-            .pos(Pos::new(across, VPos::Top));
+        let place = Pos::new(anchor, VPos::Top);
+        let style = TextStyle::from(font).color(&color).pos(place);
         drawn(self.backend.draw_text(text, &style, pixel(at)))
     }
 }
@@ -227,19 +205,13 @@ fn pixel((x, y): Point) -> (i32, i32) {
 
 /// The font that comes with the program: a figure needs none of the system's.
 fn font(height: f64, bold: bool) -> FontDesc<'static> {
-    // Every evcxr cell has its own copy of plotters' table of fonts: they are registered at each use, in microseconds.
-    for (style, file) in [
-        (FontStyle::Normal, dejavu::sans::regular()),
-        (FontStyle::Bold, dejavu::sans::bold()),
-    ] {
-        // A font that is not there is an error at the first text that is drawn.
-        let _ = register_font(FAMILY, style, file);
-    }
-    let style = if bold {
-        FontStyle::Bold
-    } else {
-        FontStyle::Normal
+    let (style, file) = match bold {
+        true => (FontStyle::Bold, dejavu::sans::bold()),
+        false => (FontStyle::Normal, dejavu::sans::regular()),
     };
+    // Every evcxr cell has its own copy of plotters' table of fonts: it is registered at each use, in microseconds. A font
+    // that is not there is an error at the first text that is drawn.
+    let _ = register_font(FAMILY, style, file);
     FontDesc::new(FontFamily::Name(FAMILY), height, style)
 }
 
@@ -254,17 +226,11 @@ pub(crate) fn text_width(text: &str, style: Style) -> f64 {
 
 /// The text, cut with "…" where it would be wider than `limit`.
 pub(crate) fn fitted(text: &str, style: Style, limit: f64) -> String {
-    if text_width(text, style) <= limit {
-        return text.into();
-    }
-    let mut end = text.to_string();
-    while end.pop().is_some() {
-        let shorter = format!("{}…", end.trim_end());
-        if text_width(&shorter, style) <= limit {
-            return shorter;
-        }
-    }
-    "…".into()
+    let cut = |(end, _): (usize, char)| format!("{}…", text[..end].trim_end());
+    let shorter = text.char_indices().rev().map(cut);
+    let mut candidates = once(text.to_string()).chain(shorter);
+    let found = candidates.find(|text| text_width(text, style) <= limit);
+    found.unwrap_or_else(|| "…".into())
 }
 
 /// RGB pixels as a PNG file, where possible of 256 colours: that is half of what all colours take, and looks the same.
@@ -281,12 +247,10 @@ pub(crate) fn png(width: u32, height: u32, pixels: &[u8]) -> Result<Vec<u8>> {
     // Of cells and text nothing makes smaller files.
     encoder.set_filter(png::FilterType::NoFilter);
     encoder.set_compression(png::Compression::Default);
-    let write = || {
-        let mut writer = encoder.write_header()?;
-        writer.write_image_data(indexed.as_ref().map_or(pixels, |(_, numbers)| numbers))?;
-        writer.finish()
-    };
-    write().map_err(|problem| error(texts::figure_not_drawn(problem)))?;
+    let data = indexed.as_ref().map_or(pixels, |(_, numbers)| numbers);
+    let mut writer = drawn(encoder.write_header())?;
+    drawn(writer.write_image_data(data))?;
+    drawn(writer.finish())?;
     Ok(file)
 }
 
@@ -317,8 +281,7 @@ fn indexed(pixels: &[Color]) -> Option<(Vec<Color>, Vec<u8>)> {
     }
     let runs = runs.iter();
     let pixels = runs.flat_map(|run| repeat_n(numbers[&run[0]], run.len()));
-    let pixels = pixels.collect();
-    Some((palette, pixels))
+    Some((palette, pixels.collect()))
 }
 
 #[cfg(test)]
@@ -384,7 +347,7 @@ pub(crate) mod tests {
 
     #[test]
     fn every_russian_letter_has_its_own_shape() {
-        let shape = |text| written(Anchor::Start, INK, text).pixels;
+        let shape = |text| written(Anchor::Left, INK, text).pixels;
         // U+E000 is in no font: it is drawn as the box for what is missing.
         let mut seen = vec![("missing", shape("\u{e000}"))];
         assert!(seen[0].1.iter().any(|&value| value != 255), "no box");
@@ -401,7 +364,7 @@ pub(crate) mod tests {
 
     #[test]
     fn text_stands_on_its_baseline() {
-        let canvas = written(Anchor::Start, INK, "Н");
+        let canvas = written(Anchor::Left, INK, "Н");
         let ink = |y: u32| (0..120).any(|x| is_dark(&canvas, x, y));
         assert!(ink(59), "the last row above the baseline");
         assert!(!ink(60), "the row under the baseline");
@@ -413,16 +376,16 @@ pub(crate) mod tests {
     fn text_is_as_wide_as_it_is_measured() {
         let width = text_width("Ш", INK);
         for (anchor, left, right) in [
-            (Anchor::End, 30.0 - width, 30.0),
-            (Anchor::Middle, 30.0 - width / 2.0, 30.0 + width / 2.0),
+            (Anchor::Right, 30.0 - width, 30.0),
+            (Anchor::Center, 30.0 - width / 2.0, 30.0 + width / 2.0),
         ] {
             let canvas = written(anchor, INK, "Ш");
             let ink = |x: &u32| (0..80).any(|y| is_dark(&canvas, *x, y));
             let first = f64::from((0..120).find(ink).unwrap()) / 2.0;
             let last = f64::from((0..120).rfind(ink).unwrap()) / 2.0;
             // The letter's own space beside it, and plotters' rounding.
-            assert!((left..left + 4.5).contains(&first), "{anchor:?} {first}");
-            assert!((right - 4.5..right).contains(&last), "{anchor:?} {last}");
+            assert!((left..left + 4.5).contains(&first), "{left} {first}");
+            assert!((right - 4.5..right).contains(&last), "{right} {last}");
         }
     }
 
@@ -434,7 +397,7 @@ pub(crate) mod tests {
         };
         // Where there is ink, from the point: across and down.
         let reach = |style| {
-            let canvas = written(Anchor::Start, style, "Ж");
+            let canvas = written(Anchor::Left, style, "Ж");
             let all = (0..80).flat_map(|y| (0..120).map(move |x| (x, y)));
             let ink: Vec<_> = all.filter(|(x, y)| is_dark(&canvas, *x, *y)).collect();
             let across = ink.iter().map(|(x, _)| *x as i32 - 60);
@@ -510,7 +473,7 @@ pub(crate) mod tests {
 
     #[test]
     fn png_holds_the_pixels() {
-        let canvas = written(Anchor::Middle, INK, "Ж");
+        let canvas = written(Anchor::Center, INK, "Ж");
         let decoded = decoded(&png(120, 80, &canvas.pixels).unwrap());
         assert_eq!((decoded.width, decoded.pixels), (120, canvas.pixels));
     }

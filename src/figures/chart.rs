@@ -1,6 +1,6 @@
 //! The frame that all charts share: axes with ticks, lines and points in it.
 
-use super::axis::{decimals, round_ticks};
+use super::axis::round_ticks;
 use super::canvas::{Anchor, Color, PAPER};
 use super::scene::Scene;
 use super::theme::{GREY, RULE, SMALL};
@@ -32,13 +32,12 @@ impl Area {
     pub(crate) fn rules(&mut self, scene: &mut Scene, values: impl Iterator<Item = f64>) {
         let (low, high) = span(values);
         let ticks = round_ticks(low, high, 5);
-        self.y_range = (ticks[0], ticks[ticks.len() - 1]);
-        let decimals = decimals(&ticks);
-        for tick in ticks {
+        self.y_range = (ticks[0].0, ticks[ticks.len() - 1].0);
+        for (tick, text) in ticks {
             let (_, y) = self.place((self.x_range.0, tick));
             scene.line(vec![(self.left, y), (self.right, y)], 1.0, RULE);
             let at = (self.left - 8.0, SMALL.centered(y));
-            scene.text(at, Anchor::End, SMALL, format!("{tick:.decimals$}"));
+            scene.text(at, Anchor::Right, SMALL, text);
         }
         let floor = vec![(self.left, self.bottom), (self.right, self.bottom)];
         scene.line(floor, 1.0, GREY);
@@ -49,23 +48,20 @@ impl Area {
         let (x, _) = self.place((value, self.y_range.0));
         let end = self.bottom + 4.0;
         scene.line(vec![(x, self.bottom), (x, end)], 1.0, GREY);
-        scene.text((x, end + SMALL.size), Anchor::Middle, SMALL, text);
+        scene.text((x, end + SMALL.size), Anchor::Center, SMALL, text);
     }
 
     /// Says what the horizontal axis measures.
     pub(crate) fn unit(&self, scene: &mut Scene, text: String) {
         let at = ((self.left + self.right) / 2.0, self.bottom + 32.0);
-        scene.text(at, Anchor::Middle, SMALL, text);
+        scene.text(at, Anchor::Center, SMALL, text);
     }
 }
 
 /// The smallest and the largest value, with some air where all are nearly the same.
 fn span(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let found = values.fold(None, |range, value| match range {
-        None => Some((value, value)),
-        Some((low, high)) => Some((value.min(low), value.max(high))),
-    });
-    let Some((low, high)) = found else {
+    let ranges = values.map(|value| (value, value));
+    let Some((low, high)) = ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else {
         return (0.0, 1.0);
     };
     let least = (high.abs() * 0.05).max(1e-6);

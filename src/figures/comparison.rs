@@ -1,6 +1,6 @@
 //! Accuracy against time: what a variant of the net costs and what it brings.
 
-use super::axis::{decimals, round_ticks};
+use super::axis::round_ticks;
 use super::canvas::{Anchor, Color, fitted, text_width};
 use super::chart::{Area, dot, stroke, target};
 use super::figure::{Drawing, Figure, Names};
@@ -25,28 +25,18 @@ impl Curve {
             Some(it) => format!("{}, {}", self.name, texts::figure_prediction(it * 100.0)),
         }
     }
-
-    /// What can be drawn.
-    fn finite(&self) -> impl Iterator<Item = (f64, f64)> {
-        let points = self.points.iter().copied();
-        points.filter(|(x, y)| x.is_finite() && y.is_finite())
-    }
 }
 
-/// A line for each variant, with its name at its end.
-pub(crate) fn figure(curves: Vec<Curve>) -> Figure {
+/// A line for each variant, with its name at its end, of those points that can be drawn.
+pub(crate) fn figure(mut curves: Vec<Curve>) -> Figure {
+    for curve in &mut curves {
+        let points = &mut curve.points;
+        points.retain(|(x, y)| x.is_finite() && y.is_finite());
+    }
     Figure::new(Curves(curves))
 }
 
 struct Curves(Vec<Curve>);
-
-/// A line's end, with what is written beside it.
-struct End {
-    y: f64,
-    label: String,
-    color: Color,
-    dashed: bool,
-}
 
 const HEIGHT: f64 = 380.0;
 /// Between the labels' baselines.
@@ -55,7 +45,7 @@ const LINE: f64 = 18.0;
 impl Drawing for Curves {
     fn alt(&self, _: &Names) -> String {
         let ends = self.0.iter().filter_map(|curve| {
-            let (seconds, accuracy) = curve.finite().last()?;
+            let (seconds, accuracy) = curve.points.last()?;
             let end = texts::figure_curve(&curve.name, accuracy, seconds);
             Some(match curve.prediction {
                 None => end,
@@ -66,98 +56,93 @@ impl Drawing for Curves {
     }
 
     fn scene(&self, _: &Names) -> Scene {
-        let points = || self.0.iter().flat_map(Curve::finite);
+        let points = || self.0.iter().flat_map(|curve| &curve.points);
         let widths = self.0.iter().map(|curve| text_width(&curve.label(), TEXT));
         let label = widths.fold(0.0, f64::max).min(240.0).ceil();
 
         let mut scene = Scene::new(WIDTH, HEIGHT);
-        let slowest = points().map(|(seconds, _)| seconds).fold(1e-3, f64::max);
+        let slowest = points().map(|point| point.0).fold(1e-3, f64::max);
         let ticks = round_ticks(0.0, slowest, 8);
         let mut area = Area {
             left: MARGIN + 46.0,
             right: WIDTH - MARGIN - label - 44.0,
             top: MARGIN + 34.0,
             bottom: HEIGHT - MARGIN - 34.0,
-            x_range: (0.0, ticks[ticks.len() - 1]),
+            x_range: (0.0, ticks[ticks.len() - 1].0),
             y_range: (0.0, 1.0),
         };
         let at = (area.left, MARGIN + HEADING.size);
-        scene.text(at, Anchor::Start, HEADING, texts::figure_comparison());
-        area.rules(&mut scene, points().map(|(_, accuracy)| accuracy));
-        let places = decimals(&ticks);
-        for tick in &ticks {
-            area.tick(&mut scene, *tick, format!("{tick:.places$}"));
+        scene.text(at, Anchor::Left, HEADING, texts::figure_comparison());
+        area.rules(&mut scene, points().map(|point| point.1));
+        for (tick, text) in ticks {
+            area.tick(&mut scene, tick, text);
         }
         area.unit(&mut scene, texts::figure_seconds());
         self.predictions(&mut scene, &area);
-        let ends = self.lines(&mut scene, &area);
-        labels(&mut scene, &area, ends, label);
+        self.lines(&mut scene, &area);
+        self.labels(&mut scene, &area, label);
         scene
     }
 }
 
 impl Curves {
-    /// Draws the lines.
-    fn lines(&self, scene: &mut Scene, area: &Area) -> Vec<End> {
-        let mut ends = Vec::new();
+    fn lines(&self, scene: &mut Scene, area: &Area) {
         for (i, curve) in self.0.iter().enumerate() {
-            let color = SERIES[i % SERIES.len()];
-            // When the colours begin anew, so does the line.
-            let dashed = i / SERIES.len() % 2 == 1;
-            let points: Vec<_> = curve.finite().map(|point| area.place(point)).collect();
+            let (color, dashed) = look(i);
+            let points: Vec<_> = curve.points.iter().map(|it| area.place(*it)).collect();
             stroke(scene, &points, color, dashed);
-            for point in &points {
-                dot(scene, *point, color, dashed);
+            for point in points {
+                dot(scene, point, color, dashed);
             }
-            ends.extend(points.last().map(|&(_, y)| End {
-                y,
-                label: curve.label(),
-                color,
-                dashed,
-            }));
         }
-        ends
     }
 
     /// Draws what was predicted, above or below the end of the line. A prediction far from all lines would
     /// make the chart too coarse for them: it stands at the edge.
     fn predictions(&self, scene: &mut Scene, area: &Area) {
         for (i, curve) in self.0.iter().enumerate() {
-            let (Some(prediction), Some(end)) = (curve.prediction, curve.finite().last()) else {
+            let (Some(prediction), Some(&end)) = (curve.prediction, curve.points.last()) else {
                 continue;
             };
-            let color = SERIES[i % SERIES.len()];
-            let end = area.place(end);
-            let (x, y) = (
-                end.0,
-                area.place((0.0, prediction)).1.clamp(area.top, area.bottom),
-            );
-            scene.dashes(&[end, (x, y)], 1.0, color);
-            target(scene, (x, y), color);
+            let (color, _) = look(i);
+            let (x, y) = area.place((end.0, prediction));
+            let place = (x, y.clamp(area.top, area.bottom));
+            scene.dashes(&[area.place(end), place], 1.0, color);
+            target(scene, place, color);
+        }
+    }
+
+    /// The names in the order of their lines' ends, as near to them as they can stand.
+    fn labels(&self, scene: &mut Scene, area: &Area, width: f64) {
+        let end = |(i, curve): (usize, &Curve)| {
+            let (_, y) = area.place(*curve.points.last()?);
+            Some((y, i))
+        };
+        let mut ends: Vec<(f64, usize)> = self.0.iter().enumerate().filter_map(end).collect();
+        ends.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let wanted: Vec<f64> = ends.iter().map(|&(y, _)| y).collect();
+        for (y, (_, i)) in spread(&wanted, LINE, area.bottom).into_iter().zip(ends) {
+            let (color, dashed) = look(i);
+            let x = area.right + 14.0;
+            stroke(scene, &[(x, y), (x + 20.0, y)], color, dashed);
+            dot(scene, (x + 10.0, y), color, dashed);
+            let label = fitted(&self.0[i].label(), TEXT, width);
+            scene.text((x + 28.0, TEXT.centered(y)), Anchor::Left, TEXT, label);
         }
     }
 }
 
-/// The names in the order of their lines' ends, as near to them as they can stand.
-fn labels(scene: &mut Scene, area: &Area, mut ends: Vec<End>, width: f64) {
-    ends.sort_by(|a, b| a.y.total_cmp(&b.y));
-    let wanted: Vec<f64> = ends.iter().map(|end| end.y).collect();
-    for (y, end) in spread(&wanted, LINE, area.bottom).into_iter().zip(ends) {
-        let x = area.right + 14.0;
-        stroke(scene, &[(x, y), (x + 20.0, y)], end.color, end.dashed);
-        dot(scene, (x + 10.0, y), end.color, end.dashed);
-        let label = fitted(&end.label, TEXT, width);
-        scene.text((x + 28.0, TEXT.centered(y)), Anchor::Start, TEXT, label);
-    }
+/// The colour of the line with this number, and whether it is broken: when the colours begin anew, so does the line.
+fn look(i: usize) -> (Color, bool) {
+    (SERIES[i % SERIES.len()], i / SERIES.len() % 2 == 1)
 }
 
 /// Moves labels apart that would lie on one another: `wanted` in ascending order, at least `gap` between two, none
 /// below `limit` as long as there is room.
 fn spread(wanted: &[f64], gap: f64, limit: f64) -> Vec<f64> {
-    let mut places: Vec<f64> = Vec::with_capacity(wanted.len());
-    for &place in wanted {
-        let free = places.last().map_or(place, |last| place.max(last + gap));
-        places.push(free);
+    let mut places = wanted.to_vec();
+    for i in 1..places.len() {
+        places[i] = places[i].max(places[i - 1] + gap);
     }
     let mut ceiling = limit;
     for place in places.iter_mut().rev() {

@@ -22,7 +22,7 @@ pub fn confusion_matrix(model: &Sequential, images: &Tensor, labels: &Tensor) ->
     let predictions = Predictions::of(model, images, labels)?;
     let mut counts = vec![vec![0; predictions.possible]; predictions.possible];
     for (&truth, &class) in predictions.labels.iter().zip(&predictions.classes) {
-        counts[truth][class] += 1;
+        counts[truth as usize][class as usize] += 1;
     }
     Ok(Figure::new(Confusion { counts }))
 }
@@ -48,6 +48,7 @@ struct Grid {
 impl Drawing for Confusion {
     fn alt(&self, names: &Names) -> String {
         let (correct, all) = self.correct();
+        let name = |class: usize| names.of(class as i64);
         let classes = self.counts.len();
         let mut text = texts::figure_confusion_line(classes, correct, all, percent(correct, all));
         let rows = self.counts.iter().enumerate();
@@ -55,26 +56,24 @@ impl Drawing for Confusion {
         let seen = seen.filter(|(_, _, all)| *all > 0);
         let fraction = |(_, right, all): &(_, u64, u64)| *right as f64 / *all as f64;
         if let Some((class, right, all)) = seen.min_by(|a, b| fraction(a).total_cmp(&fraction(b))) {
-            text += &texts::figure_hardest(names.of(class), percent(right, all));
+            text += &texts::figure_hardest(name(class), percent(right, all));
         }
-        let cells = self.counts.iter().enumerate().flat_map(|(truth, row)| {
-            row.iter()
-                .enumerate()
-                .map(move |(class, count)| (truth, class, *count))
-        });
-        let wrong = cells.filter(|(truth, class, count)| truth != class && *count > 0);
+        let cells = (0..classes * classes).map(|i| (i / classes, i % classes));
+        let wrong = cells.filter(|(truth, class)| truth != class);
+        let wrong = wrong.map(|(truth, class)| (truth, class, self.counts[truth][class]));
         match wrong.max_by_key(|(_, _, count)| *count) {
-            Some((truth, class, count)) => {
-                text + &texts::figure_confused(names.of(truth), names.of(class), count)
+            Some((truth, class, count)) if count > 0 => {
+                text + &texts::figure_confused(name(truth), name(class), count)
             }
-            None => text,
+            _ => text,
         }
     }
 
     fn scene(&self, names: &Names) -> Scene {
         let classes = self.counts.len();
         let count = classes.max(1) as f64;
-        let widths = (0..classes).map(|class| text_width(&names.of(class), TEXT));
+        let names: Vec<String> = (0..classes).map(|class| names.of(class as i64)).collect();
+        let widths = names.iter().map(|name| text_width(name, TEXT));
         let label = widths.fold(0.0, f64::max).min(150.0).ceil();
         let left = MARGIN + 22.0 + label + 10.0;
         let right = MARGIN + 64.0;
@@ -95,18 +94,18 @@ impl Drawing for Confusion {
         let title = texts::figure_confusion();
         let mut scene = titled(&title, &note, width, bottom + MARGIN);
         let at = (left + count * cell / 2.0, grid.top - 26.0);
-        scene.text(at, Anchor::Middle, SMALL, texts::figure_answered());
+        scene.text(at, Anchor::Center, SMALL, texts::figure_answered());
         let upward = Style {
             upward: true,
             ..SMALL
         };
         let at = (MARGIN + SMALL.size, (grid.top + bottom) / 2.0);
-        scene.text(at, Anchor::Middle, upward, texts::figure_truth());
+        scene.text(at, Anchor::Center, upward, texts::figure_truth());
         let at = (left + count * cell + 10.0, grid.top - 8.0);
-        scene.text(at, Anchor::Start, SMALL, texts::figure_right());
-        for (class, row) in self.counts.iter().enumerate() {
+        scene.text(at, Anchor::Left, SMALL, texts::figure_right());
+        for (class, (row, name)) in self.counts.iter().zip(&names).enumerate() {
             grid.draw_row(&mut scene, class, row);
-            grid.draw_names(&mut scene, class, row, names.of(class));
+            grid.draw_names(&mut scene, class, row, name);
         }
         scene
     }
@@ -140,30 +139,30 @@ impl Grid {
                     _ => TEXT,
                 };
                 let at = (x + self.cell.0 / 2.0, style.centered(y + self.cell.1 / 2.0));
-                scene.text(at, Anchor::Middle, style, number.to_string());
+                scene.text(at, Anchor::Center, style, number.to_string());
             }
         }
     }
 
     /// The name of a class over its column and before its row, and what fraction of the row is right.
-    fn draw_names(&self, scene: &mut Scene, class: usize, row: &[u64], name: String) {
+    fn draw_names(&self, scene: &mut Scene, class: usize, row: &[u64], name: &str) {
         let (width, height) = self.cell;
         if self.roomy {
             let at = (self.left + (class as f64 + 0.5) * width, self.top - 8.0);
             let style = SMALL.color(INK);
-            scene.text(at, Anchor::Middle, style, fitted(&name, SMALL, width - 4.0));
+            scene.text(at, Anchor::Center, style, fitted(name, SMALL, width - 4.0));
         }
         // With many classes not every row has room for its name.
         let every = (16.0 / height).ceil().max(1.0) as usize;
         if class.is_multiple_of(every) {
             let y = TEXT.centered(self.top + (class as f64 + 0.5) * height);
-            let name = fitted(&name, TEXT, self.label);
-            scene.text((self.left - 10.0, y), Anchor::End, TEXT, name);
+            let name = fitted(name, TEXT, self.label);
+            scene.text((self.left - 10.0, y), Anchor::Right, TEXT, name);
             let total = row.iter().sum();
             if total > 0 {
                 let text = format!("{} %", percent(row[class], total));
                 let at = (self.left + row.len() as f64 * width + 10.0, y);
-                scene.text(at, Anchor::Start, TEXT, text);
+                scene.text(at, Anchor::Left, TEXT, text);
             }
         }
     }

@@ -35,15 +35,9 @@ pub(crate) trait Drawing: Send + Sync {
 pub(crate) struct Names(Vec<String>);
 
 impl Names {
-    pub(crate) fn of(&self, class: usize) -> String {
-        let name = self.0.get(class).cloned();
+    pub(crate) fn of(&self, class: i64) -> String {
+        let name = self.0.get(class as usize).cloned();
         name.unwrap_or_else(|| class.to_string())
-    }
-}
-
-impl<N: Into<String>, I: IntoIterator<Item = N>> From<I> for Names {
-    fn from(names: I) -> Self {
-        Self(names.into_iter().map(Into::into).collect())
     }
 }
 
@@ -61,7 +55,7 @@ impl Figure {
     /// beyond the end of the list. A figure without classes stays as it is.
     #[must_use]
     pub fn names<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
-        let names = Names::from(names);
+        let names = Names(names.into_iter().map(Into::into).collect());
         Self { names, ..self }
     }
 
@@ -116,13 +110,8 @@ impl Figure {
 
 impl Show for Figure {
     fn content(&self) -> Result<Content> {
-        let png = self.png()?;
-        Ok(Content::picture(
-            self.to_string(),
-            &self.alt(),
-            png,
-            self.size(),
-        ))
+        let (plain, png) = (self.to_string(), self.png()?);
+        Ok(Content::picture(plain, &self.alt(), png, self.size()))
     }
 }
 
@@ -154,7 +143,7 @@ mod tests {
 
         fn scene(&self, names: &Names) -> Scene {
             let mut scene = Scene::new(40.0, 20.0);
-            scene.text((2.0, 15.0), Anchor::Start, TEXT, names.of(1));
+            scene.text((2.0, 15.0), Anchor::Left, TEXT, names.of(1));
             scene
         }
     }

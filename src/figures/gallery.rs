@@ -1,6 +1,7 @@
 //! Images over their classes: a gallery of data, and the images that a model misclassifies.
 
-use tch::{Kind, Tensor};
+use anyhow::{bail, ensure};
+use tch::Tensor;
 
 use super::canvas::Color;
 use super::figure::{Drawing, Figure, Names};
@@ -8,19 +9,17 @@ use super::images::draw_images;
 use super::predictions::Predictions;
 use super::scene::{Cells, Scene};
 use super::theme::{GREY, INK, SERIES};
-use super::tiles::{Layout, Tile, draw};
+use super::tiles::{Tile, draw};
 use crate::Result;
-use crate::model::{Sequential, batch_len};
-use crate::session::{compute, error, texts};
+use crate::model::{Sequential, batch_len, whole_numbers};
+use crate::session::{compute, texts};
 
 /// No more images are shown: that is what a screen has room for.
 const MAX_IMAGES: usize = 28;
 /// A side at which an image of 28 × 28 has whole pixels.
-const LAYOUT: Layout = Layout {
-    columns: 7,
-    gap: 14.0,
-    side: 112.0,
-};
+const SIDE: f64 = 112.0;
+/// Between the images.
+const GAP: f64 = 14.0;
 
 /// Images in rows, each over its class; the first 28 if there are more.
 ///
@@ -32,11 +31,9 @@ const LAYOUT: Layout = Layout {
 /// If the images have another shape, there are none, or the labels don't belong to them.
 pub fn gallery(images: &Tensor, labels: &Tensor) -> Result<Figure> {
     let labels = plain_labels(images, labels)?;
-    let shown = labels.len().min(MAX_IMAGES);
-    let cells = draw_images(images, &(0..shown as i64).collect::<Vec<_>>())?;
-    let all = labels.len();
-    let images = cells.into_iter().zip(labels).collect();
-    Ok(Figure::new(Gallery { images, all }))
+    let shown: Vec<i64> = (0..labels.len().min(MAX_IMAGES) as i64).collect();
+    let cells = draw_images(images, &shown)?;
+    Ok(Figure::new(Gallery { cells, labels }))
 }
 
 /// The model's surest wrong predictions, surest first, at most 28:
@@ -48,121 +45,94 @@ pub fn gallery(images: &Tensor, labels: &Tensor) -> Result<Figure> {
 /// As [`Sequential::evaluate`]. If the images have not 1 or 3 channels.
 pub fn misclassified(model: &Sequential, images: &Tensor, labels: &Tensor) -> Result<Figure> {
     let predictions = Predictions::of(model, images, labels)?;
-    let all = predictions.labels.len();
-    let mistake = |index: usize| Mistake {
-        index,
-        label: predictions.labels[index],
-        class: predictions.classes[index],
-        probability: predictions.probabilities[index],
-    };
-    let wrong = (0..all).map(mistake).filter(|it| it.class != it.label);
-    let mut wrong: Vec<Mistake> = wrong.collect();
-    wrong.sort_by(|a, b| b.probability.total_cmp(&a.probability));
-    let count = wrong.len();
-    wrong.truncate(MAX_IMAGES);
-    let indices: Vec<i64> = wrong.iter().map(|it| it.index as i64).collect();
-    let cells = draw_images(images, &indices)?;
+    let is_wrong = |&i: &usize| predictions.classes[i] != predictions.labels[i];
+    let mut wrong: Vec<usize> = (0..predictions.labels.len()).filter(is_wrong).collect();
+    let probability = |i: usize| predictions.probabilities[i];
+    wrong.sort_by(|a, b| probability(*b).total_cmp(&probability(*a)));
+    let shown: Vec<i64> = wrong.iter().map(|i| *i as i64).take(MAX_IMAGES).collect();
     Ok(Figure::new(Misclassified {
-        shown: cells.into_iter().zip(wrong).collect(),
-        wrong: count,
-        all,
+        cells: draw_images(images, &shown)?,
+        wrong,
+        predictions,
     }))
 }
 
 /// Labels without a model that knows their range.
-fn plain_labels(images: &Tensor, labels: &Tensor) -> Result<Vec<usize>> {
-    use Kind::{Int, Int8, Int16, Int64, Uint8};
-    let (size, count) = (labels.size(), batch_len(images));
-    if size.len() != 1 {
-        return Err(error(texts::labels_shape(format!("{size:?}"))));
-    }
-    if !matches!(labels.kind(), Uint8 | Int8 | Int16 | Int | Int64) {
-        return Err(error(texts::label_kind(format!("{:?}", labels.kind()))));
-    }
-    if size[0] != count {
-        return Err(error(texts::counts_differ(count, size[0])));
-    }
-    if count == 0 {
-        return Err(error(texts::no_images()));
-    }
-    let labels = compute(|| Vec::<i64>::try_from(labels))?;
+fn plain_labels(images: &Tensor, labels: &Tensor) -> Result<Vec<i64>> {
+    let labels = whole_numbers(labels, batch_len(images))?;
+    let labels = compute(|| Vec::<i64>::try_from(&labels))?;
+    ensure!(!labels.is_empty(), texts::no_images());
     if let Some(index) = labels.iter().position(|&label| label < 0) {
-        return Err(error(texts::figure_negative_label(labels[index], index)));
+        bail!(texts::figure_negative_label(labels[index], index));
     }
-    Ok(labels.into_iter().map(|label| label as usize).collect())
+    Ok(labels)
 }
 
 struct Gallery {
-    /// The images shown, with their labels.
-    images: Vec<(Cells, usize)>,
-    /// How many there are.
-    all: usize,
+    /// The images shown, the first of all.
+    cells: Vec<Cells>,
+    /// The classes of all.
+    labels: Vec<i64>,
 }
 
 impl Drawing for Gallery {
     fn alt(&self, names: &Names) -> String {
-        let classes = self.images.iter().map(|(_, label)| names.of(*label));
+        let shown = self.cells.len();
+        let classes = self.labels[..shown].iter().map(|label| names.of(*label));
         let classes = classes.collect::<Vec<_>>().join(", ");
-        texts::figure_gallery_line(self.images.len(), self.all, classes)
+        texts::figure_gallery_line(shown, self.labels.len(), classes)
     }
 
     fn scene(&self, names: &Names) -> Scene {
-        let tiles = self.images.iter().map(|(cells, label)| Tile {
+        let images = self.cells.iter().zip(&self.labels);
+        let tiles = images.map(|(cells, label)| Tile {
             cells: cells.clone(),
             caption: vec![(names.of(*label), INK)],
             frame: None,
         });
-        let title = texts::figure_gallery(self.images.len(), self.all);
-        draw(&title, "", &tiles.collect::<Vec<_>>(), &LAYOUT)
+        let title = texts::figure_gallery(self.cells.len(), self.labels.len());
+        draw(&title, "", tiles.collect(), SIDE, GAP)
     }
 }
 
 struct Misclassified {
-    shown: Vec<(Cells, Mistake)>,
-    /// How many mistakes there are.
-    wrong: usize,
-    /// How many images there are.
-    all: usize,
-}
-
-/// An image that was misclassified.
-struct Mistake {
-    /// Its number in the data.
-    index: usize,
-    label: usize,
-    /// What the model takes it for, and with which probability.
-    class: usize,
-    probability: f64,
+    /// The images shown, the first of the wrong ones.
+    cells: Vec<Cells>,
+    /// The numbers of the images that were misclassified, the surest mistake first.
+    wrong: Vec<usize>,
+    predictions: Predictions,
 }
 
 impl Drawing for Misclassified {
     fn alt(&self, names: &Names) -> String {
-        let mistakes = self.shown.iter().map(|(_, it)| {
-            let (label, class) = (names.of(it.label), names.of(it.class));
-            texts::figure_mistake(label, class, percent(it.probability))
+        let (shown, it) = (self.cells.len(), &self.predictions);
+        let mistakes = self.wrong[..shown].iter().map(|&i| {
+            let (label, class) = (names.of(it.labels[i]), names.of(it.classes[i]));
+            texts::figure_mistake(label, class, percent(it.probabilities[i]))
         });
         let mistakes = mistakes.collect::<Vec<_>>().join(", ");
-        texts::figure_mistakes_line(self.shown.len(), self.wrong, self.all, mistakes)
+        texts::figure_mistakes_line(shown, self.wrong.len(), it.labels.len(), mistakes)
     }
 
     fn scene(&self, names: &Names) -> Scene {
         const WRONG: Color = SERIES[1];
-        let tiles = self.shown.iter().map(|(cells, it)| {
-            let class = format!("✗ {} {} %", names.of(it.class), percent(it.probability));
-            let truth = texts::figure_in_truth(names.of(it.label));
+        let it = &self.predictions;
+        let tiles = self.cells.iter().zip(&self.wrong).map(|(cells, &i)| {
+            let (class, percent) = (names.of(it.classes[i]), percent(it.probabilities[i]));
+            let truth = texts::figure_in_truth(names.of(it.labels[i]));
             Tile {
                 cells: cells.clone(),
                 caption: vec![
-                    (class, WRONG),
+                    (format!("✗ {class} {percent} %"), WRONG),
                     (truth, INK),
-                    (texts::figure_image(it.index), GREY),
+                    (texts::figure_image(i), GREY),
                 ],
                 frame: Some(WRONG),
             }
         });
-        let note = texts::figure_mistakes_note(self.wrong, self.all);
-        let tiles: Vec<Tile> = tiles.collect();
-        draw(&texts::figure_mistakes(), &note, &tiles, &LAYOUT)
+        let title = texts::figure_mistakes();
+        let note = texts::figure_mistakes_note(self.wrong.len(), it.labels.len());
+        draw(&title, &note, tiles.collect(), SIDE, GAP)
     }
 }
 
@@ -177,7 +147,7 @@ fn percent(probability: f64) -> String {
 }
 #[cfg(test)]
 pub(crate) mod tests {
-    use tch::Device;
+    use tch::{Device, Kind};
 
     use super::*;
     use crate::model::{Activation, dense, flatten};

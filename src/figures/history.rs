@@ -9,7 +9,7 @@ use super::figure::{Drawing, Figure, Names};
 use super::scene::Scene;
 use super::theme::{GREY, HEADING, MARGIN, SERIES, SMALL, TEXT, WIDTH};
 use crate::Result;
-use crate::model::{Callback, Control, Epoch, Fit, History, Score};
+use crate::model::{Callback, Control, Epoch, Fit, History};
 use crate::session::display::{self, Content, Display, Show, shows_itself};
 use crate::session::texts;
 
@@ -39,40 +39,36 @@ impl Fit {
     /// Draws loss and accuracy while the training runs: the chart grows with every epoch. It needs svertka's kernel;
     /// elsewhere the history that `fit` returns draws the same chart at the end.
     pub fn plot(self) -> Self {
-        let epochs = self.epochs.max(0) as usize;
-        self.callback(LivePlot {
-            epochs,
-            seen: Vec::new(),
-            display: Display::new(),
-        })
+        let chart = Chart {
+            epochs: Vec::new(),
+            planned: self.epochs.max(0) as usize,
+        };
+        let display = Display::new();
+        self.callback(LivePlot { chart, display })
     }
 }
 
 /// The chart of [`Fit::plot`].
 struct LivePlot {
-    epochs: usize,
-    seen: Vec<Epoch>,
+    chart: Chart,
     display: Display,
 }
 
 impl Callback for LivePlot {
     fn on_epoch_end(&mut self, epoch: &Epoch, _: &mut Control) -> ControlFlow<String> {
-        self.seen.push(epoch.clone());
-        if display::kernel_connected() {
-            let figure = Figure::new(Chart {
-                epochs: self.seen.clone(),
-                planned: self.epochs,
-            });
-            // A chart that can't be drawn is no reason to end a training.
-            if let Ok(content) = figure.content() {
-                self.display.show(&content);
-            }
+        self.chart.epochs.push(epoch.clone());
+        // A chart that can't be drawn is no reason to end a training.
+        if display::kernel_connected()
+            && let Ok(content) = Figure::new(self.chart.clone()).content()
+        {
+            self.display.show(&content);
         }
         ControlFlow::Continue(())
     }
 }
 
 /// What the two charts of a training show.
+#[derive(Clone)]
 struct Chart {
     epochs: Vec<Epoch>,
     /// The axis of the epochs reaches to this one at least, so that a chart that grows while the training runs keeps its
@@ -80,12 +76,8 @@ struct Chart {
     planned: usize,
 }
 
-/// One line of a chart.
-struct Line {
-    /// Epoch and value, without what is not a number.
-    points: Vec<(f64, f64)>,
-    validation: bool,
-}
+/// One line of a chart: epoch and value, without what is not a number.
+type Line = Vec<(f64, f64)>;
 
 /// Which of a score's two numbers a chart shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -101,9 +93,9 @@ const AXIS: f64 = 46.0;
 impl Drawing for Chart {
     fn alt(&self, _: &Names) -> String {
         let [training, validation] = [false, true].map(|validation| {
-            let values = |metric| self.line(metric, validation).points;
-            let ends = |points: Vec<(f64, f64)>| Some((points.first()?.1, points.last()?.1));
-            Some((ends(values(Metric::Loss))?, ends(values(Metric::Accuracy))?))
+            let line = |metric| self.line(metric, validation);
+            let ends = |line: Line| Some((line.first()?.1, line.last()?.1));
+            Some((ends(line(Metric::Loss))?, ends(line(Metric::Accuracy))?))
         });
         let mut text = texts::figure_history(self.epochs.len());
         if let Some((loss, accuracy)) = training {
@@ -117,17 +109,16 @@ impl Drawing for Chart {
 
     fn scene(&self, _: &Names) -> Scene {
         let mut scene = Scene::new(WIDTH, HEIGHT);
-        legend(
-            &mut scene,
-            self.epochs.iter().any(|it| it.validation.is_some()),
-        );
+        let validated = self.epochs.iter().any(|it| it.validation.is_some());
+        legend(&mut scene, validated);
         let first = self.epochs.first().map_or(1, |epoch| epoch.number as usize);
         let last = self.epochs.last().map_or(1, |epoch| epoch.number as usize);
         let last = last.max(self.planned).max(first + 1);
         let half = (WIDTH - 3.0 * MARGIN) / 2.0;
-        for (left, metric) in [
-            (MARGIN, Metric::Loss),
-            (2.0 * MARGIN + half, Metric::Accuracy),
+        let right = 2.0 * MARGIN + half;
+        for (left, metric, title) in [
+            (MARGIN, Metric::Loss, texts::figure_loss()),
+            (right, Metric::Accuracy, texts::figure_accuracy()),
         ] {
             let area = Area {
                 left: left + AXIS,
@@ -137,6 +128,8 @@ impl Drawing for Chart {
                 x_range: (first as f64, last as f64),
                 y_range: (0.0, 1.0),
             };
+            let at = (area.left, area.top - 14.0);
+            scene.text(at, Anchor::Left, HEADING, title);
             let lines = [false, true].map(|validation| self.line(metric, validation));
             draw(&mut scene, area, metric, &lines);
         }
@@ -148,25 +141,15 @@ impl Chart {
     /// The line of the training's or the validation's values.
     fn line(&self, metric: Metric, validation: bool) -> Line {
         let point = |epoch: &Epoch| {
-            let training = Score {
-                loss: epoch.loss,
-                accuracy: epoch.accuracy,
-            };
-            let score = if validation {
-                epoch.validation?
-            } else {
-                training
-            };
-            let value = match metric {
-                Metric::Loss => score.loss,
-                Metric::Accuracy => score.accuracy,
+            let value = match (metric, validation) {
+                (Metric::Loss, false) => epoch.loss,
+                (Metric::Loss, true) => epoch.validation?.loss,
+                (Metric::Accuracy, false) => epoch.accuracy,
+                (Metric::Accuracy, true) => epoch.validation?.accuracy,
             };
             value.is_finite().then_some((epoch.number as f64, value))
         };
-        Line {
-            points: self.epochs.iter().filter_map(point).collect(),
-            validation,
-        }
+        self.epochs.iter().filter_map(point).collect()
     }
 }
 
@@ -179,7 +162,7 @@ fn legend(scene: &mut Scene, validated: bool) {
         dot(scene, (x + 14.0, y - 4.5), color, validation);
         x += 36.0;
         let width = text_width(&text, TEXT);
-        scene.text((x, y), Anchor::Start, TEXT, text);
+        scene.text((x, y), Anchor::Left, TEXT, text);
         x += width + 24.0;
     };
     entry(texts::figure_training(), false);
@@ -188,15 +171,9 @@ fn legend(scene: &mut Scene, validated: bool) {
     }
 }
 
-fn draw(scene: &mut Scene, mut area: Area, metric: Metric, lines: &[Line]) {
-    let title = match metric {
-        Metric::Loss => texts::figure_loss(),
-        Metric::Accuracy => texts::figure_accuracy(),
-    };
-    let at = (area.left, area.top - 14.0);
-    scene.text(at, Anchor::Start, HEADING, title);
-    let values = lines.iter().flat_map(|line| &line.points);
-    area.rules(scene, values.map(|point| point.1));
+/// Draws the training's line and the validation's.
+fn draw(scene: &mut Scene, mut area: Area, metric: Metric, lines: &[Line; 2]) {
+    area.rules(scene, lines.iter().flatten().map(|point| point.1));
 
     let (first, last) = area.x_range;
     // Half a step of air at both ends, at most 12 pixels.
@@ -210,14 +187,14 @@ fn draw(scene: &mut Scene, mut area: Area, metric: Metric, lines: &[Line]) {
     }
     area.unit(scene, texts::figure_epoch());
 
-    for line in lines {
-        let color = SERIES[usize::from(line.validation)];
-        let points: Vec<_> = line.points.iter().map(|it| area.place(*it)).collect();
-        stroke(scene, &points, color, line.validation);
+    for (line, validation) in lines.iter().zip([false, true]) {
+        let color = SERIES[usize::from(validation)];
+        let points: Vec<_> = line.iter().map(|it| area.place(*it)).collect();
+        stroke(scene, &points, color, validation);
         // More points would touch.
         if steps <= 40.0 || points.len() == 1 {
             for point in points {
-                dot(scene, point, color, line.validation);
+                dot(scene, point, color, validation);
             }
         }
     }
@@ -225,31 +202,30 @@ fn draw(scene: &mut Scene, mut area: Area, metric: Metric, lines: &[Line]) {
 }
 
 /// Marks the best value: of the validation where there is one, because it tells how well the net does on new images.
-fn mark_best(scene: &mut Scene, area: &Area, metric: Metric, lines: &[Line]) {
-    let Some(line) = lines.iter().rfind(|line| !line.points.is_empty()) else {
-        return;
-    };
+fn mark_best(scene: &mut Scene, area: &Area, metric: Metric, lines: &[Line; 2]) {
+    let line = usize::from(!lines[1].is_empty());
     let better = |kept: (f64, f64), next: (f64, f64)| match metric {
         Metric::Loss if next.1 < kept.1 => next,
         Metric::Accuracy if next.1 > kept.1 => next,
         _ => kept,
     };
-    let Some((epoch, value)) = line.points.iter().copied().reduce(better) else {
+    let Some((epoch, value)) = lines[line].iter().copied().reduce(better) else {
         return;
     };
     let place = area.place((epoch, value));
     scene.dashes(&[place, (place.0, area.bottom)], 1.0, GREY);
-    target(scene, place, SERIES[usize::from(line.validation)]);
+    target(scene, place, SERIES[line]);
     let number = match value {
         0.01.. => format!("{value:.3}"),
         _ => short(value),
     };
     let at = (area.right, area.top - 14.0);
-    scene.text(at, Anchor::End, SMALL, texts::figure_best(epoch, number));
+    scene.text(at, Anchor::Right, SMALL, texts::figure_best(epoch, number));
 }
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Score;
 
     fn epochs(count: i64) -> Vec<Epoch> {
         let epoch = |i: i64| {

@@ -8,13 +8,12 @@ use crate::session::{compute, error, texts};
 
 /// Channels, rows and columns of one of these images, if it can be drawn: grey or RGB.
 pub(crate) fn image_shape(images: &Tensor) -> Option<[usize; 3]> {
-    match images.size()[..] {
-        [_, rows, columns] => Some([1, rows as usize, columns as usize]),
-        [_, channels @ (1 | 3), rows, columns] => {
-            Some([channels as usize, rows as usize, columns as usize])
-        }
-        _ => None,
-    }
+    let shape = match images.size()[..] {
+        [_, rows, columns] => [1, rows, columns],
+        [_, channels @ (1 | 3), rows, columns] => [channels, rows, columns],
+        _ => return None,
+    };
+    Some(shape.map(|size| size as usize))
 }
 
 /// These of the images, grey or RGB, all on one scale from their smallest to their largest value.
@@ -30,11 +29,8 @@ pub(crate) fn draw_images(images: &Tensor, indices: &[i64]) -> Result<Vec<Cells>
     let cells = |image: &[f32]| {
         let shade = |i: usize| ((image[i] - low) / span * 255.0).round() as u8;
         let color = |i: usize| [0, 1, 2].map(|part| shade(i + area * part.min(channels - 1)));
-        Cells {
-            columns,
-            rows,
-            colors: (0..area).map(color).collect(),
-        }
+        let colors = (0..area).map(color).collect();
+        Cells { columns, colors }
     };
     let images = values.chunks_exact((channels * area).max(1));
     Ok(images.map(cells).collect())

@@ -1,15 +1,17 @@
 //! A convolution's kernels.
 
+use anyhow::{bail, ensure};
+
 use super::axis::whole_step;
 use super::canvas::{Anchor, Color};
 use super::figure::{Drawing, Figure, Names};
-use super::images::numbers;
+use super::images::{numbers, range};
 use super::scene::{Cells, Scene};
 use super::theme::{GREY, MARGIN, SMALL, WIDTH};
-use super::tiles::{Layout, TOP, Tile, draw, titled};
+use super::tiles::{TOP, Tile, draw, titled};
 use crate::Result;
 use crate::model::Sequential;
-use crate::session::{error, texts};
+use crate::session::texts;
 
 /// A convolution's kernels as a picture: what each filter looks for. Red weights are positive, blue ones negative, white
 /// is 0; one scale for the layer.
@@ -30,33 +32,24 @@ pub fn kernel_grid(model: &Sequential, layer: &str) -> Result<Figure> {
     };
     let Some((_, weight)) = kernels().find(|(name, _)| *name == layer) else {
         let names: Vec<&str> = kernels().map(|(name, _)| name).collect();
-        return Err(error(if names.is_empty() {
-            texts::figure_no_convolution()
-        } else {
-            texts::figure_no_kernels(layer, names.join(", "))
-        }));
+        ensure!(!names.is_empty(), texts::figure_no_convolution());
+        bail!(texts::figure_no_kernels(layer, names.join(", ")));
     };
     let size = weight.size();
     let [filters, channels, rows, columns] = [0, 1, 2, 3].map(|axis| size[axis] as usize);
     let values = numbers(weight)?;
-    let finite = values
-        .iter()
-        .map(|value| value.abs())
-        .filter(|size| size.is_finite());
-    let reach = finite.fold(0.0, f32::max);
-    let cells = |kernel: &[f32]| Cells {
-        columns,
-        rows,
-        colors: kernel
-            .iter()
-            .map(|weight| diverging(*weight, reach))
-            .collect(),
+    let (low, high) = range(&values);
+    let reach = low.abs().max(high.abs());
+    let color = |weight: &f32| diverging(*weight, reach);
+    let cells = |kernel: &[f32]| {
+        let colors = kernel.iter().map(color).collect();
+        Cells { columns, colors }
     };
     Ok(Figure::new(Kernels {
         layer: layer.to_string(),
         filters,
         channels,
-        reach,
+        reach: format!("{reach:.2}"),
         cells: values.chunks(rows * columns).map(cells).collect(),
     }))
 }
@@ -67,39 +60,28 @@ struct Kernels {
     filters: usize,
     channels: usize,
     /// The largest absolute weight, the end of the colours' scale.
-    reach: f32,
+    reach: String,
     /// Filter by filter, in each channel by channel.
     cells: Vec<Cells>,
 }
 
 impl Drawing for Kernels {
     fn alt(&self, _: &Names) -> String {
-        let reach = format!("{:.2}", self.reach);
-        texts::figure_kernels_line(&self.layer, self.filters, self.channels, reach)
+        texts::figure_kernels_line(&self.layer, self.filters, self.channels, &self.reach)
     }
 
     fn scene(&self, _: &Names) -> Scene {
         let title = texts::figure_kernels(&self.layer);
-        let reach = format!("{:.2}", self.reach);
         if self.channels > 1 {
-            return self.table(&title, &texts::figure_weights_table(reach));
+            return self.table(&title, &texts::figure_weights_table(&self.reach));
         }
         let tiles = self.cells.iter().enumerate().map(|(filter, cells)| Tile {
             cells: cells.clone(),
             caption: vec![(filter.to_string(), GREY)],
             frame: None,
         });
-        let layout = Layout {
-            columns: 16,
-            gap: 12.0,
-            side: 42.0,
-        };
-        draw(
-            &title,
-            &texts::figure_weights(reach),
-            &tiles.collect::<Vec<_>>(),
-            &layout,
-        )
+        let note = texts::figure_weights(&self.reach);
+        draw(&title, &note, tiles.collect(), 42.0, 12.0)
     }
 }
 
@@ -110,11 +92,9 @@ impl Kernels {
         let top = TOP + 20.0;
         let room = WIDTH - left - MARGIN;
         // Cells of up to 8 pixels. Kernels stand apart by about half a cell.
-        let longer = self.cells.iter().map(|it| it.columns.max(it.rows)).max();
-        let longer = longer.unwrap_or(1) as f64;
-        let cell = (room / self.channels as f64 / (longer + 0.5))
-            .floor()
-            .clamp(1.0, 8.0);
+        let longer = self.cells[0].longer();
+        let cell = (room / self.channels as f64 / (longer + 0.5)).floor();
+        let cell = cell.clamp(1.0, 8.0);
         let side = cell * longer;
         let step = side + (cell / 2.0).ceil();
         // What is wider than the paper is left out.
@@ -126,13 +106,13 @@ impl Kernels {
         let every = whole_step((22.0 / step).ceil() as usize, 2);
         for channel in (0..shown).step_by(every) {
             let at = (left + channel as f64 * step + side / 2.0, top - 6.0);
-            scene.text(at, Anchor::Middle, SMALL, channel.to_string());
+            scene.text(at, Anchor::Center, SMALL, channel.to_string());
         }
         for (filter, kernels) in self.cells.chunks(self.channels).enumerate() {
             let y = top + filter as f64 * step;
             if filter.is_multiple_of(every) {
                 let at = (left - 6.0, SMALL.centered(y + side / 2.0));
-                scene.text(at, Anchor::End, SMALL, filter.to_string());
+                scene.text(at, Anchor::Right, SMALL, filter.to_string());
             }
             for (channel, cells) in kernels[..shown].iter().enumerate() {
                 scene.picture((left + channel as f64 * step, y), side, cells.clone());
@@ -147,14 +127,11 @@ fn diverging(value: f32, reach: f32) -> Color {
     if !value.is_finite() {
         return [128, 128, 128];
     }
-    let fraction = if reach > 0.0 {
-        f64::from(value / reach)
-    } else {
-        0.0
+    let place = match reach > 0.0 {
+        true => 0.5 - f64::from(value / reach) / 2.0,
+        false => 0.5,
     };
-    colorous::RED_BLUE
-        .eval_continuous((0.5 - fraction / 2.0).clamp(0.0, 1.0))
-        .as_array()
+    colorous::RED_BLUE.eval_continuous(place).as_array()
 }
 #[cfg(test)]
 mod tests {

@@ -3,16 +3,16 @@
 use tch::Tensor;
 
 use crate::Result;
-use crate::model::{Sequential, check_images, check_labels};
+use crate::model::Sequential;
 use crate::session::compute;
 
 /// A model's predictions for labelled images, one of each an image.
 pub(crate) struct Predictions {
     /// How many classes there are.
     pub possible: usize,
-    pub labels: Vec<usize>,
+    pub labels: Vec<i64>,
     /// The most probable class.
-    pub classes: Vec<usize>,
+    pub classes: Vec<i64>,
     /// Its probability, 0 to 1.
     pub probabilities: Vec<f64>,
 }
@@ -21,23 +21,16 @@ impl Predictions {
     /// # Errors
     /// As [`Sequential::evaluate`].
     pub(crate) fn of(model: &Sequential, images: &Tensor, labels: &Tensor) -> Result<Self> {
-        let network = model.classifier()?;
-        check_images(network, images)?;
-        let labels = check_labels(network, images, labels)?;
+        let (_, labels) = model.checked(images, labels)?;
         let all = model.predict(images)?;
         compute(|| {
             let (probabilities, classes) = all.f_max_dim(-1, false)?;
             Ok(Self {
                 possible: all.size()[1] as usize,
-                labels: numbers(&labels)?,
-                classes: numbers(&classes)?,
+                labels: Vec::try_from(&labels)?,
+                classes: Vec::try_from(&classes)?,
                 probabilities: Vec::try_from(&probabilities)?,
             })
         })
     }
-}
-
-fn numbers(classes: &Tensor) -> tch::Result<Vec<usize>> {
-    let numbers = Vec::<i64>::try_from(classes)?.into_iter();
-    Ok(numbers.map(|class| class as usize).collect())
 }

@@ -14,26 +14,23 @@ use crate::session::display::escape;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cells {
     pub columns: usize,
-    pub rows: usize,
-    /// Row by row, `columns × rows` of them.
+    /// Row by row.
     pub colors: Vec<Color>,
 }
 
 impl Cells {
-    /// How many lie along the longer axis.
-    pub(crate) fn longer(&self) -> f64 {
-        self.rows.max(self.columns).max(1) as f64
+    pub(crate) fn rows(&self) -> usize {
+        self.colors.len() / self.columns
     }
 
-    /// The size of a picture of these cells in a square of `side`: the longer axis fills it, the cells are square.
-    fn size_within(&self, side: f64) -> (f64, f64) {
-        let size = |count: usize| (side * count as f64 / self.longer()).round().max(1.0);
-        (size(self.columns), size(self.rows))
+    /// How many lie along the longer axis.
+    pub(crate) fn longer(&self) -> f64 {
+        self.rows().max(self.columns) as f64
     }
 
     /// As an element of an SVG document: a pixel for each cell, of which the viewer makes sharp blocks.
     fn svg(&self, (x, y): Point, (width, height): Point) -> Result<String> {
-        let (columns, rows) = (self.columns as u32, self.rows as u32);
+        let (columns, rows) = (self.columns as u32, self.rows() as u32);
         let file = STANDARD.encode(canvas::png(columns, rows, self.colors.as_flattened())?);
         let [x, y, width, height] = [x, y, width, height].map(|length| length * f64::from(SCALE));
         Ok(format!(
@@ -72,14 +69,8 @@ impl Scene {
     }
 
     /// A text on its baseline.
-    pub(crate) fn text(
-        &mut self,
-        at: Point,
-        anchor: Anchor,
-        style: Style,
-        text: impl Into<String>,
-    ) {
-        self.marks.push(Mark::Text(at, anchor, style, text.into()));
+    pub(crate) fn text(&mut self, at: Point, anchor: Anchor, style: Style, text: String) {
+        self.marks.push(Mark::Text(at, anchor, style, text));
     }
 
     pub(crate) fn line(&mut self, points: Vec<Point>, width: f64, color: Color) {
@@ -101,9 +92,11 @@ impl Scene {
         self.marks.push(Mark::Disc(center, radius, color));
     }
 
-    /// Cells in the middle of a square; gives back where they lie and how large they are.
+    /// Square cells in the middle of a square, whose side their longer axis fills; gives back where they lie and how large
+    /// they are.
     pub(crate) fn picture(&mut self, square: Point, side: f64, cells: Cells) -> (Point, Point) {
-        let size = cells.size_within(side);
+        let length = |count: usize| (side * count as f64 / cells.longer()).round().max(1.0);
+        let size = (length(cells.columns), length(cells.rows()));
         let centered = |start: f64, size: f64| start + ((side - size) / 2.0).floor();
         let at = (centered(square.0, size.0), centered(square.1, size.1));
         self.marks.push(Mark::Picture(at, size, cells));
@@ -123,23 +116,20 @@ impl Scene {
 
     /// The figure as an SVG document with this title.
     pub(crate) fn svg(&self, title: &str) -> Result<String> {
-        let mut document = canvas::svg(self.width, self.height, |canvas| {
-            let marks = self.marks.iter();
-            let mut marks = marks.filter(|mark| !matches!(mark, Mark::Picture(..)));
-            marks.try_for_each(|mark| mark.paint(canvas))
-        })?;
         // plotters' SVG has neither a title nor, unless all of the crate `image` comes with it, pictures.
-        let begin = document.find('>').map_or(0, |end| end + 1);
-        document.insert_str(begin, &format!("\n<title>{}</title>", escape(title)));
-        let mut pictures = String::new();
-        for mark in &self.marks {
-            if let Mark::Picture(at, size, cells) = mark {
-                pictures += &cells.svg(*at, *size)?;
+        let title = format!(">\n<title>{}</title>", escape(title));
+        let mut end = String::new();
+        let document = canvas::svg(self.width, self.height, |canvas| {
+            for mark in &self.marks {
+                match mark {
+                    Mark::Picture(at, size, cells) => end += &cells.svg(*at, *size)?,
+                    mark => mark.paint(canvas)?,
+                }
             }
-        }
-        let end = document.rfind("</svg>").unwrap_or(document.len());
-        document.insert_str(end, &pictures);
-        Ok(document)
+            Ok(())
+        })?;
+        end += "</svg>";
+        Ok(document.replacen('>', &title, 1).replace("</svg>", &end))
     }
 }
 
@@ -151,7 +141,7 @@ impl Mark {
             Self::Rectangle(at, size, color) => canvas.rectangle(*at, *size, *color),
             Self::Disc(center, radius, color) => canvas.disc(*center, *radius, *color),
             Self::Picture(at, size, cells) => {
-                let cell = (size.0 / cells.columns as f64, size.1 / cells.rows as f64);
+                let cell = (size.0 / cells.columns as f64, size.1 / cells.rows() as f64);
                 for (i, color) in cells.colors.iter().enumerate() {
                     let (column, row) = ((i % cells.columns) as f64, (i / cells.columns) as f64);
                     let at = (at.0 + column * cell.0, at.1 + row * cell.1);
@@ -164,41 +154,29 @@ impl Mark {
 }
 
 /// The dashes of a line.
-fn cut(points: &[(f64, f64)], dash: f64, gap: f64) -> Vec<Vec<(f64, f64)>> {
-    let mut dashes = Vec::new();
-    let mut current = Vec::new();
-    let (mut drawing, mut left) = (true, dash);
-    if let Some(first) = points.first() {
-        current.push(*first);
-    }
-    for pair in points.windows(2) {
-        let (mut from, to) = (pair[0], pair[1]);
+fn cut(points: &[Point], dash: f64, gap: f64) -> Vec<Vec<Point>> {
+    // Dashes and gaps in turn.
+    let mut pieces = Vec::new();
+    let mut piece = Vec::from_iter(points.first().copied());
+    let mut left = dash;
+    for &[mut from, to] in points.array_windows() {
         loop {
             let (dx, dy) = (to.0 - from.0, to.1 - from.1);
             let length = dx.hypot(dy);
             if length <= left {
                 left -= length;
-                if drawing {
-                    current.push(to);
-                }
+                piece.push(to);
                 break;
             }
             from = (from.0 + dx * left / length, from.1 + dy * left / length);
-            if drawing {
-                current.push(from);
-                dashes.push(std::mem::take(&mut current));
-                left = gap;
-            } else {
-                current.push(from);
-                left = dash;
-            }
-            drawing = !drawing;
+            piece.push(from);
+            pieces.push(std::mem::replace(&mut piece, vec![from]));
+            left = [dash, gap][pieces.len() % 2];
         }
     }
-    if current.len() > 1 {
-        dashes.push(current);
-    }
-    dashes
+    pieces.push(piece);
+    let dashes = pieces.into_iter().step_by(2);
+    dashes.filter(|dash| dash.len() > 1).collect()
 }
 
 #[cfg(test)]
@@ -237,11 +215,8 @@ mod tests {
     }
 
     fn cells(columns: usize, colors: &[Color]) -> Cells {
-        Cells {
-            columns,
-            rows: colors.len() / columns,
-            colors: colors.to_vec(),
-        }
+        let colors = colors.to_vec();
+        Cells { columns, colors }
     }
 
     #[test]
@@ -301,8 +276,13 @@ mod tests {
             upward: true,
             ..TEXT
         };
-        scene.text((10.0, 30.5), Anchor::End, TEXT, "Потери < 1 & больше");
-        scene.text((1.0, 2.0), Anchor::Middle, upward, "вверх");
+        scene.text(
+            (10.0, 30.5),
+            Anchor::Right,
+            TEXT,
+            "Потери < 1 & больше".into(),
+        );
+        scene.text((1.0, 2.0), Anchor::Center, upward, "вверх".into());
         scene.line(vec![(1.0, 2.0), (3.5, 4.0)], 2.0, [0, 114, 178]);
         scene.rectangle((1.0, 1.0), (5.0, 6.0), [1, 2, 3]);
         scene.disc((7.0, 8.0), 3.5, [255, 0, 0]);

@@ -1,15 +1,17 @@
 //! Variants of a network in one table and on one chart.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use anyhow::{bail, ensure};
 use tch::Tensor;
 
 use crate::figures::Figure;
 use crate::figures::comparison::{self, Curve};
 use crate::model::{batch_len, thousands};
-use crate::session::display::{Content, Show, escape, print, shows_itself};
+use crate::session::display::{Content, Show, escape, shows_itself};
 use crate::session::table::Table;
-use crate::session::{error, texts};
+use crate::session::texts;
 use crate::{
     Adam, Fit, History, Layer, Result, Sequential, SparseCategoricalCrossentropy, Stopped,
 };
@@ -54,8 +56,8 @@ pub struct Comparison {
     variants: Vec<Variant>,
     /// The trained model of each variant, in the same order.
     models: Vec<Sequential>,
-    /// What the learner expects: a variant's name and its validation accuracy in percent. Names differ.
-    predictions: Vec<(String, f64)>,
+    /// What the learner expects: a variant's name and its validation accuracy in percent.
+    predictions: BTreeMap<String, f64>,
 }
 
 /// A network that a [`Comparison`] has trained: one row of its table.
@@ -105,9 +107,8 @@ impl Variant {
     /// before the step that learnt from it; the median over the seeds is taken by validation accuracy. NaN without an
     /// epoch.
     pub fn train_accuracy(&self) -> f64 {
-        self.history()
-            .kept()
-            .map_or(f64::NAN, |epoch| epoch.accuracy)
+        let kept = self.history().kept();
+        kept.map_or(f64::NAN, |epoch| epoch.accuracy)
     }
 
     /// Fraction of the validation images that it classifies correctly, 0 to 1: the median over the seeds. NaN without an
@@ -139,14 +140,11 @@ impl Variant {
         }
     }
 
-    fn curve(&self, predicted: Option<f64>) -> Curve {
+    fn curve(&self, predicted: Option<&f64>) -> Curve {
         let mut sum = 0.0;
-        let points = self.history().epochs.iter().map(|epoch| {
+        let points = self.history().epochs.iter().filter_map(|epoch| {
             sum += epoch.seconds;
-            (
-                sum,
-                epoch.validation.map_or(f64::NAN, |score| score.accuracy),
-            )
+            Some((sum, epoch.validation?.accuracy))
         });
         Curve {
             name: self.name.clone(),
@@ -176,7 +174,7 @@ impl Comparison {
             seeds: 1,
             variants: Vec::new(),
             models: Vec::new(),
-            predictions: Vec::new(),
+            predictions: BTreeMap::new(),
         }
     }
 
@@ -201,12 +199,10 @@ impl Comparison {
     /// If it is not above 1 and at most 100: then it may be meant as a fraction.
     pub fn predict(&mut self, name: &str, percent: impl Into<f64>) -> Result<()> {
         let percent = percent.into();
-        if !(percent > 1.0 && percent <= 100.0) {
-            return Err(error(texts::lab_not_percent(percent)));
-        }
-        self.predictions.retain(|(there, _)| there != name);
-        self.predictions.push((name.to_string(), percent));
-        print(&texts::lab_predicted(name, percent));
+        let is_percent = percent > 1.0 && percent <= 100.0;
+        ensure!(is_percent, texts::lab_not_percent(percent));
+        self.predictions.insert(name.to_string(), percent);
+        println!("{}", texts::lab_predicted(name, percent));
         Ok(())
     }
 
@@ -226,13 +222,11 @@ impl Comparison {
         layers: impl Into<Vec<Layer>>,
         images: &Tensor,
         labels: &Tensor,
-        fit: Fit,
+        mut fit: Fit,
     ) -> Result<()> {
         let layers = layers.into();
-        let mut fit = match (&fit.validation, fit.validation_split) {
-            (None, None) => fit.validation_split(VALIDATION_SPLIT),
-            _ => fit,
-        };
+        // Validation data of the learner's own come before a split.
+        fit.validation_split.get_or_insert(VALIDATION_SPLIT);
         let mut progress = fit.progress();
         let mut trained = Vec::new();
         for i in 0..self.seeds {
@@ -241,7 +235,7 @@ impl Comparison {
             model.compile(Adam::default(), SparseCategoricalCrossentropy);
             let history = model.train(images, labels, &mut fit, &mut progress)?;
             if let Some(Stopped::Interrupt { epoch, epochs, .. }) = history.stopped {
-                return Err(error(texts::lab_interrupted(name, epoch, epochs)));
+                bail!(texts::lab_interrupted(name, epoch, epochs));
             }
             trained.push((history, model));
         }
@@ -261,11 +255,12 @@ impl Comparison {
         };
         match self.variants.iter().position(|there| there.name == name) {
             Some(i) => {
-                let before = std::mem::replace(&mut self.variants[i], variant);
-                self.models[i] = model;
-                if before.layers != self.variants[i].layers {
-                    print(&texts::lab_replaced(name, in_short(&before.layers)));
+                let before = &self.variants[i].layers;
+                if *before != variant.layers {
+                    println!("{}", texts::lab_replaced(name, in_short(before)));
                 }
+                self.variants[i] = variant;
+                self.models[i] = model;
             }
             None => {
                 self.variants.push(variant);
@@ -285,39 +280,19 @@ impl Comparison {
     /// # Errors
     /// If no row has this name: the error lists those there are.
     pub fn model(&self, name: &str) -> Result<&Sequential> {
-        let row = self.variants.iter().position(|there| there.name == name);
-        row.map(|i| &self.models[i]).ok_or_else(|| {
-            let names: Vec<String> = self
-                .variants
-                .iter()
-                .map(|one| format!("{:?}", one.name))
-                .collect();
-            error(match names.is_empty() {
-                true => texts::lab_nothing_yet(),
-                false => texts::lab_no_such_row(name, names.join(", ")),
-            })
-        })
-    }
-
-    /// A table of these rows, without training.
-    #[cfg(test)]
-    pub(crate) fn of(variants: Vec<Variant>) -> Self {
-        Self {
-            variants,
-            ..Self::new()
+        if let Some(i) = self.variants.iter().position(|there| there.name == name) {
+            return Ok(&self.models[i]);
         }
+        ensure!(!self.variants.is_empty(), texts::lab_nothing_yet());
+        let names = self.variants.iter().map(|one| format!("{:?}", one.name));
+        let names = names.collect::<Vec<_>>().join(", ");
+        bail!(texts::lab_no_such_row(name, names))
     }
 
     /// The validation accuracy against the seconds of training, a line for each variant, and what was predicted of its end.
     pub fn figure(&self) -> Figure {
-        let curve = |one: &Variant| one.curve(self.predicted(&one.name));
+        let curve = |one: &Variant| one.curve(self.predictions.get(&one.name));
         comparison::figure(self.variants.iter().map(curve).collect())
-    }
-
-    /// What was predicted of this row, if anything was.
-    fn predicted(&self, name: &str) -> Option<f64> {
-        let prediction = self.predictions.iter().find(|(there, _)| there == name);
-        prediction.map(|(_, percent)| *percent)
     }
 
     fn table(&self) -> Table {
@@ -326,12 +301,12 @@ impl Comparison {
                 0 => "—".to_string(),
                 _ => signed(variant.points_above(&self.variants[0])),
             };
-            let predicted = self.predicted(&variant.name);
+            let predicted = self.predictions.get(&variant.name);
             vec![
                 variant.name.clone(),
                 in_short(&variant.layers),
                 thousands(variant.parameters),
-                seconds(variant.seconds_per_epoch()),
+                rounded(variant.seconds_per_epoch(), 2),
                 format!("{:.1}", variant.train_accuracy() * 100.0),
                 variant.accuracy_with_spread(),
                 predicted.map_or(String::new(), |percent| format!("{percent:.1}")),
@@ -362,22 +337,17 @@ impl Comparison {
     }
 }
 
-/// A number of seconds, as exact as it is of use.
-fn seconds(value: f64) -> String {
-    if value < 10.0 {
-        format!("{value:.2}")
-    } else {
-        format!("{value:.1}")
-    }
+/// With so many decimals; from 10 on with one fewer, which is then as exact as is of use.
+pub(crate) fn rounded(value: f64, decimals: usize) -> String {
+    let decimals = decimals - usize::from(value >= 10.0);
+    format!("{value:.decimals$}")
 }
 
 /// Percentage points with their sign: `+0.3`, `−1.2`, `0.0`.
 pub(crate) fn signed(points: f64) -> String {
-    let text = format!("{:.1}", points.abs());
-    match text.as_str() {
-        "0.0" | "NaN" => text,
-        _ if points > 0.0 => format!("+{text}"),
-        _ => format!("−{text}"),
+    match format!("{points:+.1}").as_str() {
+        "+0.0" | "-0.0" => "0.0".to_string(),
+        text => text.replace('-', "−"),
     }
 }
 
@@ -417,6 +387,16 @@ mod tests {
     use crate::Activation::{Linear, Relu, Sigmoid, Softmax};
     use crate::Padding::Same;
     use crate::{Score, conv2d, dense, dropout, flatten, max_pooling2d};
+
+    impl Comparison {
+        /// A table of these rows, without training.
+        pub(crate) fn of(variants: Vec<Variant>) -> Self {
+            Self {
+                variants,
+                ..Self::new()
+            }
+        }
+    }
 
     #[test]
     fn layers_in_short_name_what_is_unusual() {

@@ -1,9 +1,10 @@
 //! What the exercises ask for, and whether a table of variants has it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use super::comparison::{Comparison, Variant, signed};
-use crate::model::LayerKind;
+use super::comparison::{Comparison, Variant, rounded, signed};
+use crate::model::LayerKind::{Conv2d, MaxPooling2d};
 use crate::session::display::{Content, Show, escape, shows_itself};
 use crate::session::texts;
 use crate::{Layer, Result, Stopped};
@@ -52,183 +53,171 @@ impl Comparison {
         let Some((reference, others)) = self.variants().split_first() else {
             return Finding::not_yet(texts::lab_no_row());
         };
-        if exercise == Exercise::StopInTime {
-            return stop_in_time(self.variants());
-        }
-        let needs_one = matches!(
-            exercise,
-            Exercise::Filters | Exercise::WithoutLastConvolution
-        );
-        if needs_one && filters(&reference.layers).is_empty() {
-            return Finding::not_yet(texts::lab_no_convolution(&reference.name));
-        }
-        let matching: Vec<&Variant> = others
-            .iter()
-            .filter(|other| does(exercise, &reference.layers, &other.layers))
-            .collect();
-        if let Some(missing) = missing(exercise, reference, others, &matching) {
-            return Finding::not_yet(missing);
-        }
-        Finding {
-            done: true,
-            text: texts::lab_compared(&reference.name),
-            found: matching.iter().map(|one| found(one, reference)).collect(),
+        match exercise {
+            Exercise::Filters => other_filters(reference, others),
+            Exercise::WithoutLastConvolution => without_last_convolution(reference, others),
+            Exercise::MoreConvolutions => more_convolutions(reference, others),
+            Exercise::OnlyFirstConvolution => only_first_convolution(reference, others),
+            Exercise::StopInTime => stop_in_time(self.variants()),
         }
     }
 }
 
-/// What is still to do, with these variants doing what the exercise asks for.
-fn missing(
-    exercise: Exercise,
-    reference: &Variant,
-    others: &[Variant],
-    matching: &[&Variant],
-) -> Option<String> {
+fn other_filters(reference: &Variant, others: &[Variant]) -> Finding {
     let name = &reference.name;
-    let count = filters(&reference.layers).len();
-    match (exercise, matching) {
-        (Exercise::Filters, _) => missing_filters(reference, others, matching),
-        (_, [_, ..]) => None,
-        (Exercise::WithoutLastConvolution, []) => {
-            let last = convolutions(&reference.layers).next_back()?;
-            let fewer = |one: &&Variant| filters(&one.layers).len() + 1 == count;
-            let all_have_more = others.iter().all(|one| filters(&one.layers).len() > count);
-            Some(if all_have_more && !others.is_empty() {
-                texts::lab_first_row(name)
-            } else if let Some(other) = others.iter().rfind(fewer) {
-                texts::lab_more_than_the_last_went(&other.name, last)
-            } else {
-                texts::lab_last_convolution_stays(name, last)
-            })
-        }
-        (Exercise::MoreConvolutions, []) => Some(texts::lab_no_more_convolutions(name, count)),
-        (_, []) => {
-            let without_pooling =
-                |one: &&Variant| filters(&one.layers).len() == 1 && poolings(&one.layers) == 0;
-            Some(match others.iter().rfind(without_pooling) {
-                Some(one) => texts::lab_first_pooling_stays(&one.name),
-                None => texts::lab_not_one_convolution(),
-            })
-        }
+    if filters(reference).is_empty() {
+        return Finding::not_yet(texts::lab_no_convolution(name));
     }
-}
-
-/// What is missing until there are two other numbers of filters.
-fn missing_filters(
-    reference: &Variant,
-    others: &[Variant],
-    matching: &[&Variant],
-) -> Option<String> {
-    let mut tried: Vec<Vec<i64>> = matching.iter().map(|one| filters(&one.layers)).collect();
-    tried.sort();
-    tried.dedup();
-    if tried.len() >= 2 {
-        return None;
+    let differ_in_filters = |one: &&Variant| {
+        one.layers != reference.layers && without_filters(one) == without_filters(reference)
+    };
+    let several = |one: &Variant| filters(one).windows(2).any(|pair| pair[0] != pair[1]);
+    let is_mixed = |one: &&Variant| several(one) && !several(reference);
+    let differing = others.iter().filter(differ_in_filters);
+    let (mixed, matching): (Vec<_>, Vec<_>) = differing.partition(is_mixed);
+    let mut tried = BTreeSet::from([filters(reference)]);
+    tried.extend(matching.iter().map(|one| filters(one)));
+    // The first row's and two other numbers.
+    if tried.len() >= 3 {
+        return Finding::compared(reference, &matching);
     }
-    tried.push(filters(&reference.layers));
-    let mixed = others.iter().find(|other| {
-        is_mixed(&reference.layers, &other.layers)
-            && differ_in_filters(&reference.layers, &other.layers)
-    });
-    if let Some(mixed) = mixed {
-        let numbers = filters(&mixed.layers).into_iter();
-        let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
-        return Some(texts::lab_mixed_filters(&mixed.name, numbers.join(", ")));
+    if let Some(mixed) = mixed.first() {
+        let numbers: Vec<String> = filters(mixed).iter().map(i64::to_string).collect();
+        return Finding::not_yet(texts::lab_mixed_filters(&mixed.name, numbers.join(", ")));
     }
-    let other = another_number(&tried);
-    Some(match matching.last() {
-        Some(one) => texts::lab_one_other_filters(&one.name, filters(&one.layers)[0], other),
-        None => texts::lab_no_other_filters(&reference.name, other),
+    let is_new = |number: &i64| tried.iter().flatten().all(|there| there != number);
+    let number = [32, 16, 64, 8].into_iter().find(is_new).unwrap_or(48);
+    Finding::not_yet(match matching.last() {
+        Some(one) => texts::lab_one_other_filters(&one.name, filters(one)[0], number),
+        None => texts::lab_no_other_filters(name, number),
     })
 }
 
-fn convolutions(layers: &[Layer]) -> impl DoubleEndedIterator<Item = &Layer> {
-    layers
-        .iter()
-        .filter(|layer| matches!(layer.kind, LayerKind::Conv2d(_)))
+fn without_last_convolution(reference: &Variant, others: &[Variant]) -> Finding {
+    let name = &reference.name;
+    let mut wanted: Vec<&Layer> = of_pictures(reference).collect();
+    let is_convolution = |layer: &&Layer| matches!(layer.kind, Conv2d(_));
+    let Some(last) = wanted.iter().rposition(is_convolution) else {
+        return Finding::not_yet(texts::lab_no_convolution(name));
+    };
+    let last = wanted.remove(last);
+    let does = |one: &&Variant| of_pictures(one).eq(wanted.iter().copied());
+    let matching: Vec<&Variant> = others.iter().filter(does).collect();
+    if !matching.is_empty() {
+        return Finding::compared(reference, &matching);
+    }
+    let count = filters(reference).len();
+    let fewest = others.iter().map(|one| filters(one).len()).min();
+    let one_fewer = |one: &&Variant| filters(one).len() + 1 == count;
+    Finding::not_yet(if fewest.is_some_and(|fewest| fewest > count) {
+        texts::lab_first_row(name)
+    } else if let Some(other) = others.iter().rfind(one_fewer) {
+        texts::lab_more_than_the_last_went(&other.name, last)
+    } else {
+        texts::lab_last_convolution_stays(name, last)
+    })
 }
 
-fn poolings(layers: &[Layer]) -> usize {
-    let pooling = |layer: &&Layer| matches!(layer.kind, LayerKind::MaxPooling2d(_));
-    layers.iter().filter(pooling).count()
+fn more_convolutions(reference: &Variant, others: &[Variant]) -> Finding {
+    let count = filters(reference).len();
+    let does = |one: &&Variant| filters(one).len() > count;
+    let matching: Vec<&Variant> = others.iter().filter(does).collect();
+    if matching.is_empty() {
+        return Finding::not_yet(texts::lab_no_more_convolutions(&reference.name, count));
+    }
+    Finding::compared(reference, &matching)
+}
+
+fn only_first_convolution(reference: &Variant, others: &[Variant]) -> Finding {
+    let (_, poolings) = counts(reference);
+    let does = |one: &&Variant| counts(one) == (1, poolings.min(1));
+    let matching: Vec<&Variant> = others.iter().filter(does).collect();
+    if !matching.is_empty() {
+        return Finding::compared(reference, &matching);
+    }
+    let without_pooling = |one: &&Variant| counts(one) == (1, 0);
+    Finding::not_yet(match others.iter().rfind(without_pooling) {
+        Some(one) => texts::lab_first_pooling_stays(&one.name),
+        None => texts::lab_not_one_convolution(),
+    })
+}
+
+fn stop_in_time(variants: &[Variant]) -> Finding {
+    let stopped = |one: &&Variant| {
+        let history = one.history();
+        let by_callback = matches!(history.stopped, Some(Stopped::Callback(_)));
+        by_callback && (history.epochs.len() as i64) < one.planned_epochs
+    };
+    // A function that looks at nothing stops there.
+    let at_once = |one: &&Variant| one.history().epochs.len() == 1;
+    let line = |one: &Variant| {
+        let epochs = one.history().epochs.len() as i64;
+        let saved = (one.planned_epochs - epochs) as f64 * one.seconds_per_epoch();
+        let seconds = rounded(saved, 1);
+        let loss = loss(one.history().epochs.last());
+        texts::lab_stopped(&one.name, epochs, one.planned_epochs, loss, seconds)
+    };
+    let in_time = variants.iter().filter(stopped).filter(|one| !at_once(one));
+    let found: Vec<String> = in_time.map(line).collect();
+    if !found.is_empty() {
+        return Finding::new(texts::lab_stopped_in_time(), found);
+    }
+    let Some(tried) = variants.iter().rfind(|one| one.has_callbacks) else {
+        return Finding::not_yet(texts::lab_nothing_stops());
+    };
+    let epochs = &tried.history().epochs;
+    let [first, last] = [epochs.first(), epochs.last()].map(loss);
+    Finding::not_yet(if tried.planned_epochs < 2 {
+        texts::lab_one_epoch(&tried.name)
+    } else if stopped(&tried) && at_once(&tried) {
+        texts::lab_stopped_at_once(&tried.name, first)
+    } else {
+        texts::lab_went_through(&tried.name, epochs.len(), first, last)
+    })
+}
+
+fn loss(epoch: Option<&crate::Epoch>) -> String {
+    format!("{:.4}", epoch.map_or(f64::NAN, |epoch| epoch.loss))
 }
 
 fn is_of_pictures(layer: &Layer) -> bool {
-    matches!(
-        layer.kind,
-        LayerKind::Conv2d(_) | LayerKind::MaxPooling2d(_)
-    )
+    matches!(layer.kind, Conv2d(_) | MaxPooling2d(_))
 }
 
 /// The convolutions and poolings, in their order.
-fn of_pictures<'a>(layers: impl Iterator<Item = &'a Layer>) -> impl Iterator<Item = &'a Layer> {
-    layers.filter(|layer| is_of_pictures(layer))
+fn of_pictures(variant: &Variant) -> impl Iterator<Item = &Layer> {
+    variant.layers.iter().filter(|layer| is_of_pictures(layer))
 }
 
 /// The layers that are neither convolution nor pooling.
-fn others(layers: &[Layer]) -> impl Iterator<Item = &Layer> {
-    layers.iter().filter(|layer| !is_of_pictures(layer))
+fn others(variant: &Variant) -> impl Iterator<Item = &Layer> {
+    variant.layers.iter().filter(|layer| !is_of_pictures(layer))
 }
 
-/// Whether these differ in numbers of filters, and in nothing else.
-fn differ_in_filters(reference: &[Layer], layers: &[Layer]) -> bool {
-    let same_but_for_filters = |(a, b): (&Layer, &Layer)| match (&a.kind, &b.kind) {
-        (LayerKind::Conv2d(a), LayerKind::Conv2d(b)) => {
-            let mut b = b.clone();
-            b.filters = a.filters;
-            *a == b
-        }
-        _ => a == b,
-    };
-    reference != layers
-        && reference.len() == layers.len()
-        && reference.iter().zip(layers).all(same_but_for_filters)
-}
-
-/// Whether the convolutions have different numbers of filters where those of `reference` have one number.
-fn is_mixed(reference: &[Layer], layers: &[Layer]) -> bool {
-    let differ = |layers| filters(layers).windows(2).any(|pair| pair[0] != pair[1]);
-    differ(layers) && !differ(reference)
+/// How many convolutions and how many poolings there are.
+fn counts(variant: &Variant) -> (usize, usize) {
+    let convolutions = filters(variant).len();
+    (convolutions, of_pictures(variant).count() - convolutions)
 }
 
 /// The number of filters of each convolution.
-fn filters(layers: &[Layer]) -> Vec<i64> {
+fn filters(variant: &Variant) -> Vec<i64> {
     let number = |layer: &Layer| match &layer.kind {
-        LayerKind::Conv2d(conv2d) => Some(conv2d.filters),
+        Conv2d(conv2d) => Some(conv2d.filters),
         _ => None,
     };
-    layers.iter().filter_map(number).collect()
+    variant.layers.iter().filter_map(number).collect()
 }
 
-/// A number of filters that no convolution has yet.
-fn another_number(tried: &[Vec<i64>]) -> i64 {
-    [32, 16, 64, 8]
-        .into_iter()
-        .find(|number| !tried.iter().flatten().any(|there| there == number))
-        .unwrap_or(48)
-}
-
-/// Whether `layers` are what the exercise makes of `reference`.
-fn does(exercise: Exercise, reference: &[Layer], layers: &[Layer]) -> bool {
-    match exercise {
-        Exercise::Filters => differ_in_filters(reference, layers) && !is_mixed(reference, layers),
-        Exercise::WithoutLastConvolution => {
-            let is_convolution = |layer: &Layer| matches!(layer.kind, LayerKind::Conv2d(_));
-            let Some(last) = reference.iter().rposition(is_convolution) else {
-                return false;
-            };
-            let wanted = reference[..last].iter().chain(&reference[last + 1..]);
-            of_pictures(wanted).eq(of_pictures(layers.iter()))
+/// The layers with no filters in any convolution: what stays the same when only their numbers differ.
+fn without_filters(variant: &Variant) -> Vec<Layer> {
+    let mut layers = variant.layers.clone();
+    for layer in &mut layers {
+        if let Conv2d(conv2d) = &mut layer.kind {
+            conv2d.filters = 0;
         }
-        Exercise::MoreConvolutions => {
-            convolutions(layers).count() > convolutions(reference).count()
-        }
-        Exercise::OnlyFirstConvolution => {
-            convolutions(layers).count() == 1 && poolings(layers) == poolings(reference).min(1)
-        }
-        // It is a matter of the training, not of the layers.
-        Exercise::StopInTime => false,
     }
+    layers
 }
 
 /// What came of a variant, in one line.
@@ -236,9 +225,7 @@ fn found(variant: &Variant, reference: &Variant) -> String {
     let parameters = times(variant.parameters as f64 / reference.parameters as f64);
     let seconds = times(variant.seconds_per_epoch() / reference.seconds_per_epoch());
     let points = variant.points_above(reference);
-    let once = [variant, reference]
-        .iter()
-        .any(|one| one.histories.len() == 1);
+    let once = variant.histories.len().min(reference.histories.len()) == 1;
     let margin = chance(variant, reference).hypot(if once { ONCE } else { 0.0 });
     let shown = format!("{margin:.1}");
     let ((low, high), (lowest, highest)) = (variant.spread(), reference.spread());
@@ -250,23 +237,23 @@ fn found(variant: &Variant, reference: &Variant) -> String {
         texts::lab_may_be_chance(shown)
     };
     let line = texts::lab_found(&variant.name, parameters, seconds, signed(points), chance);
-    let mut differing = Vec::new();
-    if others(&variant.layers).ne(others(&reference.layers)) {
-        differing.push(texts::lab_other_layers());
-    }
-    if variant.planned_epochs != reference.planned_epochs {
-        differing.push(texts::lab_epochs());
-    }
-    if variant.fraction != reference.fraction {
-        differing.push(texts::lab_fraction());
-    }
-    if variant.batch_size != reference.batch_size {
-        differing.push(texts::lab_batch_size());
-    }
+    let differing = differing(variant, reference);
     if differing.is_empty() {
         return line;
     }
     line + &texts::lab_not_alike(differing.join(", "))
+}
+
+/// What else two variants differ in than their convolutions and poolings.
+fn differing(a: &Variant, b: &Variant) -> Vec<String> {
+    let all = [
+        (others(a).ne(others(b)), texts::lab_other_layers()),
+        (a.planned_epochs != b.planned_epochs, texts::lab_epochs()),
+        (a.fraction != b.fraction, texts::lab_fraction()),
+        (a.batch_size != b.batch_size, texts::lab_batch_size()),
+    ];
+    let differing = all.into_iter().filter(|(differs, _)| *differs);
+    differing.map(|(_, what)| what).collect()
 }
 
 /// How many percentage points two equally good networks may differ by in 95 of 100 tests: half the 95 % interval of the
@@ -287,65 +274,24 @@ fn times(factor: f64) -> String {
     format!("{sign}{factor:.decimals$}")
 }
 
-fn stop_in_time(variants: &[Variant]) -> Finding {
-    let stopped = |one: &&Variant| {
-        let history = one.history();
-        let by_callback = matches!(history.stopped, Some(Stopped::Callback(_)));
-        by_callback && (history.epochs.len() as i64) < one.planned_epochs
-    };
-    // A function that looks at nothing stops there.
-    let at_once = |one: &Variant| one.history().epochs.len() == 1;
-    let line = |one: &Variant| {
-        let epochs = one.history().epochs.len() as i64;
-        let left = one.planned_epochs - epochs;
-        let seconds = left as f64 * one.seconds_per_epoch();
-        let seconds = match seconds {
-            ..10.0 => format!("{seconds:.1}"),
-            _ => format!("{seconds:.0}"),
-        };
-        let loss = loss(one.history().epochs.last());
-        texts::lab_stopped(&one.name, epochs, one.planned_epochs, loss, seconds)
-    };
-    let in_time = variants.iter().filter(stopped).filter(|one| !at_once(one));
-    let found: Vec<String> = in_time.map(line).collect();
-    if !found.is_empty() {
-        return Finding {
-            done: true,
-            text: texts::lab_stopped_in_time(),
-            found,
-        };
-    }
-    let Some(tried) = variants.iter().rfind(|one| one.has_callbacks) else {
-        return Finding::not_yet(texts::lab_nothing_stops());
-    };
-    let epochs = &tried.history().epochs;
-    if tried.planned_epochs < 2 {
-        return Finding::not_yet(texts::lab_one_epoch(&tried.name));
-    }
-    if stopped(&tried) && at_once(tried) {
-        let loss = loss(epochs.first());
-        return Finding::not_yet(texts::lab_stopped_at_once(&tried.name, loss));
-    }
-    let (first, last) = (loss(epochs.first()), loss(epochs.last()));
-    Finding::not_yet(texts::lab_went_through(
-        &tried.name,
-        epochs.len(),
-        first,
-        last,
-    ))
-}
-
-fn loss(epoch: Option<&crate::Epoch>) -> String {
-    format!("{:.4}", epoch.map_or(f64::NAN, |epoch| epoch.loss))
-}
-
 impl Finding {
-    fn not_yet(text: String) -> Self {
+    /// An exercise is done when something was found.
+    fn new(text: String, found: Vec<String>) -> Self {
         Self {
-            done: false,
+            done: !found.is_empty(),
             text,
-            found: Vec::new(),
+            found,
         }
+    }
+
+    fn not_yet(text: String) -> Self {
+        Self::new(text, Vec::new())
+    }
+
+    /// What came of these variants, which do what the exercise asks for.
+    fn compared(reference: &Variant, matching: &[&Variant]) -> Self {
+        let found = matching.iter().map(|one| found(one, reference)).collect();
+        Self::new(texts::lab_compared(&reference.name), found)
     }
 
     fn verdict(&self) -> String {
@@ -363,12 +309,10 @@ impl Show for Finding {
     fn content(&self) -> Result<Content> {
         let (verdict, text) = (escape(&self.verdict()), escape(&self.text));
         let mut html = format!("<p><b>{verdict}</b>: {text}</p>");
-        if !self.found.is_empty() {
-            let lines = self
-                .found
-                .iter()
-                .map(|line| format!("<li>{}</li>", escape(line)));
-            html += &format!("<ul>{}</ul>", lines.collect::<String>());
+        let item = |line: &String| format!("<li>{}</li>", escape(line));
+        let items: String = self.found.iter().map(item).collect();
+        if !items.is_empty() {
+            html += &format!("<ul>{items}</ul>");
         }
         Ok(Content::html(self.to_string(), html))
     }

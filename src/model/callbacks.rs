@@ -137,16 +137,12 @@ impl Callback for EarlyStopping {
 }
 
 /// Sets the learning rate before each epoch.
-pub struct LearningRateSchedule {
-    rate: Box<dyn FnMut(i64, f64) -> f64>,
-}
+pub struct LearningRateSchedule(Box<dyn FnMut(i64, f64) -> f64>);
 
 impl LearningRateSchedule {
     /// `rate` gets the epoch's number, from 1, and the rate so far, and returns the rate to use.
     pub fn new(rate: impl FnMut(i64, f64) -> f64 + 'static) -> Self {
-        Self {
-            rate: Box::new(rate),
-        }
+        Self(Box::new(rate))
     }
 
     /// Multiplies the rate by `factor` before each epoch but the first.
@@ -163,7 +159,7 @@ impl fmt::Debug for LearningRateSchedule {
 
 impl Callback for LearningRateSchedule {
     fn on_epoch_begin(&mut self, number: i64, control: &mut Control) {
-        control.learning_rate = (self.rate)(number, control.learning_rate);
+        control.learning_rate = (self.0)(number, control.learning_rate);
     }
 
     fn on_epoch_end(&mut self, _: &Epoch, _: &mut Control) -> ControlFlow<String> {
@@ -176,9 +172,6 @@ pub(crate) struct EpochEnd<F>(pub F);
 
 impl<F: FnMut(&Epoch) -> ControlFlow<()>> Callback for EpochEnd<F> {
     fn on_epoch_end(&mut self, epoch: &Epoch, _: &mut Control) -> ControlFlow<String> {
-        match (self.0)(epoch) {
-            ControlFlow::Continue(()) => ControlFlow::Continue(()),
-            ControlFlow::Break(()) => ControlFlow::Break(texts::callback_stops()),
-        }
+        (self.0)(epoch).map_break(|()| texts::callback_stops())
     }
 }

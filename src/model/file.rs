@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
+use anyhow::{bail, ensure};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,6 @@ use tch::Tensor;
 
 use super::layer::{Layer, format_shape, plan};
 use super::network::Network;
-use super::optimizer::{Optimizer, OptimizerState};
 use super::sequential::{Compiled, Sequential};
 use crate::Result;
 use crate::session::files::write_whole;
@@ -29,23 +29,13 @@ const VERSION: i64 = 1;
 /// 16 GiB: no model that fits into memory has a longer file.
 const MAX_LENGTH: u64 = 16 << 30;
 
-/// The JSON of the metadata.
+/// The JSON of the metadata. `C` is [`Compiled`], or a reference to it when a file is written.
 #[derive(Serialize, Deserialize)]
-struct About {
+struct About<C> {
     version: i64,
     input_shape: Vec<i64>,
     layers: Vec<Layer>,
-    compiled: Option<CompiledForm>,
-}
-
-/// [`Compiled`] without the moments, which are tensors.
-#[derive(Serialize, Deserialize)]
-struct CompiledForm {
-    optimizer: Optimizer,
-    learning_rate: f64,
-    /// For other programs: there is only one.
-    loss: String,
-    steps: u64,
+    compiled: Option<C>,
 }
 
 impl Sequential {
@@ -56,7 +46,7 @@ impl Sequential {
     /// # Errors
     /// If the weights aren't there yet, or the file can't be written.
     pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        write(path.as_ref(), self.built()?, self.compiled().ok())
+        write(path.as_ref(), self.built()?, self.compiled.as_ref())
     }
 
     /// Reads a model that [`save`](Self::save) wrote: it predicts, and goes on learning from where it stopped.
@@ -78,12 +68,6 @@ pub(crate) fn write(path: &Path, network: &Network, compiled: Option<&Compiled>)
         let prefix = format!("optimizer.{name}.");
         tensors.extend(plain_weights(network, moment, &prefix).map_err(torch)?);
     }
-    let compiled = compiled.map(|compiled| CompiledForm {
-        optimizer: compiled.optimizer.clone(),
-        learning_rate: compiled.learning_rate,
-        loss: "sparse_categorical_crossentropy".to_string(),
-        steps: compiled.state.steps,
-    });
     let layers = network.layers.iter().map(|layer| &layer.plan.layer);
     let about = About {
         version: VERSION,
@@ -91,16 +75,12 @@ pub(crate) fn write(path: &Path, network: &Network, compiled: Option<&Compiled>)
         layers: layers.cloned().collect(),
         compiled,
     };
-    let not_written = |reason: String| error(texts::not_written(path.display(), reason));
-    let about = serde_json::to_string(&about).map_err(|e| not_written(e.to_string()))?;
-    let metadata = HashMap::from([(KEY.to_string(), about)]);
-    let views = tensors
-        .iter()
-        .map(|(name, size, bytes)| Ok((name, TensorView::new(Dtype::F32, size.clone(), bytes)?)));
-    let bytes = views
-        .collect::<std::result::Result<Vec<_>, _>>()
-        .and_then(|views| safetensors::serialize(views, &Some(metadata)))
-        .map_err(|e| not_written(e.to_string()))?;
+    let metadata = HashMap::from([(KEY.to_string(), serde_json::to_string(&about)?)]);
+    let mut views = Vec::new();
+    for (name, size, bytes) in &tensors {
+        views.push((name, TensorView::new(Dtype::F32, size.clone(), bytes)?));
+    }
+    let bytes = safetensors::serialize(views, &Some(metadata))?;
     write_whole(path, &bytes)
 }
 
@@ -109,16 +89,13 @@ type PlainTensor = (String, Vec<usize>, Vec<u8>);
 
 /// Name, size and little-endian bytes of each weight of a tensor that is laid out as the network's `flat`.
 fn plain_weights(network: &Network, flat: &Tensor, prefix: &str) -> tch::Result<Vec<PlainTensor>> {
-    let names = network.named_weights().map(|(name, _)| name);
-    names
-        .zip(network.windows(flat)?)
-        .map(|(name, window)| {
-            let size = window.size().iter().map(|&n| n as usize).collect();
-            let numbers = Vec::<f32>::try_from(window.f_detach()?.f_reshape([-1])?)?;
-            let bytes = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
-            Ok((format!("{prefix}{name}"), size, bytes))
-        })
-        .collect()
+    let tensor = |(name, window): (String, Tensor)| {
+        let size = window.size().iter().map(|&n| n as usize).collect();
+        let numbers = Vec::<f32>::try_from(window.f_reshape([-1])?)?;
+        let bytes = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+        Ok((format!("{prefix}{name}"), size, bytes))
+    };
+    network.windows(flat)?.into_iter().map(tensor).collect()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -127,15 +104,9 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         std::io::ErrorKind::NotFound => error(texts::file_missing(path.display())),
         _ => unreadable(plain(&e)),
     })?;
-    if about.is_dir() {
-        return Err(error(texts::file_is_folder(path.display())));
-    }
-    if about.len() > MAX_LENGTH {
-        return Err(error(texts::file_bad(
-            path.display(),
-            texts::file_not_safetensors(),
-        )));
-    }
+    ensure!(!about.is_dir(), texts::file_is_folder(path.display()));
+    let too_long = texts::file_bad(path.display(), texts::file_not_safetensors());
+    ensure!(about.len() <= MAX_LENGTH, too_long);
     fs::read(path).map_err(|e| unreadable(plain(&e)))
 }
 
@@ -155,32 +126,26 @@ fn parse(bytes: &[u8]) -> Result<Sequential> {
     let network = model.built()?;
     let flat = flat_from(network, &file, "")?;
     tch::no_grad(|| network.flat.shallow_clone().f_copy_(&flat)).map_err(torch)?;
-    if let Some(form) = about.compiled {
-        let mut state = OptimizerState::default();
-        if form.steps > 0 {
-            let zeros = OptimizerState::new(&form.optimizer, form.steps, &network.flat);
-            state = zeros.map_err(torch)?;
-            for (name, moment) in &mut state.moments {
-                *moment = flat_from(network, &file, &format!("optimizer.{name}."))?;
+    if let Some(mut compiled) = about.compiled {
+        // Before the first step there are no moments.
+        if compiled.state.steps > 0 {
+            for &name in compiled.optimizer.moments() {
+                let moment = flat_from(network, &file, &format!("optimizer.{name}."))?;
+                compiled.state.moments.push((name, moment));
             }
         }
-        model.compiled = Some(Compiled {
-            optimizer: form.optimizer,
-            learning_rate: form.learning_rate,
-            state,
-        });
+        model.compiled = Some(compiled);
     }
     Ok(model)
 }
 
 /// What the metadata say, if they are svertka's and of this version.
-fn about(text: Option<&String>) -> Result<About> {
+fn about(text: Option<&String>) -> Result<About<Compiled>> {
     let foreign = || error(texts::file_foreign());
     let about = text.and_then(|text| serde_json::from_str(text).ok());
     let mut about: Value = about.ok_or_else(foreign)?;
-    if about["version"] != VERSION {
-        return Err(error(texts::file_version(&about["version"], VERSION)));
-    }
+    let version = &about["version"];
+    ensure!(*version == VERSION, texts::file_version(version, VERSION));
     // The first files' poolings have no strides: their windows stand side by side.
     let layers = about.get_mut("layers").and_then(Value::as_array_mut);
     for layer in layers.into_iter().flatten() {
@@ -193,16 +158,14 @@ fn about(text: Option<&String>) -> Result<About> {
 
 /// The bytes of one tensor, if the file has it in this shape.
 fn check<'a>(file: &'a SafeTensors<'a>, name: &str, expected: &[i64]) -> Result<TensorView<'a>> {
-    let missing = || error(texts::file_tensor_missing(name, format_shape(expected)));
-    let view = file.tensor(name).map_err(|_| missing())?;
+    let wanted = format_shape(expected);
+    let Ok(view) = file.tensor(name) else {
+        bail!(texts::file_tensor_missing(name, wanted));
+    };
     let size: Vec<i64> = view.shape().iter().map(|&n| n as i64).collect();
     if size != expected || view.dtype() != Dtype::F32 {
         let found = format!("{:?} {}", view.dtype(), format_shape(&size));
-        return Err(error(texts::file_tensor_shape(
-            name,
-            format_shape(expected),
-            found,
-        )));
+        bail!(texts::file_tensor_shape(name, wanted, found));
     }
     Ok(view)
 }
@@ -212,21 +175,14 @@ fn flat_from(network: &Network, file: &SafeTensors, prefix: &str) -> Result<Tens
     let _guard = tch::no_grad_guard();
     let flat = network.flat.f_zeros_like().map_err(torch)?;
     let windows = network.windows(&flat).map_err(torch)?;
-    for ((name, _), mut window) in network.named_weights().zip(windows) {
+    for (name, mut window) in windows {
         let name = format!("{prefix}{name}");
         let size = window.size();
         let view = check(file, &name, &size)?;
         let (chunks, _) = view.data().as_chunks::<4>();
-        let numbers: Vec<f32> = chunks
-            .iter()
-            .map(|&bytes| f32::from_le_bytes(bytes))
-            .collect();
+        let numbers: Vec<f32> = chunks.iter().copied().map(f32::from_le_bytes).collect();
         if let Some(index) = numbers.iter().position(|number| !number.is_finite()) {
-            return Err(error(texts::file_tensor_number(
-                name,
-                index,
-                numbers[index],
-            )));
+            bail!(texts::file_tensor_number(name, index, numbers[index]));
         }
         compute(|| window.f_copy_(&Tensor::f_from_slice(&numbers)?.f_reshape(&size)?))?;
     }

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use crate::Result;
-use crate::session::display::{Content, Show, shows_itself};
+use crate::session::display::{Show, shows_itself};
 use crate::session::texts;
 
 /// Loss and accuracy over a set of images.
@@ -23,11 +22,7 @@ impl fmt::Display for Score {
 
 shows_itself!(Score);
 
-impl Show for Score {
-    fn content(&self) -> Result<Content> {
-        Ok(Content::plain(self.to_string()))
-    }
-}
+impl Show for Score {}
 
 /// Loss and accuracy of one epoch.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,13 +96,9 @@ impl fmt::Display for Stopped {
 
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, epoch) in self.epochs.iter().enumerate() {
-            if i > 0 {
-                writeln!(f)?;
-            }
-            f.write_str(&epoch_line(epoch, self.epochs.len() as i64))?;
-        }
-        Ok(())
+        let line = |epoch| epoch_line(epoch, self.epochs.len() as i64);
+        let lines: Vec<String> = self.epochs.iter().map(line).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 

@@ -1,14 +1,14 @@
 //! The layers. A new kind is one block here (its struct, the function that makes it, and [`Operation`]) with its two lines in
 //! [`LayerKind`], and a test.
 
-use std::collections::HashMap;
 use std::fmt;
 
+use anyhow::{bail, ensure};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::Result;
-use crate::session::{error, memory, texts};
+use crate::session::{memory, texts};
 
 /// The most weights of a layer and the most pixels of an image: more is almost certainly a typo, and libtorch would ask
 /// the system for all of it at once.
@@ -201,11 +201,6 @@ pub(crate) trait Operation {
         Layout::Plain
     }
 
-    /// Whether each output is the largest of some inputs: then an activation before it may as well come after it.
-    fn takes_largest(&self) -> bool {
-        false
-    }
-
     /// The output for a batch of images, before the activation.
     fn forward(&self, x: &Tensor, weights: &[Tensor], pass: Pass) -> tch::Result<Tensor>;
 }
@@ -270,25 +265,22 @@ impl Window {
             positive(at, texts::what_stride, stride)?;
         }
         let [channels, h, w] = *input else {
-            return Err(not_an_image(at, input));
+            bail!(not_an_image(at, input));
         };
         let [(rows, more_rows), (columns, more_columns)] = self.axes([h, w]);
-        let padded = [
-            channels,
-            h.saturating_add(more_rows),
-            w.saturating_add(more_columns),
-        ];
-        let fits = rows > 0 && columns > 0 && product(&padded) <= MAX_NUMBERS;
+        let (tall, wide) = (h.saturating_add(more_rows), w.saturating_add(more_columns));
+        let fits = rows > 0 && columns > 0 && product(&[channels, tall, wide]) <= MAX_NUMBERS;
         // Padded, a window fits into an image with its channels last too.
         let doubtful = looks_channels_last(input) && (self.size[0] > h || self.size[1] > w);
-        let shape = format_shape(input);
-        Err(error(if fits && !(doubtful && at.position == 1) {
+        if fits && !(doubtful && at.position == 1) {
             return Ok(vec![channels, rows, columns]);
-        } else if doubtful {
+        }
+        let shape = format_shape(input);
+        bail!(if doubtful {
             texts::channels_last(at, shape, format_shape(&[w, channels, h]))
         } else {
             too_large(by(self.size), shape)
-        }))
+        })
     }
 
     /// oneDNN's layout, unless [`pad`](Self::pad) must add something.
@@ -460,10 +452,8 @@ impl Operation for MaxPooling2d {
     }
 
     fn short(&self) -> Option<String> {
-        Some(format!(
-            "pool{}",
-            self.window.short([2, 2], self.window.size)
-        ))
+        let window = self.window.short([2, 2], self.window.size);
+        Some(format!("pool{window}"))
     }
 
     fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>> {
@@ -473,10 +463,6 @@ impl Operation for MaxPooling2d {
 
     fn layout(&self, input: &[i64]) -> Layout {
         self.window.layout(input)
-    }
-
-    fn takes_largest(&self) -> bool {
-        true
     }
 
     fn forward(&self, x: &Tensor, _: &[Tensor], _: Pass) -> tch::Result<Tensor> {
@@ -507,9 +493,8 @@ impl Operation for Flatten {
     }
 
     fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>> {
-        if input.len() == 1 {
-            return Err(error(texts::flat_already(at, format_shape(input))));
-        }
+        let shape = format_shape(input);
+        ensure!(input.len() > 1, texts::flat_already(at, shape));
         Ok(vec![product(input)])
     }
 
@@ -560,9 +545,8 @@ impl Operation for Dense {
 
     fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>> {
         positive(at, texts::what_units, self.units)?;
-        if input.len() != 1 {
-            return Err(error(texts::dense_needs_flat(at, format_shape(input))));
-        }
+        let shape = format_shape(input);
+        ensure!(input.len() == 1, texts::dense_needs_flat(at, shape));
         Ok(vec![self.units])
     }
 
@@ -600,9 +584,8 @@ impl Operation for Dropout {
     }
 
     fn output_shape(&self, at: &LayerRef, input: &[i64]) -> Result<Vec<i64>> {
-        if !(0.0..1.0).contains(&self.rate) {
-            return Err(error(texts::dropout_rate(at, self.rate)));
-        }
+        let possible = (0.0..1.0).contains(&self.rate);
+        ensure!(possible, texts::dropout_rate(at, self.rate));
         Ok(input.to_vec())
     }
 
@@ -647,22 +630,18 @@ fn size_call([h, w]: [i64; 2]) -> String {
 
 /// The product of sizes, without overflow.
 fn product(shape: &[i64]) -> i64 {
-    shape
-        .iter()
-        .fold(1, |product, &n| product.saturating_mul(n))
+    shape.iter().copied().fold(1, i64::saturating_mul)
 }
 
 fn positive(at: &LayerRef, what: fn() -> String, value: i64) -> Result<()> {
-    if value < 1 {
-        return Err(error(texts::not_positive(at, what(), value)));
-    }
+    ensure!(value >= 1, texts::not_positive(at, what(), value));
     Ok(())
 }
 
 /// What to say of an input that doesn't have the three axes of an image.
-fn not_an_image(at: &LayerRef, input: &[i64]) -> anyhow::Error {
+fn not_an_image(at: &LayerRef, input: &[i64]) -> String {
     let shape = format_shape(input);
-    error(match *input {
+    match *input {
         [h, w] => {
             let (batch, own) = (format_shape(&[-1, 1, h, w]), format_shape(&[1, h, w]));
             texts::no_channels(at, shape, batch, own)
@@ -671,7 +650,7 @@ fn not_an_image(at: &LayerRef, input: &[i64]) -> anyhow::Error {
             texts::batch_for_image(at, shape, format_shape(&[channels, rows, columns]))
         }
         _ => texts::needs_image(at, shape),
-    })
+    }
 }
 
 /// `[28, 28, 1]`: a size that Keras would write, with the channels at the end.
@@ -707,30 +686,26 @@ impl LayerPlan {
 
 /// Works out each layer's name and shapes, if each can follow the one before it. Nothing is allocated.
 pub(crate) fn plan(layers: &[Layer], input_shape: &[i64]) -> Result<Vec<LayerPlan>> {
-    if layers.is_empty() {
-        return Err(error(texts::no_layers()));
-    }
+    ensure!(!layers.is_empty(), texts::no_layers());
     check_input_shape(input_shape)?;
-    let mut names: HashMap<&str, usize> = HashMap::new();
     let mut input = input_shape.to_vec();
     let mut plans = Vec::new();
     for (i, layer) in layers.iter().enumerate() {
         let operation = layer.operation();
         let kind = operation.name();
-        let seen = names.entry(kind).or_default();
-        let name = match *seen {
+        let alike = |other: &&Layer| other.operation().name() == kind;
+        let name = match layers[..i].iter().filter(alike).count() {
             0 => kind.to_string(),
             n => format!("{kind}_{n}"),
         };
-        *seen += 1;
         let position = i + 1;
         let at = LayerRef { position, name };
         if let Some(setting) = layer.misplaced {
-            return Err(error(texts::misplaced(at, setting)));
+            bail!(texts::misplaced(at, setting));
         }
         let output = operation.output_shape(&at, &input)?;
         if operation.activation() == Activation::Softmax && position < layers.len() {
-            return Err(error(texts::softmax_in_the_middle(at)));
+            bail!(texts::softmax_in_the_middle(at));
         }
         let plan = LayerPlan {
             layer: layer.clone(),
@@ -738,12 +713,9 @@ pub(crate) fn plan(layers: &[Layer], input_shape: &[i64]) -> Result<Vec<LayerPla
             input: std::mem::replace(&mut input, output.clone()),
             output,
         };
-        if plan.parameters() > MAX_NUMBERS {
-            return Err(error(texts::too_many_parameters(
-                &plan.at,
-                plan.parameters(),
-            )));
-        }
+        let parameters = plan.parameters();
+        let possible = parameters <= MAX_NUMBERS;
+        ensure!(possible, texts::too_many_parameters(plan.at, parameters));
         plans.push(plan);
     }
     check_memory(&plans)?;
@@ -752,12 +724,10 @@ pub(crate) fn plan(layers: &[Layer], input_shape: &[i64]) -> Result<Vec<LayerPla
 
 fn check_input_shape(input_shape: &[i64]) -> Result<()> {
     let shape = format_shape(input_shape);
-    if input_shape.is_empty() || input_shape.iter().any(|&size| size < 1) {
-        return Err(error(texts::bad_input_shape(shape)));
-    }
-    if product(input_shape) > MAX_NUMBERS {
-        return Err(error(texts::image_too_large(shape, MAX_NUMBERS)));
-    }
+    let possible = !input_shape.is_empty() && input_shape.iter().all(|&size| size >= 1);
+    ensure!(possible, texts::bad_input_shape(shape));
+    let fits = product(input_shape) <= MAX_NUMBERS;
+    ensure!(fits, texts::image_too_large(shape, MAX_NUMBERS));
     Ok(())
 }
 
@@ -766,12 +736,13 @@ fn check_input_shape(input_shape: &[i64]) -> Result<()> {
 fn check_memory(plans: &[LayerPlan]) -> Result<()> {
     let all: u64 = plans.iter().map(|plan| plan.parameters() as u64).sum();
     // Of several maxima `max_by_key` takes the last: here the first layer.
-    match plans.iter().rev().max_by_key(|plan| plan.parameters()) {
-        Some(largest) if all > memory::total() / TRAINING_BYTES => Err(error(
-            texts::too_many_parameters(&largest.at, largest.parameters()),
-        )),
-        _ => Ok(()),
+    if let Some(largest) = plans.iter().rev().max_by_key(|plan| plan.parameters())
+        && all > memory::total() / TRAINING_BYTES
+    {
+        let parameters = largest.parameters();
+        bail!(texts::too_many_parameters(&largest.at, parameters));
     }
+    Ok(())
 }
 
 #[cfg(test)]

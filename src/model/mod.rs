@@ -25,6 +25,6 @@ pub use sequential::{LayerInfo, LayerOutput, Sequential};
 pub use summary::{Summary, SummaryRow};
 pub use training::{Fit, Verbosity};
 
-pub(crate) use layer::{LayerKind, LayerPlan, LayerRef};
-pub(crate) use sequential::{batch_len, check_images, check_labels};
+pub(crate) use layer::{LayerKind, LayerPlan};
+pub(crate) use sequential::{batch_len, check_images, whole_numbers};
 pub(crate) use summary::thousands;

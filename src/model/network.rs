@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use tch::{Device, Tensor};
 
-use super::layer::{Activation, LayerPlan, Layout, Pass};
+use super::layer::{Activation, LayerKind, LayerPlan, Layout, Pass};
 use super::optimizer::WEIGHT_KIND;
 use crate::session::threads::Threads;
 
@@ -32,41 +32,34 @@ impl Network {
     /// Allocates and fills the weights of layers whose shapes have been worked out.
     pub(crate) fn new(plans: Vec<LayerPlan>, device: Device) -> tch::Result<Self> {
         let all: i64 = plans.iter().map(LayerPlan::parameters).sum();
-        let flat = Tensor::f_zeros([all], (WEIGHT_KIND, device))?;
+        let network = Self::of(plans, Tensor::f_zeros([all], (WEIGHT_KIND, device))?)?;
+        tch::no_grad(|| network.weights().try_for_each(initialise))?;
+        Ok(network)
+    }
+
+    /// The same network with the weights of this moment.
+    pub(crate) fn copy(&self) -> tch::Result<Self> {
+        let plans = self.layers.iter().map(|layer| layer.plan.clone());
+        Self::of(plans.collect(), self.flat.f_detach_copy()?)
+    }
+
+    /// The layers with these weights.
+    fn of(plans: Vec<LayerPlan>, flat: Tensor) -> tch::Result<Self> {
         let mut offset = 0;
         let mut layers = Vec::new();
         for plan in plans {
             let mut weights = Vec::new();
             for (_, shape) in plan.weights() {
-                let size: i64 = shape.iter().product();
-                let mut weight = flat
-                    .f_narrow(0, offset, size)?
-                    .f_view(shape.as_slice())?
-                    .f_detach()?;
-                initialise(&mut weight, &shape)?;
-                weights.push(weight.f_set_requires_grad(true)?);
+                let size = shape.iter().product();
+                let window = flat.f_narrow(0, offset, size)?.f_view(shape.as_slice())?;
+                weights.push(window.f_detach()?.f_set_requires_grad(true)?);
                 offset += size;
             }
             layers.push(BuiltLayer { plan, weights });
         }
         Ok(Self {
             layers,
-            device,
-            flat,
-        })
-    }
-
-    /// The same network with the weights of this moment.
-    pub(crate) fn copy(&self) -> tch::Result<Self> {
-        let flat = self.flat.f_detach_copy()?;
-        let mut windows = self.windows(&flat)?.into_iter();
-        let copy = |layer: &BuiltLayer| BuiltLayer {
-            plan: layer.plan.clone(),
-            weights: windows.by_ref().take(layer.weights.len()).collect(),
-        };
-        Ok(Self {
-            layers: self.layers.iter().map(copy).collect(),
-            device: self.device,
+            device: flat.device(),
             flat,
         })
     }
@@ -78,12 +71,6 @@ impl Network {
 
     fn weights(&self) -> impl Iterator<Item = &Tensor> {
         self.layers.iter().flat_map(|layer| &layer.weights)
-    }
-
-    /// Each weight tensor with its name: `conv2d.kernel`, `conv2d.bias`, …
-    pub(crate) fn named_weights(&self) -> impl Iterator<Item = (String, &Tensor)> {
-        let names = self.layers.iter().flat_map(|layer| layer.plan.weights());
-        names.map(|(name, _)| name).zip(self.weights())
     }
 
     /// The multiplications of one image's forward pass, those with padding included.
@@ -105,18 +92,13 @@ impl Network {
         }
     }
 
-    /// A tensor that is laid out as `flat` (gradients, an optimizer's moments), cut into the shapes of the weights.
-    pub(crate) fn windows(&self, flat: &Tensor) -> tch::Result<Vec<Tensor>> {
-        let mut offset = 0;
-        let cut = |weight: &Tensor| {
-            let len = weight.numel() as i64;
-            let window = flat
-                .f_narrow(0, offset, len)?
-                .f_view(weight.size().as_slice())?;
-            offset += len;
-            Ok(window)
-        };
-        self.weights().map(cut).collect()
+    /// A tensor that is laid out as `flat` (itself, gradients, an optimizer's moments), cut into the shapes of the weights,
+    /// with their names: `conv2d.kernel`, `conv2d.bias`, … What is written into a window stands in the tensor.
+    pub(crate) fn windows(&self, flat: &Tensor) -> tch::Result<Vec<(String, Tensor)>> {
+        let weights: Vec<&Tensor> = self.weights().collect();
+        let windows = Tensor::f_unflatten_dense_tensors(flat, &weights)?;
+        let names = self.layers.iter().flat_map(|layer| layer.plan.weights());
+        Ok(names.map(|(name, _)| name).zip(windows).collect())
     }
 
     /// The logits: the last layer's output before its softmax. The largest belongs to the most probable class.
@@ -155,8 +137,8 @@ impl Network {
                 Activation::Linear => std::mem::take(&mut waiting),
                 own => own,
             };
-            let next = self.layers.get(i + 1);
-            if fast && next.is_some_and(|next| next.plan.layer.operation().takes_largest()) {
+            let next = self.layers.get(i + 1).map(|next| &next.plan.layer.kind);
+            if fast && matches!(next, Some(LayerKind::MaxPooling2d(_))) {
                 // All activations rise with their input, so the largest of a window stays the largest: after the
                 // pooling the values are the same, on a quarter of the data.
                 waiting = activation;
@@ -168,31 +150,26 @@ impl Network {
         to_plain_layout(x)
     }
 
-    /// Whether no weight is NaN or infinite.
-    pub(crate) fn is_finite(&self) -> tch::Result<bool> {
-        all_finite(&self.flat)
-    }
-
     /// The gradient of `loss`, laid out as `flat`.
     pub(crate) fn gradient(&self, loss: &Tensor) -> tch::Result<Tensor> {
         let weights: Vec<&Tensor> = self.weights().collect();
         let gradients = Tensor::f_run_backward(&[loss], &weights, false, false)?;
-        let rows = gradients.iter().map(|gradient| gradient.f_reshape([-1]));
-        Tensor::f_cat(&rows.collect::<tch::Result<Vec<_>>>()?, 0)
+        Tensor::f_flatten_dense_tensors(&gradients)
     }
 }
 
 /// Glorot uniform, as Keras's: between ±√(6 / (fan in + fan out)). What has one axis, a bias, stays zero.
-fn initialise(weight: &mut Tensor, shape: &[i64]) -> tch::Result<()> {
-    let [outputs, inputs, window @ ..] = shape else {
+fn initialise(weight: &Tensor) -> tch::Result<()> {
+    let shape = weight.size();
+    let [outputs, inputs, window @ ..] = shape.as_slice() else {
         return Ok(());
     };
     let window: i64 = window.iter().product();
     let limit = (6.0 / ((outputs + inputs) * window) as f64).sqrt();
     // Drawn on the CPU: a seed gives the same weights on every device.
-    let mut values = Tensor::f_empty(shape, (WEIGHT_KIND, Device::Cpu))?;
+    let mut values = Tensor::f_empty(&shape, (WEIGHT_KIND, Device::Cpu))?;
     let _ = values.f_uniform_(-limit, limit)?;
-    weight.f_copy_(&values)
+    weight.shallow_clone().f_copy_(&values)
 }
 
 /// Applies `activation`, in place where libtorch can: nothing else holds the tensor.
@@ -216,7 +193,7 @@ fn activate(mut x: Tensor, activation: Activation) -> tch::Result<Tensor> {
 /// instead of 1.98, and where the two cores share no cache 2.8 instead of 3.5. A net of dense layers only gains nothing.
 ///
 /// oneDNN's pooling and ReLU treat NaN as a small number: images are checked before (`check_images`), and weights while
-/// training ([`Network::is_finite`]).
+/// training ([`all_finite`]).
 fn to_onednn(images: Tensor, device: Device) -> tch::Result<Tensor> {
     /// A libtorch for another processor may have been built without oneDNN.
     static HAS_ONEDNN: OnceLock<bool> = OnceLock::new();

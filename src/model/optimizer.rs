@@ -1,10 +1,11 @@
 //! The optimizers, and their state over one flat tensor of all weights.
 
+use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::Result;
-use crate::session::{error, texts};
+use crate::session::texts;
 
 /// How gradients change the weights: [`Adam`] or [`Sgd`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,30 +50,6 @@ impl Adam {
             learning_rate,
             ..Self::default()
         }
-    }
-
-    /// The learning rate of step number `step`, from 1, bias correction included.
-    fn corrected_rate(&self, learning_rate: f64, step: u64) -> f64 {
-        let t = step as f64;
-        learning_rate * (1.0 - self.beta_2.powf(t)).sqrt() / (1.0 - self.beta_1.powf(t))
-    }
-
-    fn step(
-        &self,
-        rate: f64,
-        weights: &mut Tensor,
-        gradient: &Tensor,
-        m: &mut Tensor,
-        v: &mut Tensor,
-    ) -> tch::Result<()> {
-        let _ = m.f_lerp_(gradient, 1.0 - self.beta_1)?;
-        let _ = v.f_lerp_(&gradient.f_square()?, 1.0 - self.beta_2)?;
-        // The rate goes into the divisor, so that one call divides and adds.
-        let mut divisor = v.f_sqrt()?;
-        let _ = divisor.f_add_scalar_(self.epsilon)?;
-        let _ = divisor.f_mul_scalar_(-1.0 / rate)?;
-        let _ = weights.f_addcdiv_(m, &divisor)?;
-        Ok(())
     }
 }
 
@@ -129,6 +106,15 @@ impl Optimizer {
         }
     }
 
+    /// The names of what it keeps of each weight from step to step.
+    pub(crate) fn moments(&self) -> &'static [&'static str] {
+        match self {
+            Self::Adam(_) => &["m", "v"],
+            Self::Sgd(sgd) if sgd.momentum != 0.0 => &["u"],
+            Self::Sgd(_) => &[],
+        }
+    }
+
     /// Refuses impossible settings.
     pub(crate) fn check(&self) -> Result<()> {
         check_learning_rate(self.learning_rate())?;
@@ -137,50 +123,33 @@ impl Optimizer {
             Self::Sgd(sgd) => &[("momentum", sgd.momentum)],
         };
         for &(name, value) in decays {
-            if !(0.0..1.0).contains(&value) {
-                return Err(error(texts::optimizer_decay(name, value)));
-            }
+            let possible = (0.0..1.0).contains(&value);
+            ensure!(possible, texts::optimizer_decay(name, value));
         }
-        if let Self::Adam(adam) = self
-            && !(adam.epsilon > 0.0 && adam.epsilon.is_finite())
-        {
-            return Err(error(texts::optimizer_epsilon(adam.epsilon)));
+        if let &Self::Adam(Adam { epsilon, .. }) = self {
+            let possible = epsilon > 0.0 && epsilon.is_finite();
+            ensure!(possible, texts::optimizer_epsilon(epsilon));
         }
         Ok(())
     }
 }
 
 pub(crate) fn check_learning_rate(value: f64) -> Result<()> {
-    if value > 0.0 && value.is_finite() {
-        Ok(())
-    } else {
-        Err(error(texts::learning_rate(value)))
-    }
+    let possible = value > 0.0 && value.is_finite();
+    ensure!(possible, texts::learning_rate(value));
+    Ok(())
 }
 
 /// The optimizer state: what is kept from step to step.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct OptimizerState {
     pub steps: u64,
-    /// Flat tensors in the weights' order, made at the first step. Adam: m and v. Sgd with momentum: u. Otherwise none.
+    /// The [`Optimizer::moments`], flat tensors in the weights' order, made at the first step. A file has them as tensors.
+    #[serde(skip)]
     pub moments: Vec<(&'static str, Tensor)>,
 }
 
 impl OptimizerState {
-    /// After `steps` steps, with moments of zero.
-    pub(crate) fn new(optimizer: &Optimizer, steps: u64, weights: &Tensor) -> tch::Result<Self> {
-        let names: &[&str] = match optimizer {
-            Optimizer::Adam(_) => &["m", "v"],
-            Optimizer::Sgd(sgd) if sgd.momentum != 0.0 => &["u"],
-            Optimizer::Sgd(_) => &[],
-        };
-        let zeros = |&name| Ok((name, weights.f_zeros_like()?.f_detach()?));
-        Ok(Self {
-            steps,
-            moments: names.iter().map(zeros).collect::<tch::Result<_>>()?,
-        })
-    }
-
     pub(crate) fn copy(&self) -> tch::Result<Self> {
         let copy = |(name, tensor): &(_, Tensor)| Ok((*name, tensor.f_detach_copy()?));
         Ok(Self {
@@ -211,7 +180,9 @@ impl OptimizerState {
         gradient: &Tensor,
     ) -> tch::Result<()> {
         if self.steps == 0 {
-            *self = Self::new(optimizer, 0, weights)?;
+            let zeros = |&name| Ok((name, weights.f_zeros_like()?));
+            let names = optimizer.moments().iter();
+            self.moments = names.map(zeros).collect::<tch::Result<_>>()?;
         }
         // A file may hold any number.
         self.steps = self.steps.saturating_add(1);
@@ -221,8 +192,17 @@ impl OptimizerState {
         }
         match (optimizer, self.moments.as_mut_slice()) {
             (Optimizer::Adam(adam), [(_, m), (_, v)]) => {
-                let rate = adam.corrected_rate(learning_rate, self.steps);
-                adam.step(rate, weights, gradient, m, v)?;
+                // Bias correction included.
+                let t = self.steps as f64;
+                let rate = learning_rate * (1.0 - adam.beta_2.powf(t)).sqrt();
+                let rate = rate / (1.0 - adam.beta_1.powf(t));
+                let _ = m.f_lerp_(gradient, 1.0 - adam.beta_1)?;
+                let _ = v.f_lerp_(&gradient.f_square()?, 1.0 - adam.beta_2)?;
+                // The rate goes into the divisor, so that one call divides and adds.
+                let mut divisor = v.f_sqrt()?;
+                let _ = divisor.f_add_scalar_(adam.epsilon)?;
+                let _ = divisor.f_mul_scalar_(-1.0 / rate)?;
+                let _ = weights.f_addcdiv_(m, &divisor)?;
             }
             (Optimizer::Sgd(sgd), [(_, u)]) => {
                 let _ = u.f_mul_scalar_(sgd.momentum)?;

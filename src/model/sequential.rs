@@ -1,8 +1,10 @@
 //! The model: its list of layers, its checks, and everything it computes without training.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 
+use anyhow::{bail, ensure};
+use serde::{Deserialize, Serialize};
 use tch::{Device, Kind as TensorKind, Tensor};
 
 use super::history::Score;
@@ -14,7 +16,7 @@ use super::summary::Summary;
 use crate::Result;
 use crate::session::interrupt::InterruptGuard;
 use crate::session::threads::Threads;
-use crate::session::{compute, device, display, error, texts, torch};
+use crate::session::{compute, device, error, texts, torch};
 
 /// How many images go through the network at once when nothing is learnt: few enough for the processor's cache.
 const INFERENCE_BATCH: i64 = 128;
@@ -46,12 +48,15 @@ pub struct Sequential {
     told_unscaled: bool,
 }
 
-/// How a model learns.
-#[derive(Debug)]
+/// How a model learns, in the form that files have.
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Compiled {
     pub optimizer: Optimizer,
     /// Begins as the optimizer's own; a schedule changes it.
     pub learning_rate: f64,
+    /// For other programs that read the file: there is only one.
+    loss: String,
+    #[serde(flatten)]
     pub state: OptimizerState,
 }
 
@@ -110,6 +115,7 @@ impl Sequential {
         self.compiled = Some(Compiled {
             optimizer,
             learning_rate,
+            loss: "sparse_categorical_crossentropy".to_string(),
             state: OptimizerState::default(),
         });
     }
@@ -138,7 +144,7 @@ impl Sequential {
         let names = || layers.iter().map(|layer| layer.plan.at.name.as_str());
         let Some(index) = names().position(|own| own == name) else {
             let names: Vec<&str> = names().collect();
-            return Err(error(texts::no_such_layer(name, names.join(", "))));
+            bail!(texts::no_such_layer(name, names.join(", ")));
         };
         let plan = &layers[index].plan;
         let own = plan.weights();
@@ -173,13 +179,12 @@ impl Sequential {
         let _guard = tch::no_grad_guard();
         let mut threads = network.threads(batch_len(images).min(INFERENCE_BATCH));
         let mut parts = Vec::new();
-        for batch in batches(batch_len(images), INFERENCE_BATCH) {
+        for images in compute(|| images.f_split(INFERENCE_BATCH, 0))? {
             threads.follow();
-            if interrupt.requested() {
-                return Err(error(texts::interrupted("predict")));
-            }
+            ensure!(!interrupt.requested(), texts::interrupted("predict"));
             parts.push(compute(|| {
-                let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
+                let images = images.f_to_device(network.device)?;
+                let logits = network.logits(&images, Pass::Inference)?;
                 logits.f_softmax(-1, TensorKind::Float)
             })?);
         }
@@ -193,18 +198,11 @@ impl Sequential {
     /// # Errors
     /// As [`predict`](Self::predict), and if labels and images don't fit each other or a label is no class.
     pub fn evaluate(&self, images: &Tensor, labels: &Tensor) -> Result<Score> {
-        let network = self.classifier()?;
-        check_images(network, images)?;
-        let labels = check_labels(network, images, labels)?;
+        let (network, labels) = self.checked(images, labels)?;
         let mut threads = network.threads(batch_len(images).min(INFERENCE_BATCH));
-        evaluate(
-            network,
-            images,
-            &labels,
-            &mut threads,
-            &InterruptGuard::new(),
-        )?
-        .ok_or_else(|| error(texts::interrupted("evaluate")))
+        let interrupt = InterruptGuard::new();
+        let score = evaluate(network, images, &labels, &mut threads, &interrupt)?;
+        score.ok_or_else(|| error(texts::interrupted("evaluate")))
     }
 
     /// Each layer's output for these images, by one pass and without gradients, on the CPU. All outputs are held at once:
@@ -236,12 +234,12 @@ impl Sequential {
     /// If the weights aren't there yet.
     pub fn weights(&self) -> Result<Vec<(String, Tensor)>> {
         let _guard = tch::no_grad_guard();
-        let copy = |(name, weight): (String, &Tensor)| {
-            let copy = weight.f_detach_copy()?.f_contiguous()?;
-            Ok((name, copy.f_to_device(Device::Cpu)?))
+        let copy = |(name, weight): (String, Tensor)| {
+            Ok((name, weight.f_detach_copy()?.f_to_device(Device::Cpu)?))
         };
         let network = self.built()?;
-        compute(|| network.named_weights().map(copy).collect())
+        let windows = compute(|| network.windows(&network.flat))?;
+        compute(|| windows.into_iter().map(copy).collect())
     }
 
     /// Replaces weights by name; those not named stay.
@@ -251,27 +249,24 @@ impl Sequential {
     /// nothing is replaced.
     pub fn set_weights<N: AsRef<str>>(&mut self, weights: &[(N, Tensor)]) -> Result<()> {
         let network = self.built()?;
-        let own: HashMap<String, Tensor> = network
-            .named_weights()
-            .map(|(name, view)| (name, view.shallow_clone()))
-            .collect();
+        let own = network.windows(&network.flat).map_err(torch)?;
+        let own: BTreeMap<String, Tensor> = own.into_iter().collect();
+        let mut fitting = Vec::new();
         for (name, value) in weights {
             let name = name.as_ref();
             let Some(view) = own.get(name) else {
-                let mut names: Vec<_> = own.into_keys().collect();
-                names.sort();
-                return Err(error(texts::no_such_weight(name, names.join(", "))));
+                let names: Vec<String> = own.into_keys().collect();
+                bail!(texts::no_such_weight(name, names.join(", ")));
             };
             if view.size() != value.size() {
                 let (own, given) = (format_shape(&view.size()), format_shape(&value.size()));
-                return Err(error(texts::weight_shape(name, own, given)));
+                bail!(texts::weight_shape(name, own, given));
             }
+            fitting.push((view.shallow_clone(), value));
         }
         let _guard = tch::no_grad_guard();
-        for (name, value) in weights {
-            if let Some(view) = own.get(name.as_ref()) {
-                view.shallow_clone().f_copy_(value).map_err(torch)?;
-            }
+        for (mut view, value) in fitting {
+            view.f_copy_(value).map_err(torch)?;
         }
         Ok(())
     }
@@ -281,32 +276,23 @@ impl Sequential {
     /// # Errors
     /// As [`evaluate`](Self::evaluate).
     pub fn gradients(&self, images: &Tensor, labels: &Tensor) -> Result<Vec<(String, Tensor)>> {
-        let network = self.classifier()?;
-        check_images(network, images)?;
-        let labels = check_labels(network, images, labels)?;
+        let (network, labels) = self.checked(images, labels)?;
         compute(|| {
             let images = images.f_to_device(network.device)?;
             let labels = labels.f_to_device(network.device)?;
             let logits = network.logits(&images, Pass::Inference)?;
             let flat = network.gradient(&cross_entropy(&logits, &labels)?)?;
-            let flat = flat.f_to_device(Device::Cpu)?;
-            let names = network.named_weights().map(|(name, _)| name);
-            let windows = network.windows(&flat)?.into_iter();
-            names
-                .zip(windows)
-                .map(|(name, window)| Ok((name, window.f_contiguous()?)))
-                .collect()
+            network.windows(&flat.f_to_device(Device::Cpu)?)
         })
     }
 
     /// The model as it is now, without what it learns with.
     pub(crate) fn snapshot(&self) -> Result<Self> {
         let _guard = tch::no_grad_guard();
+        let network = self.built()?.copy().map_err(torch)?;
         Ok(Self {
-            layers: self.layers.clone(),
-            network: Some(Ok(self.built()?.copy().map_err(torch)?)),
-            compiled: None,
-            told_unscaled: self.told_unscaled,
+            network: Some(Ok(network)),
+            ..Self::new(self.layers.clone())
         })
     }
 
@@ -328,45 +314,52 @@ impl Sequential {
         }
     }
 
-    pub(crate) fn compiled(&self) -> Result<&Compiled> {
-        self.compiled
-            .as_ref()
-            .ok_or_else(|| error(texts::not_compiled()))
-    }
-
     /// The network, if its last layer gives one number for each class.
-    pub(crate) fn classifier(&self) -> Result<&Network> {
+    fn classifier(&self) -> Result<&Network> {
         let network = self.built()?;
-        let Some(last) = network.layers.last().map(|layer| &layer.plan) else {
-            return Err(error(texts::no_layers()));
-        };
+        let last = &network.layers[network.layers.len() - 1].plan;
         // The pixels of a flattened image are no classes either, unless it has only one.
         let images = matches!(*last.input, [_, h, w] if h * w > 1) || last.input.len() == 2;
         if last.output.len() != 1 || images {
-            return Err(error(texts::no_classes(
-                &last.at,
-                format_shape(&last.output),
-            )));
+            bail!(texts::no_classes(&last.at, format_shape(&last.output)));
         }
         match last.layer.operation().activation() {
             Activation::Softmax | Activation::Linear => Ok(network),
-            other => Err(error(texts::last_activation(
-                &last.at,
-                format!("{other:?}"),
-            ))),
+            other => bail!(texts::last_activation(&last.at, format!("{other:?}"))),
         }
+    }
+
+    /// The network, and the labels as `int64`, if it can take the images, they have a label each, and each is a class.
+    pub(crate) fn checked(&self, images: &Tensor, labels: &Tensor) -> Result<(&Network, Tensor)> {
+        let network = self.classifier()?;
+        check_images(network, images)?;
+        let size = labels.size();
+        let classes = network.layers.last().map_or(0, |last| last.plan.output[0]);
+        let one_hot = size.len() == 2 && size[1] == classes;
+        ensure!(!one_hot, texts::one_hot_labels(format_shape(&size)));
+        let labels = whole_numbers(labels, batch_len(images))?;
+        let numbers = Vec::<i64>::try_from(&labels).map_err(torch)?;
+        let is_class = |label: &i64| (0..classes).contains(label);
+        let Some(index) = numbers.iter().position(|label| !is_class(label)) else {
+            return Ok((network, labels));
+        };
+        let last = classes - 1;
+        let range = (numbers.iter().min(), numbers.iter().max());
+        if range == (Some(&1), Some(&classes)) {
+            bail!(texts::labels_from_one(classes, last));
+        }
+        let label = numbers[index];
+        bail!(texts::label_out_of_range(label, index, last, classes))
     }
 
     /// Makes the weights for these images if that has not happened.
     pub(crate) fn build_for(&mut self, images: &Tensor) -> Result<()> {
         if self.network.is_none() {
             let size = images.size();
-            if size.len() < 2 {
-                return Err(error(texts::not_images(format_shape(&size))));
-            }
+            ensure!(size.len() >= 2, texts::not_images(format_shape(&size)));
             self.network = Some(Ok(self.build(&size[1..])?));
         }
-        self.built().map(|_| ())
+        Ok(())
     }
 
     fn build(&self, input_shape: &[i64]) -> Result<Network> {
@@ -383,7 +376,7 @@ impl Sequential {
         let largest = compute(|| f64::try_from(images.f_narrow(0, 0, few)?.f_max()?))?;
         if largest > 10.0 {
             self.told_unscaled = true;
-            display::print(&texts::unscaled(largest));
+            println!("{}", texts::unscaled(largest));
         }
         Ok(())
     }
@@ -407,16 +400,17 @@ pub(crate) fn evaluate(
     let _guard = tch::no_grad_guard();
     // Kept on the device and read once at the end.
     let mut totals = Vec::new();
-    for batch in batches(batch_len(images), INFERENCE_BATCH) {
+    let batches = |tensor: &Tensor| compute(|| tensor.f_split(INFERENCE_BATCH, 0));
+    for (images, labels) in batches(images)?.iter().zip(batches(labels)?) {
         threads.follow();
         if interrupt.requested() {
             return Ok(None);
         }
         totals.push(compute(|| {
-            let labels = batch.of(labels, network)?;
-            let logits = network.logits(&batch.of(images, network)?, Pass::Inference)?;
+            let labels = labels.f_to_device(network.device)?;
+            let logits = network.logits(&images.f_to_device(network.device)?, Pass::Inference)?;
             // Weighted by the number of images: the last batch may be shorter.
-            let loss = cross_entropy(&logits, &labels)?.f_mul_scalar(batch.len)?;
+            let loss = cross_entropy(&logits, &labels)?.f_mul_scalar(batch_len(&labels))?;
             Tensor::f_stack(&[loss, count_correct(&logits, &labels)?], 0)
         })?);
     }
@@ -436,27 +430,32 @@ pub(crate) fn batch_len(images: &Tensor) -> i64 {
     images.size().first().copied().unwrap_or_default()
 }
 
+/// The labels as `int64`, if they are whole numbers and as many as there are images.
+pub(crate) fn whole_numbers(labels: &Tensor, images: i64) -> Result<Tensor> {
+    use TensorKind::{Int, Int8, Int16, Int64, Uint8};
+    let (size, kind) = (labels.size(), labels.kind());
+    ensure!(size.len() == 1, texts::labels_shape(format_shape(&size)));
+    let whole = matches!(kind, Uint8 | Int8 | Int16 | Int | Int64);
+    ensure!(whole, texts::label_kind(format!("{kind:?}")));
+    ensure!(size[0] == images, texts::counts_differ(images, size[0]));
+    labels.f_to_kind(Int64).map_err(torch)
+}
+
 /// Refuses images that the network can't take.
 pub(crate) fn check_images(network: &Network, images: &Tensor) -> Result<()> {
     let size = images.size();
     let own = network.input_shape();
-    if size.len() < 2 {
-        return Err(error(texts::not_images(format_shape(&size))));
-    }
-    if size[1..] != *own {
-        return Err(error(other_images(&size, own)));
-    }
-    if size[0] == 0 {
-        return Err(error(texts::no_images()));
-    }
+    ensure!(size.len() >= 2, texts::not_images(format_shape(&size)));
+    ensure!(size[1..] == *own, other_images(&size, own));
+    ensure!(size[0] > 0, texts::no_images());
     use TensorKind::{BFloat16, Double, Float, Half, Int, Int8, Int16, Int64, Uint8};
     match images.kind() {
         Float | Double | Half | BFloat16 => match first_not_finite(images).map_err(torch)? {
-            Some(index) => Err(error(texts::image_not_finite(index))),
+            Some(index) => bail!(texts::image_not_finite(index)),
             None => Ok(()),
         },
         Uint8 | Int8 | Int16 | Int | Int64 => Ok(()),
-        other => Err(error(texts::image_kind(format!("{other:?}")))),
+        other => bail!(texts::image_kind(format!("{other:?}"))),
     }
 }
 
@@ -485,67 +484,6 @@ fn other_images(size: &[i64], own: &[i64]) -> String {
         texts::images_to_reshape(format_shape(size), format_shape(own), batch_of(-1))
     } else {
         texts::images_of_another_shape(format_shape(size), format_shape(own))
-    }
-}
-
-/// The labels as `int64`, if they belong to the images and each is a class of the network.
-pub(crate) fn check_labels(network: &Network, images: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    use TensorKind::{Int, Int8, Int16, Int64, Uint8};
-    let size = labels.size();
-    let classes = network.layers.last().map_or(0, |last| last.plan.output[0]);
-    match size.as_slice() {
-        [_, n] if *n == classes => return Err(error(texts::one_hot_labels(format_shape(&size)))),
-        [_] => (),
-        _ => return Err(error(texts::labels_shape(format_shape(&size)))),
-    }
-    if !matches!(labels.kind(), Uint8 | Int8 | Int16 | Int | Int64) {
-        return Err(error(texts::label_kind(format!("{:?}", labels.kind()))));
-    }
-    if size[0] != batch_len(images) {
-        return Err(error(texts::counts_differ(batch_len(images), size[0])));
-    }
-    let labels = labels.f_to_kind(Int64).map_err(torch)?;
-    let ((least, most), index, label) = compute(|| {
-        let range = (
-            i64::try_from(labels.f_min()?)?,
-            i64::try_from(labels.f_max()?)?,
-        );
-        let outside = labels.f_lt(0)?.f_logical_or(&labels.f_ge(classes)?)?;
-        let index = i64::try_from(outside.f_to_kind(Uint8)?.f_argmax(0, false)?)?;
-        Ok((range, index, i64::try_from(labels.f_get(index)?)?))
-    })?;
-    let last = classes - 1;
-    if least >= 0 && most <= last {
-        return Ok(labels);
-    }
-    Err(error(if (least, most) == (1, classes) {
-        texts::labels_from_one(classes, last)
-    } else {
-        texts::label_out_of_range(label, index, last, classes)
-    }))
-}
-
-/// Rows `start .. start + len`.
-pub(crate) struct Batch {
-    pub start: i64,
-    pub len: i64,
-}
-
-/// `total` rows in batches of `size`, which is at least 1; the last may be shorter.
-pub(crate) fn batches(total: i64, size: i64) -> impl Iterator<Item = Batch> {
-    let starts = (0..total).step_by(size as usize);
-    starts.map(move |start| Batch {
-        start,
-        len: size.min(total - start),
-    })
-}
-
-impl Batch {
-    /// These rows of `tensor`, on the network's device.
-    pub(crate) fn of(&self, tensor: &Tensor, network: &Network) -> tch::Result<Tensor> {
-        tensor
-            .f_narrow(0, self.start, self.len)?
-            .f_to_device(network.device)
     }
 }
 

@@ -50,11 +50,8 @@ impl Summary {
 
     fn table(&self) -> Table {
         let cells = |row: &SummaryRow| {
-            vec![
-                row.name.clone(),
-                format_shape(&row.output_shape),
-                thousands(row.parameters),
-            ]
+            let shape = format_shape(&row.output_shape);
+            vec![row.name.clone(), shape, thousands(row.parameters)]
         };
         Table {
             head: vec![

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::{bail, ensure};
 use tch::{Device, Kind as TensorKind, Tensor};
 
 use super::callbacks::{Callback, Control, EpochEnd};
@@ -12,11 +13,9 @@ use super::file::write;
 use super::history::{Epoch, History, Score, Stopped, epoch_line};
 use super::layer::Pass;
 use super::loss::{count_correct, cross_entropy};
-use super::network::Network;
+use super::network::{Network, all_finite};
 use super::optimizer::{OptimizerState, check_learning_rate};
-use super::sequential::{
-    Compiled, Sequential, batch_len, batches, check_images, check_labels, evaluate,
-};
+use super::sequential::{Compiled, Sequential, batch_len, evaluate};
 use crate::Result;
 use crate::session::files::check_path;
 use crate::session::interrupt::InterruptGuard;
@@ -54,7 +53,7 @@ pub struct Fit {
     pub(crate) batch_size: i64,
     shuffle: bool,
     pub(crate) fraction: f64,
-    pub(crate) validation: Option<(Tensor, Tensor)>,
+    validation: Option<(Tensor, Tensor)>,
     pub(crate) validation_split: Option<f64>,
     threads: Option<i64>,
     verbosity: Verbosity,
@@ -98,10 +97,8 @@ impl Fit {
 
     /// Evaluates these images after every epoch; nothing is learnt from them. Defaults to none.
     pub fn validation(self, images: &Tensor, labels: &Tensor) -> Self {
-        Self {
-            validation: Some((images.shallow_clone(), labels.shallow_clone())),
-            ..self
-        }
+        let validation = Some((images.shallow_clone(), labels.shallow_clone()));
+        Self { validation, ..self }
     }
 
     /// Holds the last `split` of the images back, 0 < `split` < 1, as Keras does: they are evaluated after every epoch, and
@@ -148,10 +145,8 @@ impl Fit {
     /// Saves the model to this file after every epoch, in place of the epoch before. Defaults to no file. If it can't be
     /// written, a line says so and training goes on.
     pub fn save_each_epoch(self, path: impl Into<PathBuf>) -> Self {
-        Self {
-            save: Some(path.into()),
-            ..self
-        }
+        let save = Some(path.into());
+        Self { save, ..self }
     }
 
     /// The display of its progress.
@@ -163,30 +158,19 @@ impl Fit {
         if let Some(path) = &self.save {
             check_path(path)?;
         }
-        if self.epochs < 1 {
-            return Err(error(texts::epochs(self.epochs)));
+        ensure!(self.epochs >= 1, texts::epochs(self.epochs));
+        ensure!(self.batch_size >= 1, texts::batch_size(self.batch_size));
+        if let Some(number) = self.threads {
+            let possible = (1..=MAX_THREADS).contains(&number);
+            ensure!(possible, texts::threads(number, MAX_THREADS));
         }
-        if self.batch_size < 1 {
-            return Err(error(texts::batch_size(self.batch_size)));
+        let possible = self.fraction > 0.0 && self.fraction <= 1.0;
+        ensure!(possible, texts::fraction(self.fraction));
+        if let Some(split) = self.validation_split {
+            let possible = split > 0.0 && split < 1.0;
+            ensure!(possible, texts::validation_split(split));
         }
-        if self
-            .threads
-            .is_some_and(|number| !(1..=MAX_THREADS).contains(&number))
-        {
-            return Err(error(texts::threads(
-                self.threads.unwrap_or_default(),
-                MAX_THREADS,
-            )));
-        }
-        if !(self.fraction > 0.0 && self.fraction <= 1.0) {
-            return Err(error(texts::fraction(self.fraction)));
-        }
-        match self.validation_split {
-            Some(split) if !(split > 0.0 && split < 1.0) => {
-                Err(error(texts::validation_split(split)))
-            }
-            _ => Ok(()),
-        }
+        Ok(())
     }
 
     /// How many of `n` images, or else of its own, it validates with.
@@ -240,7 +224,7 @@ impl Sequential {
         progress: &mut Progress,
     ) -> Result<History> {
         fit.check()?;
-        let labels = self.checked(images, labels)?;
+        let labels = self.prepare(images, labels)?;
         let (n, validation) = self.validation(images, &labels, fit)?;
         self.warn_unscaled(images)?;
 
@@ -276,10 +260,8 @@ impl Sequential {
     ) -> Result<(i64, Option<(Tensor, Tensor)>)> {
         let all = batch_len(images);
         if let Some((images, labels)) = &fit.validation {
-            let network = self.built()?;
-            let labels = check_images(network, images)
-                .and_then(|()| check_labels(network, images, labels))
-                .map_err(|reason| error(texts::validation(reason)))?;
+            let checked = self.checked(images, labels);
+            let (_, labels) = checked.map_err(|reason| error(texts::validation(reason)))?;
             return Ok((all, Some((images.shallow_clone(), labels))));
         }
         let Some(split) = fit.validation_split else {
@@ -295,60 +277,56 @@ impl Sequential {
     /// # Errors
     /// As [`fit`](Self::fit), but a loss that is no number is returned, not an error.
     pub fn train_on_batch(&mut self, images: &Tensor, labels: &Tensor) -> Result<Score> {
-        let labels = self.checked(images, labels)?;
+        let labels = self.prepare(images, labels)?;
         let (network, compiled) = self.learning_parts()?;
         if network.device == Device::Cpu {
-            allocator::keep_large_buffers();
+            allocator::keep(allocator::TRAINING);
         }
         let _threads = network.threads(batch_len(images));
         compute(|| {
             let device = network.device;
             let (images, labels) = (images.f_to_device(device)?, labels.f_to_device(device)?);
-            let (loss, correct) = step(network, compiled, &images, &labels)?;
+            let metrics = Vec::<f64>::try_from(step(network, compiled, &images, &labels)?)?;
             Ok(Score {
-                loss: f64::try_from(loss)?,
-                accuracy: f64::try_from(correct)? / batch_len(&images) as f64,
+                loss: metrics[0],
+                accuracy: metrics[1] / batch_len(&images) as f64,
             })
         })
     }
 
     /// Checks all that a step needs, makes the weights if there are none, and returns the labels as the loss wants them.
-    fn checked(&mut self, images: &Tensor, labels: &Tensor) -> Result<Tensor> {
-        self.compiled()?.optimizer.check()?;
+    fn prepare(&mut self, images: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        let Some(compiled) = &self.compiled else {
+            bail!(texts::not_compiled());
+        };
+        compiled.optimizer.check()?;
         self.build_for(images)?;
-        let network = self.classifier()?;
-        check_images(network, images)?;
-        check_labels(network, images, labels)
+        self.checked(images, labels).map(|(_, labels)| labels)
     }
 }
 
 /// How many of `n` images are left for training when the last `split` of them are held back, rounded as Keras does.
 fn split_at(n: i64, split: f64) -> Result<i64> {
     let at = (n as f64 * (1.0 - split)).floor() as i64;
-    if at < 1 || at >= n {
-        return Err(error(texts::validation_split_empty(split, n)));
-    }
+    let possible = at >= 1 && at < n;
+    ensure!(possible, texts::validation_split_empty(split, n));
     Ok(at)
 }
 
-/// Forward, backward, and the optimizer's step: the batch's loss and its number of correct images, on the device.
+/// Forward, backward, and the optimizer's step: `[loss, number of correct images]` of the batch, on the device.
 fn step(
     network: &mut Network,
     compiled: &mut Compiled,
     images: &Tensor,
     labels: &Tensor,
-) -> tch::Result<(Tensor, Tensor)> {
+) -> tch::Result<Tensor> {
     let logits = network.logits(images, Pass::Training)?;
     let loss = cross_entropy(&logits, labels)?;
     let gradient = network.gradient(&loss)?;
     let _guard = tch::no_grad_guard();
-    let Compiled {
-        optimizer,
-        learning_rate,
-        state,
-    } = compiled;
-    state.step(optimizer, *learning_rate, &mut network.flat, &gradient)?;
-    Ok((loss.f_detach()?, count_correct(&logits, labels)?))
+    let (state, rate) = (&mut compiled.state, compiled.learning_rate);
+    state.step(&compiled.optimizer, rate, &mut network.flat, &gradient)?;
+    Tensor::f_stack(&[loss, count_correct(&logits, labels)?], 0)
 }
 
 /// One run of [`Sequential::fit`].
@@ -370,7 +348,7 @@ impl Trainer<'_> {
     fn run(mut self) -> Result<History> {
         let mut history = History::default();
         let mut control = Control::new(self.compiled.learning_rate);
-        let mut kept: Option<(i64, Snapshot)> = None;
+        let mut kept = None;
         for callback in &mut self.fit.callbacks {
             callback.on_train_begin();
         }
@@ -388,14 +366,16 @@ impl Trainer<'_> {
                 return Ok(history);
             }
             self.progress.line(epoch_line(&epoch, self.fit.epochs));
+            let mut keep = false;
             // All callbacks see the epoch, also after one of them has ended the training.
             for callback in &mut self.fit.callbacks {
                 if let ControlFlow::Break(reason) = callback.on_epoch_end(&epoch, &mut control) {
                     history.stopped.get_or_insert(Stopped::Callback(reason));
                 }
-                if std::mem::take(&mut control.keep_weights) {
-                    kept = Some((number, Snapshot::of(self.network, self.compiled)?));
-                }
+                keep |= std::mem::take(&mut control.keep_weights);
+            }
+            if keep {
+                kept = Some((number, self.snapshot()?));
             }
             history.epochs.push(epoch);
             self.save();
@@ -411,7 +391,7 @@ impl Trainer<'_> {
             }
         }
         if let (true, Some((number, kept))) = (control.restore_weights, kept) {
-            kept.restore(self.network, self.compiled)?;
+            self.restore(kept)?;
             history.restored = Some(number);
         }
         Ok(history)
@@ -438,10 +418,10 @@ impl Trainer<'_> {
     /// error the weights are as before.
     fn epoch(&mut self, number: i64) -> Result<(Epoch, Option<f64>)> {
         let begun = Instant::now();
-        let before = Snapshot::of(self.network, self.compiled)?;
+        let before = self.snapshot()?;
         let learnt = self.learn(number, begun);
         if learnt.is_err() {
-            before.restore(self.network, self.compiled)?;
+            self.restore(before)?;
         }
         let (score, mut interrupted) = learnt?;
         let mut epoch = Epoch {
@@ -452,13 +432,8 @@ impl Trainer<'_> {
             validation: None,
         };
         if let (None, Some((images, labels))) = (interrupted, &self.validation) {
-            epoch.validation = evaluate(
-                self.network,
-                images,
-                labels,
-                &mut self.threads,
-                &self.interrupt,
-            )?;
+            let (threads, interrupt) = (&mut self.threads, &self.interrupt);
+            epoch.validation = evaluate(self.network, images, labels, threads, interrupt)?;
             if epoch.validation.is_none() {
                 interrupted = Some(1.0);
             }
@@ -468,7 +443,7 @@ impl Trainer<'_> {
 
     /// Goes through the images once: the score, and after an interrupt the fraction of them that was seen.
     fn learn(&mut self, number: i64, begun: Instant) -> Result<(Score, Option<f64>)> {
-        let (n, batch_size) = (batch_len(&self.images), self.fit.batch_size);
+        let n = batch_len(&self.images);
         // Drawn on the CPU: a seed gives the same order on every device.
         let options = (TensorKind::Int64, Device::Cpu);
         let order = match self.fit.shuffle {
@@ -476,18 +451,21 @@ impl Trainer<'_> {
             false => Tensor::f_arange(n, options),
         };
         let order = compute(|| order?.f_to_device(self.network.device))?;
-        let metrics = RunningMetrics::new(self.network, n, batch_size).map_err(torch)?;
+        let batches = compute(|| order.f_split(self.fit.batch_size.min(n), 0))?;
+        // A row for each step, on the device until it is read.
+        let size = [batches.len() as i64, 2];
+        let metrics = compute(|| Tensor::f_zeros(size, (TensorKind::Float, self.network.device)))?;
         let mut due = begun + READ_INTERVAL;
-        let mut steps = 0;
-        for batch in batches(n, batch_size) {
+        let (mut steps, mut seen) = (0, 0);
+        for rows in &batches {
             compute(|| {
-                let rows = batch.of(&order, self.network)?;
-                let images = self.images.f_index_select(0, &rows)?;
-                let labels = self.labels.f_index_select(0, &rows)?;
-                let (loss, correct) = step(self.network, self.compiled, &images, &labels)?;
-                metrics.note(steps, &loss, &correct)
+                let images = self.images.f_index_select(0, rows)?;
+                let labels = self.labels.f_index_select(0, rows)?;
+                let row = step(self.network, self.compiled, &images, &labels)?;
+                metrics.f_get(steps)?.f_copy_(&row)
             })?;
             steps += 1;
+            seen += batch_len(rows);
             self.threads.follow();
             let interrupted = self.interrupt.requested();
             if !interrupted && Instant::now() < due {
@@ -495,13 +473,12 @@ impl Trainer<'_> {
             }
             due = Instant::now() + READ_INTERVAL;
             let score = self.read(&metrics, number, steps)?;
-            let fraction = (batch.start + batch.len) as f64 / n as f64;
+            let fraction = seen as f64 / n as f64;
             if interrupted {
                 return Ok((score, Some(fraction)));
             }
             if self.progress.is_due() {
-                let seconds = begun.elapsed().as_secs_f64();
-                self.show(number, score, fraction, seconds);
+                self.show(number, score, fraction, begun.elapsed().as_secs_f64());
             }
         }
         Ok((self.read(&metrics, number, steps)?, None))
@@ -509,15 +486,28 @@ impl Trainer<'_> {
 
     /// The score over the epoch's first `steps` steps, unless the training has diverged: in its loss, or in a weight that
     /// is no number any more.
-    fn read(&self, metrics: &RunningMetrics, number: i64, steps: i64) -> Result<Score> {
-        let read = compute(|| Ok((metrics.read(steps)?, self.network.is_finite()?)))?;
-        let diverged = match read {
-            (Ok(score), true) => return Ok(score),
-            (Ok(_), false) => steps,
-            (Err(step), _) => step,
-        };
-        let rate = self.compiled.learning_rate;
-        Err(error(texts::diverged(number, diverged, MAX_LOSS, rate)))
+    fn read(&self, metrics: &Tensor, number: i64, steps: i64) -> Result<Score> {
+        let metrics = compute(|| metrics.f_narrow(0, 0, steps)?.f_flatten(0, 1))?;
+        let metrics = Vec::<f32>::try_from(metrics).map_err(torch)?;
+        let finite = compute(|| all_finite(&self.network.flat))?;
+        let (n, batch_size) = (batch_len(&self.images), self.fit.batch_size);
+        let (mut sum, mut right, mut seen) = (0.0, 0.0, 0);
+        for (step, &[loss, correct]) in (1..).zip(metrics.as_chunks().0) {
+            let out_of_bounds = loss.is_nan() || loss > MAX_LOSS;
+            if out_of_bounds || (step == steps && !finite) {
+                let rate = self.compiled.learning_rate;
+                bail!(texts::diverged(number, step, MAX_LOSS, rate));
+            }
+            // Weighted by the number of images: the last batch may be shorter.
+            let size = batch_size.min(n - seen);
+            sum += f64::from(loss) * size as f64;
+            right += f64::from(correct);
+            seen += size;
+        }
+        Ok(Score {
+            loss: sum / seen as f64,
+            accuracy: right / seen as f64,
+        })
     }
 
     /// Shows the running epoch after this fraction of it and so many seconds.
@@ -537,74 +527,15 @@ impl Trainer<'_> {
         }
         self.progress.update(fraction, &text);
     }
-}
 
-/// The loss and the number of correct images of each step of an epoch, on the device until they are read.
-struct RunningMetrics {
-    losses: Tensor,
-    correct: Tensor,
-    batch_size: i64,
-    images: i64,
-}
-
-impl RunningMetrics {
-    fn new(network: &Network, images: i64, batch_size: i64) -> tch::Result<Self> {
-        let steps = (images + batch_size - 1) / batch_size;
-        let empty = || Tensor::f_zeros([steps], (TensorKind::Float, network.device));
-        Ok(Self {
-            losses: empty()?,
-            correct: empty()?,
-            batch_size,
-            images,
-        })
+    /// Weights and optimizer state of this moment.
+    fn snapshot(&self) -> Result<(Tensor, OptimizerState)> {
+        let weights = &self.network.flat;
+        compute(|| Ok((weights.f_detach_copy()?, self.compiled.state.copy()?)))
     }
 
-    fn note(&self, step: i64, loss: &Tensor, correct: &Tensor) -> tch::Result<()> {
-        self.losses.f_get(step)?.f_copy_(loss)?;
-        self.correct.f_get(step)?.f_copy_(correct)
-    }
-
-    /// The means over the first `steps` steps; or the first step, from 1, whose loss is out of bounds.
-    fn read(&self, steps: i64) -> tch::Result<std::result::Result<Score, i64>> {
-        let losses = Vec::<f32>::try_from(self.losses.f_narrow(0, 0, steps)?)?;
-        let out_of_bounds = |loss: &f32| loss.is_nan() || *loss > MAX_LOSS;
-        if let Some(step) = losses.iter().position(out_of_bounds) {
-            return Ok(Err(step as i64 + 1));
-        }
-        let correct = Vec::<f32>::try_from(self.correct.f_narrow(0, 0, steps)?)?;
-        // Weighted by the number of images: the last batch may be shorter.
-        let size = |step: i64| self.batch_size.min(self.images - step * self.batch_size) as f64;
-        let loss: f64 = (0..)
-            .zip(&losses)
-            .map(|(step, &loss)| f64::from(loss) * size(step))
-            .sum();
-        let correct: f64 = correct.iter().map(|&n| f64::from(n)).sum();
-        let seen = self.images.min(steps * self.batch_size) as f64;
-        Ok(Ok(Score {
-            loss: loss / seen,
-            accuracy: correct / seen,
-        }))
-    }
-}
-
-/// Weights and optimizer state of one moment.
-struct Snapshot {
-    weights: Tensor,
-    state: OptimizerState,
-}
-
-impl Snapshot {
-    fn of(network: &Network, compiled: &Compiled) -> Result<Self> {
-        compute(|| {
-            Ok(Self {
-                weights: network.flat.f_detach_copy()?,
-                state: compiled.state.copy()?,
-            })
-        })
-    }
-
-    fn restore(self, network: &mut Network, compiled: &mut Compiled) -> Result<()> {
-        compiled.state = self.state;
-        tch::no_grad(|| network.flat.f_copy_(&self.weights)).map_err(torch)
+    fn restore(&mut self, (weights, state): (Tensor, OptimizerState)) -> Result<()> {
+        self.compiled.state = state;
+        tch::no_grad(|| self.network.flat.f_copy_(&weights)).map_err(torch)
     }
 }

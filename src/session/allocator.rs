@@ -6,21 +6,12 @@
 
 /// From here on a buffer goes back to the system, in MiB: larger than the activations of a batch of 512 images of the
 /// lesson's CNN, smaller than the dataset. The setting is the process's, so saying it again is harmless.
-const USUAL: i32 = 128;
-/// While something is trained, whose batches may be larger.
-const TRAINING: i32 = 512;
+pub(crate) const USUAL: i32 = 128;
+/// While something is trained, whose batches may be larger: also from a step in a loop of the learner's own to the end of
+/// the next `fit`.
+pub(crate) const TRAINING: i32 = 512;
 /// The most that glibc takes before 2.35: `DEFAULT_MMAP_THRESHOLD_MAX` of its manual.
 const OLD: i32 = 32;
-
-/// Keeps buffers of the usual sizes.
-pub(crate) fn keep_buffers() {
-    keep(USUAL);
-}
-
-/// Keeps those of larger batches too, from a step in a loop of the learner's own to the end of the next `fit`.
-pub(crate) fn keep_large_buffers() {
-    keep(TRAINING);
-}
 
 /// Gives back to the system what lies unused since the last big work, which takes 2–36 ms.
 pub(crate) fn give_back() {
@@ -50,7 +41,7 @@ impl Drop for Training {
 }
 
 /// Keeps buffers below `limit` MiB.
-fn keep(limit: i32) {
+pub(crate) fn keep(limit: i32) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     keep_by(limit, |setting, bytes| {
         #[allow(unsafe_code)]

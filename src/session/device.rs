@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tch::{Cuda, Device, Kind, Tensor};
 
-use super::{allocator, display, error, texts, threads, torch};
+use super::{allocator, error, texts, threads, torch};
 use crate::Result;
 
 const CUDA_LIBRARY: &str = "libtorch_cuda.so";
@@ -17,7 +17,7 @@ pub(crate) fn choose() -> Result<Device> {
     let was_in_use = loaded(CUDA_LIBRARY).is_some();
     let device = find()?;
     if device.is_cuda() && !was_in_use {
-        display::print(&texts::gpu_in_use(name(device)));
+        println!("{}", texts::gpu_in_use(name(device)));
     }
     Ok(device)
 }
@@ -27,20 +27,16 @@ pub(crate) fn find() -> Result<Device> {
     let wish = std::env::var("SVERTKA_DEVICE").unwrap_or_default();
     let device = match parse(&wish)? {
         Some(Device::Cpu) => Device::Cpu,
+        Some(_) if !has_cuda() => return Err(error(texts::no_gpu(wish))),
         Some(device) => {
-            if !(load_cuda() && Cuda::is_available()) {
-                return Err(error(texts::no_gpu(wish)));
-            }
             try_out(device).map_err(|e| error(texts::device_fails(&wish, torch(e))))?;
             device
         }
-        None if load_cuda() && Cuda::is_available() && try_out(Device::Cuda(0)).is_ok() => {
-            Device::Cuda(0)
-        }
+        None if has_cuda() && try_out(Device::Cuda(0)).is_ok() => Device::Cuda(0),
         None => Device::Cpu,
     };
     if device == Device::Cpu {
-        allocator::keep_buffers();
+        allocator::keep(allocator::USUAL);
         threads::limit();
     }
     Ok(device)
@@ -48,17 +44,14 @@ pub(crate) fn find() -> Result<Device> {
 
 /// The learner's choice; none is an empty one.
 fn parse(wish: &str) -> Result<Option<Device>> {
-    match wish.trim() {
-        "" => Ok(None),
-        "cpu" => Ok(Some(Device::Cpu)),
-        "cuda" => Ok(Some(Device::Cuda(0))),
-        other => match other
-            .strip_prefix("cuda:")
-            .and_then(|n| n.parse::<u8>().ok())
-        {
-            Some(n) => Ok(Some(Device::Cuda(n.into()))),
-            None => Err(error(texts::bad_device(other))),
-        },
+    let wish = wish.trim();
+    let number = wish.strip_prefix("cuda:").map(str::parse::<u8>);
+    match (wish, number) {
+        ("", _) => Ok(None),
+        ("cpu", _) => Ok(Some(Device::Cpu)),
+        ("cuda", _) => Ok(Some(Device::Cuda(0))),
+        (_, Some(Ok(number))) => Ok(Some(Device::Cuda(number.into()))),
+        _ => Err(error(texts::bad_device(wish))),
     }
 }
 
@@ -76,13 +69,12 @@ pub(crate) fn name(device: Device) -> String {
     }
 }
 
-/// Whether libtorch's CUDA half is in this process, or could be loaded. It must be asked before the first question
-/// about CUDA: libtorch remembers the answer. It costs 150–400 ms, so it is loaded only beside a driver.
-fn load_cuda() -> bool {
+/// Whether libtorch finds a GPU. Its CUDA half must be loaded before the first question about CUDA: libtorch remembers the
+/// answer. That costs 150–400 ms, so it is loaded only beside a driver.
+fn has_cuda() -> bool {
     let library = loaded("libtorch_cpu.so").and_then(|cpu| cuda_library(Path::new("/"), &cpu));
-    let Some(library) =
-        library.and_then(|path| CString::new(path.into_os_string().into_vec()).ok())
-    else {
+    let library = library.and_then(|path| CString::new(path.into_os_string().into_vec()).ok());
+    let Some(library) = library else {
         return false;
     };
     #[allow(unsafe_code)]
@@ -93,7 +85,7 @@ fn load_cuda() -> bool {
         return false;
     }
     configure_cudnn(handle);
-    true
+    Cuda::is_available()
 }
 
 /// Makes convolutions on a GPU as repeatable and as exact as on the CPU: added up in a fixed order, in float32, not in TF32

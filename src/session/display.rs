@@ -8,7 +8,7 @@ use std::io::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::unique;
 use crate::Result;
@@ -89,29 +89,15 @@ impl Content {
         }
         evcxr_runtime::mime_type("text/plain").text(&self.plain);
     }
-
-    /// What the kernel's message says beside its type and place.
-    fn message(&self) -> (Value, Value) {
-        let mut data = Map::new();
-        data.insert("text/plain".into(), self.plain.as_str().into());
-        if let Some(html) = &self.html {
-            data.insert("text/html".into(), html.as_str().into());
-        }
-        let Some(png) = &self.png else {
-            return (data.into(), json!({}));
-        };
-        data.insert("image/png".into(), STANDARD.encode(png).into());
-        let (width, height) = self.size;
-        let metadata = json!({"image/png": {"width": width, "height": height}});
-        (data.into(), metadata)
-    }
 }
 
-/// What a cell can show; [`shows_itself`] gives it the two methods for it.
-pub(crate) trait Show {
+/// What a cell can show, its text if nothing more; [`shows_itself`] gives it the two methods for it.
+pub(crate) trait Show: ToString {
     /// # Errors
     /// If a picture in it can't be drawn.
-    fn content(&self) -> Result<Content>;
+    fn content(&self) -> Result<Content> {
+        Ok(Content::plain(self.to_string()))
+    }
 }
 
 /// Lets a type that has a [`Show::content`] show itself in a cell's middle and at its end.
@@ -158,11 +144,20 @@ impl Display {
     /// Shows `content`, in the place of what this display showed before. Without the kernel the plain text is printed.
     pub(crate) fn show(&mut self, content: &Content) {
         if !kernel_connected() {
-            print(&content.plain);
+            println!("{}", content.plain);
             return;
         }
+        let mut data = json!({"text/plain": content.plain});
+        let mut metadata = json!({});
+        if let Some(html) = &content.html {
+            data["text/html"] = html.as_str().into();
+        }
+        if let Some(png) = &content.png {
+            let (width, height) = content.size;
+            data["image/png"] = STANDARD.encode(png).into();
+            metadata["image/png"] = json!({"width": width, "height": height});
+        }
         let kind = if self.shown { "update" } else { "display" };
-        let (data, metadata) = content.message();
         send(&json!({"type": kind, "id": self.id, "data": data, "metadata": metadata}));
         self.shown = true;
     }
@@ -178,11 +173,6 @@ pub(crate) fn interruptible(value: bool) {
     if kernel_connected() {
         send(&json!({"type": "interruptible", "value": value}));
     }
-}
-
-/// Prints a text as lines.
-pub(crate) fn print(text: &str) {
-    println!("{text}");
 }
 
 /// The text for a place inside HTML.

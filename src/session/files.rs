@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use anyhow::ensure;
+
 use super::{error, texts, unique};
 use crate::Result;
 
@@ -16,41 +18,36 @@ pub(crate) fn plain(error: &io::Error) -> String {
 
 /// Refuses a path at which no file can be.
 pub(crate) fn check_path(path: &Path) -> Result<()> {
-    if path.is_dir() || path.file_name().is_none() {
-        return Err(error(texts::file_is_folder(path.display())));
-    }
-    let folder = folder_of(path);
-    if !folder.is_dir() {
-        return Err(error(texts::file_no_folder(
-            path.display(),
-            folder.display(),
-        )));
-    }
+    let names_file = !path.is_dir() && path.file_name().is_some();
+    ensure!(names_file, texts::file_is_folder(path.display()));
+    // A name alone has an empty one: the working folder.
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let exists = folder.as_os_str().is_empty() || folder.is_dir();
+    let (path, folder) = (path.display(), folder.display());
+    ensure!(exists, texts::file_no_folder(path, folder));
     Ok(())
 }
 
-fn folder_of(path: &Path) -> &Path {
-    path.parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
-}
-
-/// Writes a sibling, then renames it, so that there is always a whole file of that name or none.
+/// Writes a file, whole or not at all; the sibling is a hidden file.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     check_path(path)?;
     let name = path.file_name().unwrap_or_default();
     // Two that write at once, processes or threads, each have their own.
     let part = format!(".{}.{}.part", name.to_string_lossy(), unique());
-    let part = path.with_file_name(part);
+    replace(path, &path.with_file_name(part), bytes)
+        .map_err(|e| error(texts::not_written(path.display(), plain(&e))))
+}
+
+/// Writes to a sibling, to the disk, then under the name: there is always a whole file of that name or none.
+pub(crate) fn replace(path: &Path, sibling: &Path, bytes: &[u8]) -> io::Result<()> {
     let write = || {
-        let mut file = File::create_new(&part)?;
+        let mut file = File::create(sibling)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&part, path)
+        fs::rename(sibling, path)
     };
-    write().map_err(|e| {
+    write().inspect_err(|_| {
         // It may not have been made at all.
-        let _ = fs::remove_file(&part);
-        error(texts::not_written(path.display(), plain(&e)))
+        let _ = fs::remove_file(sibling);
     })
 }

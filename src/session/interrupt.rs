@@ -13,7 +13,7 @@ extern "C" fn on_signal(_: libc::c_int) {
 
 /// While it lives, SIGINT only sets a flag; drop restores the previous handler.
 pub(crate) struct InterruptGuard {
-    previous: Option<libc::sigaction>,
+    previous: libc::sigaction,
 }
 
 impl InterruptGuard {
@@ -23,15 +23,16 @@ impl InterruptGuard {
         // take Ctrl-C away from the learner's own loops.
         #[allow(unsafe_code)]
         // SAFETY: zero bytes are valid for both structures, which are plain data; the pointers live through the call; and
-        // the handler only stores to an atomic, which a signal handler may do.
+        // the handler only stores to an atomic, which a signal handler may do. SIGINT is one that can be handled: the call
+        // can't fail.
         let previous = unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             let mut previous: libc::sigaction = std::mem::zeroed();
             action.sa_sigaction = on_signal as extern "C" fn(libc::c_int) as libc::sighandler_t;
             action.sa_flags = libc::SA_RESTART;
             libc::sigemptyset(&raw mut action.sa_mask);
-            (libc::sigaction(libc::SIGINT, &raw const action, &raw mut previous) == 0)
-                .then_some(previous)
+            libc::sigaction(libc::SIGINT, &raw const action, &raw mut previous);
+            previous
         };
         display::interruptible(true);
         Self { previous }
@@ -46,12 +47,10 @@ impl InterruptGuard {
 impl Drop for InterruptGuard {
     fn drop(&mut self) {
         display::interruptible(false);
-        if let Some(previous) = self.previous {
-            #[allow(unsafe_code)]
-            // SAFETY: the structure came from `sigaction` itself, and the pointer lives through the call.
-            unsafe {
-                libc::sigaction(libc::SIGINT, &raw const previous, std::ptr::null_mut());
-            }
+        #[allow(unsafe_code)]
+        // SAFETY: the structure came from `sigaction` itself, and the pointer lives through the call.
+        unsafe {
+            libc::sigaction(libc::SIGINT, &raw const self.previous, std::ptr::null_mut());
         }
     }
 }

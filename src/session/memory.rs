@@ -1,19 +1,15 @@
 //! How much memory there is.
 
 use std::fs;
-use std::sync::OnceLock;
 
 /// Bytes of the machine's memory, or of the container's if it was given less; `u64::MAX` where the system does not say.
 pub(crate) fn total() -> u64 {
-    static TOTAL: OnceLock<u64> = OnceLock::new();
-    *TOTAL.get_or_init(|| {
-        let read = |path| fs::read_to_string(path).ok();
-        let machine = read("/proc/meminfo").and_then(|text| machine(&text));
-        // A container's own limit; without one there is no number.
-        let container = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse().ok());
-        let known = [machine, container].into_iter().flatten();
-        known.min().unwrap_or(u64::MAX)
-    })
+    let read = |path| fs::read_to_string(path).ok();
+    let machine = read("/proc/meminfo").and_then(|text| machine(&text));
+    // A container's own limit; without one there is no number.
+    let container = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse().ok());
+    let known = [machine, container].into_iter().flatten();
+    known.min().unwrap_or(u64::MAX)
 }
 
 fn machine(meminfo: &str) -> Option<u64> {

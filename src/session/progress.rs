@@ -16,7 +16,7 @@ pub(crate) struct Progress {
     lines: Vec<String>,
     out: Out,
     due: Instant,
-    /// Interval until the next progress line; it doubles with each, so that a long epoch doesn't fill the page.
+    /// From one update to the next; with each line it doubles, so that a long epoch doesn't fill the page.
     interval: Duration,
 }
 
@@ -42,16 +42,15 @@ impl Progress {
         } else {
             Out::Lines
         };
-        let wait = if matches!(out, Out::Lines) {
-            LINE
-        } else {
-            Duration::ZERO
+        let (wait, interval) = match out {
+            Out::Lines => (LINE, LINE),
+            _ => (Duration::ZERO, TICK),
         };
         Self {
             lines: Vec::new(),
             out,
             due: Instant::now() + wait,
-            interval: LINE,
+            interval,
         }
     }
 
@@ -67,19 +66,15 @@ impl Progress {
             Out::Kernel(display, has_bar) => {
                 display.show(&content(&self.lines, Some((fraction, text))));
                 *has_bar = true;
-                self.due = Instant::now() + TICK;
             }
-            Out::Terminal => {
-                rewrite(&format!("{} {text}", bar(fraction)));
-                self.due = Instant::now() + TICK;
-            }
+            Out::Terminal => rewrite(&format!("{} {text}", bar(fraction))),
             Out::Lines => {
-                display::print(&format!("  {:3.0} %  {text}", fraction * 100.0));
+                println!("  {:3.0} %  {text}", fraction * 100.0);
                 self.interval *= 2;
-                self.due = Instant::now() + self.interval;
             }
             Out::Silent => (),
         }
+        self.due = Instant::now() + self.interval;
     }
 
     /// Adds a line that stays.
@@ -93,7 +88,7 @@ impl Progress {
             }
             Out::Terminal => rewrite(&(line + "\n")),
             Out::Lines => {
-                display::print(&line);
+                println!("{line}");
                 self.interval = LINE;
                 self.due = Instant::now() + LINE;
             }

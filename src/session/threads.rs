@@ -51,15 +51,9 @@ pub(crate) struct Threads {
 impl Threads {
     /// `multiplications`: those of a forward pass of one batch.
     pub(crate) fn for_work(multiplications: i64) -> Self {
-        let before = tch::get_num_threads();
-        let worth = (multiplications / PER_THREAD).max(1);
-        let worth = i64::from(before).min(worth) as i32;
-        let mut threads = Self {
-            before,
-            worth,
-            follows: worth > 1 && !set_by_user(),
-        };
-        tch::set_num_threads(worth);
+        let all = i64::from(tch::get_num_threads());
+        let mut threads = Self::fixed((multiplications / PER_THREAD).clamp(1, all));
+        threads.follows = threads.worth > 1 && !set_by_user();
         threads.follow();
         threads
     }

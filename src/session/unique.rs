@@ -1,12 +1,10 @@
 //! Names that are nobody else's.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 /// Differs from call to call, in every thread and process. The clock makes it: a counter would start again in every cell,
 /// which has its own copy of the statics.
 pub(crate) fn unique() -> String {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = UNIX_EPOCH.elapsed().unwrap_or_default();
     format!("{}-{:x}", std::process::id(), now.as_nanos())
 }

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::device;
-use super::display::{Content, Show, shows_itself};
-use crate::Result;
+use super::display::{Show, shows_itself};
 
 /// The versions of svertka, tch and libtorch, and the device that models are made on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +45,4 @@ impl fmt::Display for Versions {
 
 shows_itself!(Versions);
 
-impl Show for Versions {
-    fn content(&self) -> Result<Content> {
-        Ok(Content::plain(self.to_string()))
-    }
-}
+impl Show for Versions {}

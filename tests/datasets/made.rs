@@ -64,8 +64,8 @@ pub fn spec(mirrors: &[String]) -> DatasetSpec {
         folder: "noise",
         class_names: ["0", "1", "2", "3", "4", "5", "6", "7", "8", "nine & <ten>"],
         licence: "CC0",
-        train: TRAIN,
-        test: TEST,
+        train: TRAIN as i64,
+        test: TEST as i64,
         sha256: contents().map(|content| {
             let digest = ring::digest::digest(&ring::digest::SHA256, &content);
             leak(

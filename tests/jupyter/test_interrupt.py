@@ -116,22 +116,42 @@ def test_at_random_moments_the_kernel_lives_and_the_variables_too(kernel):
     assert kernel.ok("kept").result == str(done)
 
 
+SLOW = "".join(f"fn f{n}(x: u64) -> u64 {{ (0..x).map(|y| y * {n}).filter(|y| y % 3 == 1).sum() }}\n" for n in range(4000))
+
+
+def is_compiling(kernel):
+    for process in kernels.descendants(kernel.pid):
+        with contextlib.suppress(OSError):
+            if Path(f"/proc/{process}/comm").read_text() == "rustc\n":
+                return True
+    return False
+
+
 def test_a_compilation_is_stopped(kernel):
-    slow = "".join(f"fn f{n}(x: u64) -> u64 {{ (0..x).map(|y| y * {n}).filter(|y| y % 3 == 1).sum() }}\n" for n in range(4000))
-
-    def is_compiled():
-        for process in kernels.descendants(kernel.pid):
-            with contextlib.suppress(OSError):
-                if Path(f"/proc/{process}/comm").read_text() == "rustc\n":
-                    return True
-        return False
-
     def interrupt():
-        kernels.wait_for(is_compiled, 60)
+        kernels.wait_for(lambda: is_compiling(kernel), 60)
         time.sleep(0.5)
         kernel.interrupt()
 
     threading.Thread(target=interrupt).start()
-    cell = kernel.run(slow + "f1(3)")
+    cell = kernel.run(SLOW + "f1(3)")
     assert cell.status == "error" and cell.reply["ename"] == "interrupted", cell.reply
     assert kernel.ok("2 + 2").result == "4"
+
+
+def test_one_that_has_not_begun_is_stopped_too(kernel):
+    """evcxr looks at so long a cell for a second before it has it compiled."""
+    kernel.ok("let before_it: i32 = 8;")
+    compiling = []
+
+    def seen(message):
+        if message["content"].get("execution_state") == "busy":
+            # More than one: whoever sees nothing happen presses again, and must not lose the variables.
+            for delay in (0.1, 0.5):
+                later(kernel, delay)
+            threading.Timer(0.1, lambda: compiling.append(is_compiling(kernel))).start()
+
+    cell = kernel.run(SLOW + "f1(3)", seen=seen)
+    assert compiling == [False]
+    assert cell.err == "" and cell.status == "error" and cell.reply["ename"] == "interrupted", cell.reply
+    assert kernel.ok("before_it").result == "8"

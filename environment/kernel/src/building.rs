@@ -30,30 +30,23 @@ pub fn end(folder: &Path) {
 /// first, and returns whether there was anybody to show it to.
 pub fn watch(folder: &Path, ended: &Receiver<()>, show: impl Fn(&str, bool) -> bool) {
     let begun = Instant::now();
+    let (compiled, unit) = language(("Compiled in", "s"), ("Скомпилировано за", "с"));
     let mut shown = None;
     while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-        let told = fs::read_to_string(folder.join(PROGRESS)).ok();
-        let seconds = begun.elapsed().as_secs();
+        let Ok(what) = fs::read_to_string(folder.join(PROGRESS)) else {
+            continue;
+        };
         // Some crates take a minute: the seconds show that it goes on.
-        if let Some(text) = told.map(|what| {
-            language(
-                format!("{what} · {seconds} s"),
-                format!("{what} · {seconds} с"),
-            )
-        }) && begun.elapsed() > QUICK
-            && shown.as_ref() != Some(&text)
-            && show(&text, shown.is_some())
-        {
+        let seconds = begun.elapsed().as_secs();
+        let text = format!("{what} · {seconds} {unit}");
+        let is_new = begun.elapsed() > QUICK && shown.as_ref() != Some(&text);
+        if is_new && show(&text, shown.is_some()) {
             shown = Some(text);
         }
     }
     end(folder);
     if shown.is_some() {
         let seconds = begun.elapsed().as_secs();
-        let text = language(
-            format!("Compiled in {seconds} s."),
-            format!("Скомпилировано за {seconds} с."),
-        );
-        show(&text, true);
+        show(&format!("{compiled} {seconds} {unit}."), true);
     }
 }

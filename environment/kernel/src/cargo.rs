@@ -7,17 +7,17 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStderr, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result, bail};
 use toml::{Table, Value};
 
 use crate::building;
-use crate::folder::writable;
+use crate::folder::{project, writable};
 use crate::language::language;
 use crate::sources;
 use crate::toolchain::{RUSTC, real};
@@ -67,7 +67,7 @@ pub fn stand_in() -> Option<ExitCode> {
     let done = match called.file_name()?.to_str()? {
         "rustup" => rustup(&called, &arguments),
         // evcxr sets this for each of its calls; others are not touched: a cell's, rust-analyzer's.
-        "cargo" if std::env::var_os("EVCXR_CORE_EXTERN").is_some() => cargo(&arguments),
+        "cargo" if std::env::var_os("EVCXR_CORE_EXTERN").is_some() => cargo(arguments),
         "cargo" => pass(&called, &arguments),
         _ => return None,
     };
@@ -78,9 +78,8 @@ pub fn stand_in() -> Option<ExitCode> {
 }
 
 /// Becomes another program, which finds the user's own cargo home.
-fn replace(command: &mut Command) -> ExitCode {
-    eprintln!("error: {}", with_users_home(command).exec());
-    ExitCode::FAILURE
+fn replace(command: &mut Command) -> Result<ExitCode> {
+    Err(with_users_home(command).exec().into())
 }
 
 /// Gives a program the cargo home that there was before this kernel started.
@@ -98,13 +97,15 @@ pub fn users_home() -> Option<OsString> {
 
 /// A call of rust-analyzer's or of a cell's. rust-analyzer asks in the build folder what there is to read.
 fn pass(called: &Path, arguments: &[OsString]) -> Result<ExitCode> {
-    let mut command = Command::new(chosen("cargo")?);
+    // Absolute where rust-analyzer, or this kernel, chose a toolchain by its folder.
+    let toolchain = PathBuf::from(std::env::var_os("RUSTUP_TOOLCHAIN").unwrap_or_default());
+    let mut command = Command::new(or_real(toolchain.join("bin/cargo"))?);
     command.args(arguments);
     let here = std::env::current_dir()?;
     let asks = arguments.first().is_some_and(|word| word == "metadata");
     // By `bin/cargo` in its build folder; a cell finds this program on the PATH.
     if !asks || called.ancestors().nth(2) != Some(&here) {
-        return Ok(replace(&mut command));
+        return replace(&mut command);
     }
     let told = with_users_home(&mut command)
         .stderr(Stdio::inherit())
@@ -121,64 +122,48 @@ fn pass(called: &Path, arguments: &[OsString]) -> Result<ExitCode> {
 
 fn rustup(called: &Path, arguments: &[OsString]) -> Result<ExitCode> {
     let words: Vec<&str> = arguments.iter().filter_map(|word| word.to_str()).collect();
-    let answer = match words[..] {
-        ["which", "cargo"] | [_, "which", "cargo"] => called.with_file_name("cargo"),
-        ["which", "rustc"] if std::env::var_os(RUSTC).is_some() => {
-            std::env::var_os(RUSTC).unwrap_or_default().into()
-        }
-        _ => return Ok(replace(Command::new(real("rustup")?).args(arguments))),
+    let answer = match (&words[..], std::env::var_os(RUSTC)) {
+        (["which", "cargo"] | [_, "which", "cargo"], _) => called.with_file_name("cargo"),
+        (["which", "rustc"], Some(rustc)) => rustc.into(),
+        _ => return replace(Command::new(real("rustup")?).args(arguments)),
     };
     println!("{}", answer.display());
     Ok(ExitCode::SUCCESS)
 }
 
-/// The program of the toolchain that rust-analyzer chose by its folder, which rustup's own would not find without its
-/// settings; else the one on the PATH.
-fn chosen(name: &str) -> Result<PathBuf> {
-    let toolchain = PathBuf::from(std::env::var_os("RUSTUP_TOOLCHAIN").unwrap_or_default());
-    let program = toolchain.join("bin").join(name);
-    if toolchain.is_absolute() && program.is_file() {
-        return Ok(program);
+/// A toolchain's own cargo, which rustup's would not find without its settings; where there is none, the one on the PATH.
+fn or_real(cargo: PathBuf) -> Result<PathBuf> {
+    if cargo.is_absolute() && cargo.is_file() {
+        return Ok(cargo);
     }
-    real(name)
+    real("cargo")
 }
 
 /// A call of evcxr's, in its folder.
-fn cargo(arguments: &[OsString]) -> Result<ExitCode> {
+fn cargo(mut arguments: Vec<OsString>) -> Result<ExitCode> {
     let folder = std::env::current_dir()?;
-    let rustc = PathBuf::from(std::env::var_os("RUSTC").context("RUSTC is not set")?);
-    let beside = rustc.with_file_name("cargo");
-    let cargo = if beside.is_file() {
-        beside
-    } else {
-        real("cargo")?
-    };
     // Where rust-analyzer knows no type, evcxr runs `cargo check` for better messages. Nothing was ever built for
     // that, so all dependencies would be checked first, for 45 seconds; a build tells the same.
-    let arguments = arguments.iter().map(|argument| {
-        if argument == "check" {
-            "build".as_ref()
-        } else {
-            argument.as_os_str()
-        }
-    });
-    let mut command = Command::new(cargo);
+    if let Some(check) = arguments.iter_mut().find(|word| *word == "check") {
+        *check = "build".into();
+    }
+    let rustc = PathBuf::from(std::env::var_os("RUSTC").context("RUSTC is not set")?);
+    let mut command = Command::new(or_real(rustc.with_file_name("cargo"))?);
     command.args(arguments);
-    set_environment(&mut command, &folder)?;
+    let home = own_home()?;
+    set_environment(&mut command, &folder, &home)?;
     let manifest = read_toml(&folder.join("Cargo.toml"))?;
     let added = checked_dependency(&manifest);
     if added.is_some() {
         add(&folder, manifest.clone())?;
     }
     let (done, said) = watch(command, &folder)?;
-    if let (true, Some(_)) = (done, added) {
-        fs::copy(folder.join("Cargo.toml"), folder.join(KEPT_MANIFEST))?;
-        fs::copy(folder.join("Cargo.lock"), folder.join(KEPT_LOCK))?;
-    }
-    if let (false, Some(name)) = (done, added)
-        && registry_is_anothers()?
-    {
-        bail!(language(
+    match added {
+        Some(_) if done => {
+            fs::copy(folder.join("Cargo.toml"), folder.join(KEPT_MANIFEST))?;
+            fs::copy(folder.join("Cargo.lock"), folder.join(KEPT_LOCK))?;
+        }
+        Some(name) if registry_is_anothers(&home) => bail!(language(
             format!(
                 "`{name}` can't be added here: only crates that are there for the whole class can be used. Whoever set svertka \
                  up fetches it with environment/class/run --crate {name}"
@@ -187,15 +172,18 @@ fn cargo(arguments: &[OsString]) -> Result<ExitCode> {
                 "`{name}` здесь добавить нельзя: доступны только крейты, которые есть для всего класса. Его загрузит тот, кто \
                  устанавливал svertka: environment/class/run --crate {name}"
             ),
-        ));
+        )),
+        Some(name) => {
+            if let Some(why) = network_fault(&said) {
+                bail!(language(
+                    format!("`{name}` can't be added: its registry can't be reached ({why})"),
+                    format!("`{name}` добавить нельзя: реестр, где она лежит, недоступен ({why})"),
+                ));
+            }
+        }
+        None => {}
     }
-    if let (false, Some(name), Some(why)) = (done, added, network_fault(&said)) {
-        bail!(language(
-            format!("`{name}` can't be added: its registry can't be reached ({why})"),
-            format!("`{name}` добавить нельзя: реестр, где она лежит, недоступен ({why})"),
-        ));
-    }
-    std::io::stderr().write_all(said.as_bytes())?;
+    eprint!("{said}");
     Ok(ExitCode::from(u8::from(!done)))
 }
 
@@ -243,13 +231,8 @@ fn identity(package: &Value) -> [Option<&Value>; 3] {
     ["name", "version", "source"].map(|key| package.get(key))
 }
 
-fn project() -> Result<PathBuf> {
-    let project = std::env::var_os("SVERTKA_PROJECT").context("SVERTKA_PROJECT is not set")?;
-    Ok(project.into())
-}
-
 /// Shuts out what would make the dependencies others than those that set-up compiled.
-fn set_environment(command: &mut Command, folder: &Path) -> Result<()> {
+fn set_environment(command: &mut Command, folder: &Path, home: &Path) -> Result<()> {
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(is_foreign) {
             command.env_remove(name);
@@ -257,16 +240,13 @@ fn set_environment(command: &mut Command, folder: &Path) -> Result<()> {
     }
     // evcxr takes another linker where it finds one.
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
-    let flags: Vec<&str> = flags
-        .split(' ')
-        .filter(|flag| !flag.contains("-fuse-ld="))
-        .collect();
+    let flags = flags.replace("-Clink-arg=-fuse-ld=lld", "");
     // A build script that calls cargo means the real one.
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::split_paths(&path).filter(|entry| !entry.starts_with(folder));
     command
         .env("PATH", std::env::join_paths(path)?)
-        .env("RUSTFLAGS", flags.join(" "))
+        .env("RUSTFLAGS", flags)
         // A cell is new each time: what rustc keeps to compile it again takes 27 MB in twenty cells, and time. Without it rustc
         // would optimise a cell's parts together, which takes longer. Nobody reads the names of a cell's functions.
         .env("CARGO_INCREMENTAL", "0")
@@ -274,7 +254,7 @@ fn set_environment(command: &mut Command, folder: &Path) -> Result<()> {
         .env("CARGO_PROFILE_DEV_STRIP", "symbols")
         .env("CARGO_TARGET_DIR", folder.join("target"))
         .env("CARGO_BUILD_BUILD_DIR", folder.join("target"))
-        .env("CARGO_HOME", own_home()?)
+        .env("CARGO_HOME", home)
         // Cargo reads settings from the folder that it is started in, and from all above.
         .current_dir("/")
         .arg("--manifest-path")
@@ -284,7 +264,7 @@ fn set_environment(command: &mut Command, folder: &Path) -> Result<()> {
         // Before cargo compiles it tells there what it will compile. Should it no longer do so, the notebook shows no count.
         .env("CARGO_LOG", format!("{FINGERPRINTS}=info"))
         .env("RUST_LIB_BACKTRACE", "0");
-    if registry_is_anothers()? {
+    if registry_is_anothers(home) {
         // What isn't there can't be fetched, and so nothing newer is looked for.
         command.env("CARGO_NET_OFFLINE", "true");
     }
@@ -295,10 +275,9 @@ fn set_environment(command: &mut Command, folder: &Path) -> Result<()> {
 }
 
 /// Whether the sources of all crates are another user's, as in a class.
-fn registry_is_anothers() -> Result<bool> {
-    let home = std::env::var_os(HOME).with_context(|| format!("{HOME} is not set"))?;
-    let registry = Path::new(&home).join("registry");
-    Ok(registry.exists() && !writable(&registry))
+fn registry_is_anothers(home: &Path) -> bool {
+    let registry = home.join("registry");
+    registry.exists() && !writable(&registry)
 }
 
 /// Whether a variable is a setting of cargo's that is none of [`SETTINGS`].
@@ -310,20 +289,11 @@ fn is_foreign(variable: &str) -> bool {
     !SETTINGS.iter().any(|kept| setting.starts_with(kept))
 }
 
-/// Where [`HOME`] leads unless a warmed folder says otherwise: the same for all of a user's checkouts, wherever they are moved.
-pub fn usual_home() -> Result<PathBuf> {
-    let cache = dirs::cache_dir().context("there is no home folder: HOME is not set")?;
-    Ok(cache.join("svertka/cargo-home"))
-}
-
 /// A cargo home with the user's registries, caches and credentials, and of the settings only those that have to do with them.
 fn own_home() -> Result<PathBuf> {
-    let home = match users_home() {
-        Some(home) => PathBuf::from(home),
-        None => std::env::home_dir()
-            .context("there is no home folder")?
-            .join(".cargo"),
-    };
+    let usual = || Some(std::env::home_dir()?.join(".cargo"));
+    let home = users_home().map(PathBuf::from).or_else(usual);
+    let home = home.context("there is no home folder")?;
     let own = PathBuf::from(std::env::var_os(HOME).with_context(|| format!("{HOME} is not set"))?);
     fs::create_dir_all(&own).with_context(|| format!("can't create {}", own.display()))?;
     for folder in ["registry", "git"] {
@@ -346,15 +316,12 @@ fn own_home() -> Result<PathBuf> {
         // Another kernel may just have made it.
         let _ = symlink(&target, &link);
     }
-    let users = ["config.toml", "config"]
+    let mut settings = ["config.toml", "config"]
         .iter()
-        .find_map(|name| read_toml(&home.join(name)).ok());
-    let kept: Table = users
-        .into_iter()
-        .flatten()
-        .filter(|(name, _)| SETTINGS.contains(&name.as_str()))
-        .collect();
-    let (text, file) = (toml::to_string(&kept)?, own.join("config.toml"));
+        .find_map(|name| read_toml(&home.join(name)).ok())
+        .unwrap_or_default();
+    settings.retain(|name, _| SETTINGS.contains(&name));
+    let (text, file) = (toml::to_string(&settings)?, own.join("config.toml"));
     if fs::read_to_string(&file).ok().as_ref() != Some(&text) {
         let new = own.join(format!("config.{}", std::process::id()));
         fs::write(&new, text)?;
@@ -363,19 +330,13 @@ fn own_home() -> Result<PathBuf> {
     Ok(own)
 }
 
-/// Runs cargo, and tells the kernel how far it is. Returns whether it succeeded, and what it said.
+/// Runs cargo, and tells the kernel how far it is. Returns whether it succeeded, and what else it said.
 fn watch(mut command: Command, folder: &Path) -> Result<(bool, String)> {
     let mut cargo = command
         .stderr(Stdio::piped())
         .spawn()
         .context("can't run cargo")?;
-    let said = listen(cargo.stderr.take().context("no standard error")?, folder)?;
-    building::end(folder);
-    Ok((cargo.wait()?.success(), said))
-}
-
-/// Reads what cargo says until its end, and returns it without what tells its progress.
-fn listen(stderr: ChildStderr, folder: &Path) -> Result<String> {
+    let stderr = cargo.stderr.take().context("no standard error")?;
     let mut said = String::new();
     let (mut stale, mut begun) = (BTreeSet::new(), 0);
     let mut in_log = false;
@@ -412,20 +373,16 @@ fn listen(stderr: ChildStderr, folder: &Path) -> Result<String> {
             }
         }
     }
-    Ok(said)
+    building::end(folder);
+    Ok((cargo.wait()?.success(), said))
 }
 
 fn compiling(name: &str, version: &str, number: usize, of: usize) -> String {
+    let (compiling, from) = language(("Compiling", "of"), ("Компилируется", "из"));
     if number > of {
-        return language(
-            format!("Compiling {name} {version}"),
-            format!("Компилируется {name} {version}"),
-        );
+        return format!("{compiling} {name} {version}");
     }
-    language(
-        format!("Compiling {name} {version} ({number} of {of})"),
-        format!("Компилируется {name} {version} ({number} из {of})"),
-    )
+    format!("{compiling} {name} {version} ({number} {from} {of})")
 }
 
 /// Of which package a line of cargo's log tells that it has to be compiled.

@@ -41,18 +41,12 @@ pub extern "C" fn svertka_cells_begin(panics: RawFd) {
     }
 }
 
-/// Called before a cell runs.
+/// Called before a cell runs, and when it has ended: then what it has written comes before its end.
 #[unsafe(no_mangle)]
-pub extern "C" fn svertka_cell_begins() {
-    RUNNING.store(true, Ordering::Release);
+pub extern "C" fn svertka_cell_runs(runs: bool) {
+    RUNNING.store(runs, Ordering::Release);
     if let Some(flusher) = FLUSHER.get() {
         flusher.unpark();
     }
-}
-
-/// Called when a cell has ended.
-#[unsafe(no_mangle)]
-pub extern "C" fn svertka_cell_ends() {
-    RUNNING.store(false, Ordering::Release);
     let _ = std::io::stdout().flush();
 }

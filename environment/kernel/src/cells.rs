@@ -7,8 +7,8 @@
 
 use std::ffi::c_void;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Error, PipeReader, PipeWriter, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::io::{self, BufRead, BufReader, Error, PipeWriter, Write};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -31,13 +31,11 @@ type Store = *mut c_void;
 /// Runs cells until evcxr closes the pipe.
 pub fn run() -> ! {
     let ended = prepare().and_then(|(commands, events)| run_cells(commands, events));
-    match ended {
-        Ok(()) => std::process::exit(0),
-        Err(error) => {
-            eprintln!("svertka-kernel: the process that runs the cells can't go on: {error:#}");
-            std::process::exit(99)
-        }
+    if let Err(error) = ended {
+        eprintln!("svertka-kernel: the process that runs the cells can't go on: {error:#}");
+        std::process::exit(99)
     }
+    std::process::exit(0)
 }
 
 /// Starts the filter and takes its pipes for the standard streams. Returns where evcxr's commands come from, and where
@@ -72,12 +70,11 @@ fn prepare() -> Result<(File, PipeWriter)> {
                 replace(descriptor, &nothing)?;
             }
             drop((out.1, err.1, events.1, input.0));
-            let file = |end: PipeReader| File::from(OwnedFd::from(end));
             filter::run(filter::Ends {
-                out: file(out.0),
-                err: file(err.0),
-                events: file(events.0),
-                input: OwnedFd::from(input.1).into(),
+                out: out.0,
+                err: err.0,
+                events: events.0,
+                input: input.1,
                 commands,
                 answers,
                 quiet,
@@ -103,10 +100,7 @@ fn replace(descriptor: RawFd, by: &impl AsRawFd) -> io::Result<()> {
 }
 
 fn run_cells(commands: File, mut events: PipeWriter) -> Result<()> {
-    let hooks = Hooks::load().ok();
-    if let Some(hooks) = &hooks {
-        (hooks.begin)(events.as_raw_fd());
-    }
+    let cell_runs = hook(events.as_raw_fd()).unwrap_or(nothing);
     let mut store: Store = std::ptr::null_mut();
     for line in BufReader::new(commands).lines() {
         let line = line?;
@@ -117,38 +111,30 @@ fn run_cells(commands: File, mut events: PipeWriter) -> Result<()> {
             .with_context(|| format!("no command: {line}"))?;
         // SAFETY: evcxr generated this function with this type, and gets back the store that the last one returned.
         let cell: extern "C" fn(Store) -> Store = unsafe { function(library, name)? };
-        if let Some(hooks) = &hooks {
-            (hooks.cell_begins)();
-        }
+        cell_runs(true);
+        // In one piece: an empty line would end the cell.
+        events.write_all(format!("{}\n", filter::BEGINS).as_bytes())?;
         store = cell(store);
-        if let Some(hooks) = &hooks {
-            (hooks.cell_ends)();
-        }
+        cell_runs(false);
         events.write_all(b"\n")?;
     }
     Ok(())
 }
 
-/// The functions of `cell_hooks.rs`.
-struct Hooks {
-    begin: extern "C" fn(RawFd),
-    cell_begins: extern "C" fn(),
-    cell_ends: extern "C" fn(),
-}
-
-impl Hooks {
-    fn load() -> Result<Self> {
-        let library = std::env::var(CELL_HOOKS)?;
-        // SAFETY: `cell_hooks.rs` declares these functions so.
-        unsafe {
-            Ok(Self {
-                begin: function(&library, "svertka_cells_begin")?,
-                cell_begins: function(&library, "svertka_cell_begins")?,
-                cell_ends: function(&library, "svertka_cell_ends")?,
-            })
-        }
+/// Begins what `cell_hooks.rs` does, and returns its function that is told of each cell.
+fn hook(panics: RawFd) -> Result<extern "C" fn(bool)> {
+    let library = std::env::var(CELL_HOOKS)?;
+    // SAFETY: `cell_hooks.rs` declares these functions so.
+    unsafe {
+        let begin: extern "C" fn(RawFd) = function(&library, "svertka_cells_begin")?;
+        let cell_runs = function(&library, "svertka_cell_runs")?;
+        begin(panics);
+        Ok(cell_runs)
     }
 }
+
+/// Cells run without that library too.
+extern "C" fn nothing(_runs: bool) {}
 
 /// A function of a library, which is loaded for good.
 ///

@@ -5,16 +5,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
-use crossbeam_channel::{Receiver, bounded, select};
+use anyhow::{Context, Result, anyhow};
+use crossbeam_channel::{Receiver, RecvError, bounded, select_biased};
 use evcxr::{CommandContext, Error, EvalCallbacks, EvalOutputs};
 use jupyter_protocol::{
     DisplayData, JupyterMessageContent as Content, Media, MediaType, ReplyError, StreamContent,
-    Transient, UpdateDisplayData,
+    UpdateDisplayData,
 };
 use serde_json::{Map, Value};
 
 use crate::building;
+use crate::environment;
 use crate::filter::Piece;
 use crate::interrupt::Interrupter;
 use crate::language::language;
@@ -22,7 +23,6 @@ use crate::placement;
 use crate::report::{self, Gone};
 use crate::sources;
 use crate::syntax;
-use crate::toolchain;
 
 /// What `preload` evaluates, so that the crate and libtorch are in memory before the first cell. evcxr lets cells use `?` once
 /// one with it has failed to compile: this one, so that no learner's has to be compiled twice.
@@ -31,22 +31,8 @@ const PRELUDE: &str = "{ let _ = svertka::prelude::versions(); Ok::<(), std::fmt
 const QUESTION: &str =
     "let svertka_question = svertka::prelude::versions(); svertka::prelude::Tensor::";
 
-/// What is left when a cell has ended.
-#[derive(Default)]
-pub struct Outcome {
-    /// The value that the cell shows as its result, by MIME type.
-    pub content: Map<String, Value>,
-    pub failure: Option<ReplyError>,
-    /// Variables that were lost since their type was defined anew.
-    pub retyped: Vec<String>,
-}
-
-impl Outcome {
-    /// Of several failures the first one counts.
-    pub fn fails(&mut self, failure: ReplyError) {
-        self.failure.get_or_insert(failure);
-    }
-}
+/// The value that a cell shows as its result, by MIME type, or why it failed.
+pub type Outcome = Result<Map<String, Value>, ReplyError>;
 
 /// Gets what a cell shows while it runs.
 pub type Sink = Arc<dyn Fn(Content) + Send + Sync>;
@@ -56,9 +42,9 @@ type Input<'a> = &'a dyn Fn(&str, bool) -> String;
 pub struct Engine {
     context: CommandContext,
     lines: Receiver<String>,
-    interrupter: Arc<Interrupter>,
+    pub interrupter: Arc<Interrupter>,
     folder: PathBuf,
-    /// The checkout whose crate the cells use, once that is added.
+    /// The checkout whose crate the cells use.
     project: PathBuf,
     sink: Sink,
     evaluated: usize,
@@ -70,7 +56,9 @@ pub struct Engine {
 
 impl Engine {
     /// Starts evcxr and the process that runs the cells in a build folder, which the environment names (`prepare`).
-    pub fn start(folder: &Path, sink: Sink) -> Result<Self> {
+    pub fn start(folder: &Path, project: &Path, sink: Sink) -> Result<Self> {
+        environment::furnish(folder)
+            .with_context(|| format!("can't write in {}", folder.display()))?;
         // An `evcxr.toml` in the notebook's folder would send evcxr elsewhere, or have it compile otherwise.
         let working = std::env::current_dir()?;
         std::env::set_current_dir(folder)?;
@@ -87,7 +75,7 @@ impl Engine {
             lines: outputs.stdout,
             interrupter,
             folder: folder.to_owned(),
-            project: PathBuf::new(),
+            project: project.to_owned(),
             sink,
             evaluated: 0,
             types: BTreeMap::new(),
@@ -95,32 +83,25 @@ impl Engine {
         })
     }
 
-    pub fn interrupter(&self) -> Arc<Interrupter> {
-        self.interrupter.clone()
-    }
-
     /// Makes the crate a dependency of the cells, written as `:dep svertka = { path = ".." }` of a notebook becomes.
-    pub fn add_crate(&mut self, project: &Path) -> Result<()> {
-        self.project = project.to_owned();
-        self.run(&format!(
-            ":dep svertka = {{ path = {:?} }}",
-            project.display().to_string()
-        ))
+    pub fn add_crate(&mut self) -> Result<()> {
+        let dependency = placement::dependency(&self.project);
+        self.run(&dependency).context(dependency)?;
+        Ok(())
     }
 
     /// Loads the crate into the cells' process and into rust-analyzer.
-    pub fn preload(&mut self, project: &Path) -> Result<()> {
-        self.add_crate(project)?;
-        self.run(PRELUDE)?;
+    pub fn preload(&mut self) -> Result<()> {
+        self.add_crate()?;
+        self.run(PRELUDE).context(PRELUDE)?;
         let _ = self.complete(QUESTION, QUESTION.len());
         Ok(())
     }
 
-    fn run(&mut self, code: &str) -> Result<()> {
-        match self.execute(code, 0, &|_, _| String::new()).failure {
-            Some(failure) => Err(anyhow!("{code}: {}: {}", failure.ename, failure.evalue)),
-            None => Ok(()),
-        }
+    /// Evaluates what is no numbered cell, and has nobody to ask for input.
+    pub fn run(&mut self, code: &str) -> Result<Map<String, Value>> {
+        self.execute(code, 0, &|_, _| String::new())
+            .map_err(|failure| anyhow!("{}: {}", failure.ename, failure.evalue))
     }
 
     /// Evaluates the cell of this number; `input` answers its requests (prompt, whether a password).
@@ -128,75 +109,75 @@ impl Engine {
         self.interrupter.begin();
         let before = self.variables();
         let types = syntax::types(code);
-        let retyped = self.drop_retyped(&types);
-        let (result, mut outcome) = self.evaluate(code, input);
-        outcome.retyped.extend(retyped);
+        let mut retyped = self.drop_retyped(&types);
+        let (result, heard) = self.evaluate(code, input);
+        retyped.extend(heard.retyped);
         let (interrupted, killed) = self.interrupter.end();
-        let process_ended = matches!(result, Some(Err(Error::SubprocessTerminated(_))));
-        let failed = outcome.failure.is_some() || !matches!(result, Some(Ok(_)));
+        let process_ended = matches!(result, Err(Error::SubprocessTerminated(_)));
+        let failed = heard.failure.is_some() || result.is_err();
         if process_ended || code.contains(":clear") || code.contains(":restart") {
             self.gone.clear();
         } else {
-            self.remember_gone(&before, code, number, failed, &outcome.retyped);
+            self.remember_gone(&before, |name| {
+                if retyped.contains(name) {
+                    Gone::Retyped
+                } else if failed && syntax::defines(code, name) {
+                    Gone::Failed(number)
+                } else {
+                    Gone::Moved(number)
+                }
+            });
         }
         if !failed {
             self.types.extend(types);
         }
-        match result {
-            Some(Ok(shown)) => {
-                // Commands such as `:vars` answer here.
-                for (mime, text) in shown.content_by_mime_type {
-                    let text = || text.trim_end().into();
-                    outcome.content.entry(mime).or_insert_with(text);
-                }
-            }
-            Some(Err(_)) if interrupted => outcome.fails(report::interrupted()),
-            Some(Err(error)) => outcome.fails(self.failure(error, code, killed)),
-            None => outcome.fails(report::failure_of_kernel()),
+        // Of several failures the first one counts.
+        if let Some(failure) = heard.failure {
+            return Err(failure);
+        }
+        let shown = result.map_err(|error| match interrupted {
+            true => report::interrupted(),
+            false => self.failure(error, code, killed),
+        })?;
+        let mut content = heard.content;
+        // Commands such as `:vars` answer here.
+        for (mime, text) in shown.content_by_mime_type {
+            let text = || text.trim_end().into();
+            content.entry(mime).or_insert_with(text);
         }
         // A loop at a cell's end has the value `()`: nothing to show.
-        let nothing = outcome.content.get("text/plain") == Some(&"()".into());
-        if outcome.failure.is_some() || nothing {
-            outcome.content.clear();
+        if content.get("text/plain") == Some(&"()".into()) {
+            content.clear();
         }
-        outcome
+        Ok(content)
     }
 
-    /// Has evcxr evaluate a cell; shows what comes, and what cargo compiles meanwhile. `None`: evcxr has panicked.
-    fn evaluate(
-        &mut self,
-        code: &str,
-        input: Input,
-    ) -> (Option<Result<EvalOutputs, Error>>, Outcome) {
+    /// Has evcxr evaluate a cell; shows what comes, and what cargo compiles meanwhile.
+    fn evaluate(&mut self, code: &str, input: Input) -> (Result<EvalOutputs, Error>, Heard) {
         let id = format!("svertka-building-{}", self.evaluated);
         let here = std::env::current_dir().unwrap_or_default();
         let code = syntax::keep_last(code);
         let code = placement::lead(&code, &here, &self.project);
         self.evaluated += 1;
         let (sink, folder, context) = (&self.sink, &self.folder, &mut self.context);
-        let listener = Listener {
-            sink,
-            interrupter: &self.interrupter,
-            outcome: Outcome::default(),
-        };
+        let (lines, interrupter) = (&self.lines, &self.interrupter);
         let mut callbacks = EvalCallbacks {
             input_reader: &|request| input(&request.prompt, request.is_password),
         };
         let (end, ended) = bounded::<()>(0);
         std::thread::scope(|scope| {
-            let (lines, heard) = (&self.lines, ended.clone());
-            let listening = scope.spawn(move || listener.listen(lines, &heard));
+            let end_heard = ended.clone();
+            let listening = scope.spawn(move || listen(lines, &end_heard, sink, interrupter));
             scope.spawn(move || {
                 building::watch(folder, &ended, |text, again| {
                     sink(display_text(&id, text, again));
                     true
                 });
             });
-            let result = catch_unwind(AssertUnwindSafe(|| {
-                context.execute_with_callbacks(&code, &mut callbacks)
-            }));
+            let result = caught(|| context.execute_with_callbacks(&code, &mut callbacks));
             drop(end);
-            (result.ok(), listening.join().unwrap_or_default())
+            let result = result.unwrap_or_else(|| Err(report::kernel_failed().into()));
+            (result, listening.join().unwrap_or_default())
         })
     }
 
@@ -205,7 +186,7 @@ impl Engine {
         match error {
             Error::CompilationErrors(errors) => report::compile_errors(&errors, code, &self.gone),
             Error::SubprocessTerminated(status) => report::process_ended(&status, killed),
-            error => other_failure(&error.to_string()),
+            error => report::failure_of_tool(&error.to_string()),
         }
     }
 
@@ -242,7 +223,7 @@ impl Engine {
             .collect();
         if !lost.is_empty() {
             let drop = format!("drop(({},));", lost.join(", "));
-            self.evaluate(&drop, &|_, _| String::new());
+            let _ = self.evaluate(&drop, &|_, _| String::new());
             let names = lost.join("`, `");
             let text = language(
                 format!("`{names}`: lost, since the type is defined anew.\n"),
@@ -253,41 +234,23 @@ impl Engine {
         lost
     }
 
-    /// Variables that are gone after a cell were moved by it, unless it lost them.
-    fn remember_gone(
-        &mut self,
-        before: &BTreeSet<String>,
-        code: &str,
-        number: usize,
-        failed: bool,
-        retyped: &[String],
-    ) {
+    /// Notes which variables are gone after a cell. It moved them, unless it lost them.
+    fn remember_gone(&mut self, before: &BTreeSet<String>, why: impl Fn(&String) -> Gone) {
         let now = self.variables();
         for name in before.difference(&now) {
-            let why = if retyped.contains(name) {
-                Gone::Retyped
-            } else if failed && syntax::defines(code, name) {
-                Gone::Failed(number)
-            } else {
-                Gone::Moved(number)
-            };
-            self.gone.insert(name.clone(), why);
+            self.gone.insert(name.clone(), why(name));
         }
         self.gone.retain(|name, _| !now.contains(name));
     }
 
     /// Completions at a byte offset: what is replaced, and by what.
     pub fn complete(&mut self, code: &str, at: usize) -> Option<evcxr::Completions> {
-        catch_unwind(AssertUnwindSafe(|| self.context.completions(code, at)))
-            .ok()?
-            .ok()
+        caught(|| self.context.completions(code, at))?.ok()
     }
 
     /// Documentation of what stands at a byte offset, as text and as HTML.
     pub fn inspect(&mut self, code: &str, at: usize) -> Option<(String, String)> {
-        let found = catch_unwind(AssertUnwindSafe(|| self.context.hover_at(code, at)))
-            .ok()?
-            .ok()?;
+        let found = caught(|| self.context.hover_at(code, at))?.ok()?;
         (found.0 != "No documentation found").then_some(found)
     }
 }
@@ -299,53 +262,59 @@ impl Drop for Engine {
     }
 }
 
-/// Errors that are evcxr's own.
-fn other_failure(text: &str) -> ReplyError {
-    if text.starts_with("Couldn't automatically determine type of variable")
-        && let Ok(rustc) = toolchain::rustc()
-        && toolchain::rust_src(&rustc).is_none()
-    {
-        return report::no_rust_src(&rustc);
-    }
-    report::failure_of_tool(text)
+/// Does what may panic in evcxr.
+fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
-/// Takes what the filter sends while a cell runs.
-struct Listener<'a> {
-    sink: &'a Sink,
-    interrupter: &'a Interrupter,
-    outcome: Outcome,
+/// What the filter has told of a cell.
+#[derive(Default)]
+struct Heard {
+    content: Map<String, Value>,
+    failure: Option<ReplyError>,
+    /// Variables that were lost since their type was defined anew.
+    retyped: Vec<String>,
 }
 
-impl Listener<'_> {
-    /// Listens until `end` is closed, and to what has come before.
-    fn listen(mut self, lines: &Receiver<String>, end: &Receiver<()>) -> Outcome {
-        loop {
-            select! {
-                recv(lines) -> line => match line {
-                    Ok(line) => self.take(Piece::read(&line)),
-                    Err(_) => break,
-                },
-                recv(end) -> _ => break,
-            }
-        }
-        for line in lines.try_iter() {
-            self.take(Piece::read(&line));
-        }
-        self.outcome
+/// Listens to what the filter sends until `end` is closed, and to what has come before.
+fn listen(
+    lines: &Receiver<String>,
+    end: &Receiver<()>,
+    sink: &Sink,
+    interrupter: &Interrupter,
+) -> Heard {
+    let mut heard = Heard::default();
+    loop {
+        // Whatever has come is taken before the end.
+        let line = select_biased! {
+            recv(lines) -> line => line,
+            recv(end) -> _ => Err(RecvError),
+        };
+        let Ok(line) = line else { return heard };
+        heard.take(Piece::read(&line), sink, interrupter);
     }
+}
 
-    fn take(&mut self, piece: Piece) {
+impl Heard {
+    fn take(&mut self, piece: Piece, sink: &Sink, interrupter: &Interrupter) {
         match piece {
-            Piece::Out(text) => (self.sink)(StreamContent::stdout(&text).into()),
-            Piece::Err(text) => (self.sink)(StreamContent::stderr(&text).into()),
-            Piece::Failed(name, text) => self.outcome.fails(report::failure(&name, &text)),
-            Piece::Retyped(name) => self.outcome.retyped.push(name),
+            Piece::Out(text) => sink(StreamContent::stdout(&text).into()),
+            Piece::Err(text) => sink(StreamContent::stderr(&text).into()),
+            Piece::Runs(value) => {
+                if let Some(text) = interrupter.set_running(value) {
+                    sink(StreamContent::stderr(text).into());
+                }
+            }
+            Piece::Failed(name, text) => {
+                let failure = report::failure(&name, &text);
+                self.failure.get_or_insert(failure);
+            }
+            Piece::Retyped(name) => self.retyped.push(name),
             Piece::Content(mime, text) => {
-                let content = &mut self.outcome.content;
+                let content = &mut self.content;
                 if content.contains_key(&mime) {
                     let shown = DisplayData::new(media(std::mem::take(content)));
-                    (self.sink)(shown.into());
+                    sink(shown.into());
                 }
                 let json = serde_json::from_str(&text).ok();
                 let value = json.filter(|_| mime.ends_with("json"));
@@ -356,9 +325,9 @@ impl Listener<'_> {
                 if let (Some("interruptible"), Some(Value::Bool(value))) =
                     (kind, message.get("value"))
                 {
-                    self.interrupter.set_interruptible(*value);
+                    interrupter.set_interruptible(*value);
                 } else if let Some(shown) = display(message) {
-                    (self.sink)(shown);
+                    sink(shown);
                 }
             }
         }
@@ -367,45 +336,37 @@ impl Listener<'_> {
 
 /// What a `display` or `update` of the display protocol shows.
 fn display(mut message: Map<String, Value>) -> Option<Content> {
-    let Some(Value::Object(data)) = message.remove("data") else {
-        return None;
+    let mut object = |name| match message.remove(name) {
+        Some(Value::Object(object)) => Some(object),
+        _ => None,
     };
+    let data = media(object("data")?);
     // A picture's width and height.
-    let metadata = match message.remove("metadata") {
-        Some(Value::Object(metadata)) => metadata,
-        _ => Map::new(),
-    };
+    let metadata = object("metadata").unwrap_or_default();
     let id = message.get("id")?.as_str()?;
     match message.get("type")?.as_str()? {
-        "display" => Some(Content::from(DisplayData {
-            metadata,
-            ..new_display(id, media(data))
-        })),
-        "update" => Some(Content::from(UpdateDisplayData {
-            metadata,
-            ..UpdateDisplayData::new(media(data), id)
-        })),
+        "display" => Some(show(id, data, metadata, false)),
+        "update" => Some(show(id, data, metadata, true)),
         _ => None,
     }
 }
 
 /// A text in a place of its own, or in the place of what was shown there before.
 pub fn display_text(id: &str, text: &str, again: bool) -> Content {
-    let text = Media::new(vec![MediaType::Plain(text.to_owned())]);
-    if again {
-        UpdateDisplayData::new(text, id).into()
-    } else {
-        new_display(id, text).into()
-    }
+    let text = MediaType::Plain(text.to_owned());
+    show(id, Media::new(vec![text]), Map::new(), again)
 }
 
-fn new_display(id: &str, data: Media) -> DisplayData {
-    DisplayData {
-        transient: Some(Transient {
-            display_id: Some(id.to_owned()),
-        }),
-        ..DisplayData::new(data)
+fn show(id: &str, data: Media, metadata: Map<String, Value>, again: bool) -> Content {
+    let mut update = UpdateDisplayData::new(data, id);
+    update.metadata = metadata;
+    if again {
+        return update.into();
     }
+    let mut display = DisplayData::new(update.data);
+    display.metadata = update.metadata;
+    display.transient = Some(update.transient);
+    display.into()
 }
 
 /// Values by MIME type, as they are.

@@ -1,15 +1,15 @@
 //! What evcxr, cargo and the process that runs the cells find in their environment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::cargo;
 use crate::cells;
-use crate::folder::{Folders, files_in};
+use crate::folder::{Folders, cache, files_in};
 use crate::sources;
 use crate::toolchain::{self, RUSTC};
 
@@ -28,7 +28,8 @@ pub unsafe fn prepare(folder: &Path, folders: &Folders) -> Result<()> {
     let rustc = toolchain::rustc()?;
     let home = match env::var_os(cargo::HOME) {
         Some(home) => home.into(),
-        None => cargo::usual_home()?,
+        // The same for all of a user's checkouts, wherever they are moved.
+        None => cache()?.join("cargo-home"),
     };
     let path = env::var_os("PATH").unwrap_or_default();
     let programs = std::iter::once(folder.join(PROGRAMS));
@@ -62,29 +63,23 @@ pub unsafe fn prepare(folder: &Path, folders: &Folders) -> Result<()> {
 
 /// Puts into a build folder what `prepare` has named.
 pub fn furnish(folder: &Path) -> Result<()> {
-    let write = || -> Result<()> {
-        fs::write(folder.join(cells::TRIAL), "")?;
-        sources::hide_standard_library(folder)?;
-        cargo::install(&folder.join(PROGRAMS))
-    };
-    write().with_context(|| format!("can't write in {}", folder.display()))
+    fs::write(folder.join(cells::TRIAL), "")?;
+    sources::hide_standard_library(folder)?;
+    cargo::install(&folder.join(PROGRAMS))
 }
 
 /// Writes down in a warmed folder what `recall` sets.
 pub fn keep(warm: &Path) -> Result<()> {
-    let mut names: BTreeSet<String> = ALWAYS_KEPT.map(str::to_owned).into();
+    let with_value = |name: &str| (name.to_owned(), env::var(name).ok());
+    let mut kept: BTreeMap<_, _> = ALWAYS_KEPT.map(with_value).into();
     for output in files_in(&warm.join("target")).filter(|file| file.ends_with("output")) {
         let text = fs::read(output)?;
         let text = String::from_utf8_lossy(&text);
         let told = text
             .lines()
             .filter_map(|line| line.split_once("rerun-if-env-changed="));
-        names.extend(told.map(|(_, name)| name.to_owned()));
+        kept.extend(told.map(|(_, name)| with_value(name)));
     }
-    let kept: BTreeMap<_, _> = names
-        .into_iter()
-        .map(|name| (name.clone(), env::var(name).ok()))
-        .collect();
     fs::write(warm.join(ENVIRONMENT), serde_json::to_string_pretty(&kept)?)?;
     Ok(())
 }

@@ -7,7 +7,7 @@
 //! in a notice.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ use crate::report::panic_message;
 pub enum Piece {
     Out(String),
     Err(String),
+    /// The cell's code begins to run, or has ended.
+    Runs(bool),
     /// The cell has failed: by an `error` or a `panic`, with what it said.
     Failed(String, String),
     /// A variable that was lost since its type was defined anew.
@@ -69,15 +71,18 @@ const CHANGED_TYPE: &[u8] = b"EVCXR_VARIABLE_CHANGED_TYPE:";
 const INPUT: &[u8] = b"EVCXR_INPUT_REQUEST";
 const COMPLETE: &[u8] = b"EVCXR_EXECUTION_COMPLETE";
 
+/// What comes by [`Ends::events`] when a cell's code begins.
+pub const BEGINS: &str = "begins";
+
 /// The pipes' ends that the filter holds.
 pub struct Ends {
     /// What the cells write to standard output and standard error.
-    pub out: File,
-    pub err: File,
-    /// A line comes for each panic, and an empty one when a cell has ended.
-    pub events: File,
+    pub out: PipeReader,
+    pub err: PipeReader,
+    /// A line comes for each panic, [`BEGINS`] when a cell's code begins, and an empty one when it has ended.
+    pub events: PipeReader,
     /// What the cells read from standard input.
-    pub input: File,
+    pub input: PipeWriter,
     /// What evcxr says to the cells' process: commands, which are not for the filter, and answers to input requests.
     pub commands: File,
     /// What evcxr reads.
@@ -87,22 +92,21 @@ pub struct Ends {
 }
 
 /// Filters until the cells' process has ended or evcxr has gone.
-pub fn run(mut ends: Ends) -> ! {
-    for file in [&ends.out, &ends.err] {
+pub fn run(ends: Ends) -> ! {
+    for pipe in [&ends.out, &ends.err] {
         // SAFETY: the descriptor is open.
-        unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
+        unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
     }
-    let ended = ends.answers.try_clone().and_then(|answers| {
-        let mut filter = Filter::new(answers);
-        filter.quiet = ends.quiet;
-        pump(&mut ends, &mut filter)
-    });
-    std::process::exit(i32::from(ended.is_err()))
+    std::process::exit(i32::from(pump(ends).is_err()))
 }
 
-fn pump(ends: &mut Ends, filter: &mut Filter<File>) -> io::Result<()> {
-    let watch = |file: &File| libc::pollfd {
-        fd: file.as_raw_fd(),
+fn pump(mut ends: Ends) -> io::Result<()> {
+    let mut filter = Filter {
+        quiet: ends.quiet,
+        ..Filter::default()
+    };
+    let watch = |pipe: &PipeReader| libc::pollfd {
+        fd: pipe.as_raw_fd(),
         events: libc::POLLIN,
         revents: 0,
     };
@@ -123,10 +127,11 @@ fn pump(ends: &mut Ends, filter: &mut Filter<File>) -> io::Result<()> {
         let rounds = if events.is_some() { 4 } else { 1 };
         for _ in 0..rounds {
             let length = ends.out.read(&mut buffer).unwrap_or(0);
-            let asked = filter.stdout(&buffer[..length])?;
+            filter.stdout(&buffer[..length]);
             let length = ends.err.read(&mut buffer).unwrap_or(0);
-            filter.stderr(&buffer[..length])?;
-            for _ in 0..asked {
+            filter.stderr(&buffer[..length]);
+            filter.pass(&mut ends.answers)?;
+            for _ in 0..std::mem::take(&mut filter.asked) {
                 answer_input(&mut ends.commands, &mut ends.input)?;
             }
         }
@@ -137,30 +142,35 @@ fn pump(ends: &mut Ends, filter: &mut Filter<File>) -> io::Result<()> {
             }
         }
         match events {
-            Some(events) if events.is_empty() => return filter.end(),
-            Some(events) => filter.events(&events)?,
+            Some(events) if events.is_empty() => {
+                filter.end();
+                return filter.pass(&mut ends.answers);
+            }
+            Some(events) => filter.events(&events),
             None => {}
         }
         if filter.wait().is_some_and(|wait| wait.is_zero()) {
-            filter.flush()?;
+            filter.flush();
         }
+        filter.pass(&mut ends.answers)?;
     }
 }
 
 /// Passes one line of evcxr's on to the cell that asked for it.
-fn answer_input(commands: &mut File, input: &mut File) -> io::Result<()> {
+fn answer_input(commands: &mut File, input: &mut PipeWriter) -> io::Result<()> {
     let mut line = Vec::new();
-    while !line.ends_with(b"\n") {
-        let mut byte = [0];
-        commands.read_exact(&mut byte)?;
-        line.push(byte[0]);
-    }
+    // A byte at a time: what comes behind the line is not for the cell.
+    BufReader::with_capacity(1, commands).read_until(b'\n', &mut line)?;
     input.write_all(&line)
 }
 
-/// The filter itself, without pipes.
-struct Filter<W> {
-    answers: W,
+/// The filter itself, without pipes. Nothing of it outlives a cell but what evcxr has yet to read.
+#[derive(Default)]
+struct Filter {
+    /// What evcxr is to read.
+    answers: String,
+    /// How many lines of input were asked for.
+    asked: usize,
     quiet: bool,
     /// What of the two streams can't be passed on yet: a line that may be a marker's, a character that is not whole.
     out: Vec<u8>,
@@ -179,166 +189,131 @@ struct Filter<W> {
     /// How much the cell has written and displayed.
     written: usize,
     displayed: usize,
-    refilled: Instant,
+    refilled: Option<Instant>,
 }
 
-impl<W: Write> Filter<W> {
-    fn new(answers: W) -> Self {
-        Self {
-            answers,
-            quiet: false,
-            out: Vec::new(),
-            err: Vec::new(),
-            shown: None,
-            text: String::new(),
-            text_is_err: false,
-            since: None,
-            tail: String::new(),
-            panics: Vec::new(),
-            failed: None,
-            written: 0,
-            displayed: 0,
-            refilled: Instant::now(),
-        }
-    }
-
-    /// Takes what came from standard output. Returns how many of its lines ask for input.
-    fn stdout(&mut self, mut bytes: &[u8]) -> io::Result<usize> {
-        let mut asked = 0;
-        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
-            self.out.extend_from_slice(&bytes[..end]);
-            bytes = &bytes[end + 1..];
-            let line = std::mem::take(&mut self.out);
-            if self.shown.is_some() && !line.ends_with(PANIC_OCCURRED) {
-                self.content(&line)?;
-            } else {
-                asked += usize::from(self.line(line)?);
+impl Filter {
+    /// Takes what came from standard output.
+    fn stdout(&mut self, bytes: &[u8]) {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.out.extend_from_slice(part);
+            if self.out.pop_if(|byte| *byte == b'\n').is_none() {
+                break;
             }
+            let line = std::mem::take(&mut self.out);
+            self.line(line);
         }
-        self.out.extend_from_slice(bytes);
         if self.shown.is_none() {
             // The part of an unfinished line that can't belong to a marker.
             let rest = self.out.split_off(marker_begins(&self.out));
             let text = std::mem::replace(&mut self.out, rest);
-            let unfinished = self.push_whole(&text, false)?;
+            let unfinished = self.push_whole(&text, false);
             self.out.splice(0..0, unfinished);
         }
         // A figure's line is long; one without an end must not fill the memory.
         self.out.truncate(DISPLAY_LIMIT);
-        Ok(asked)
     }
 
-    /// A whole line of standard output. Returns whether it asks for input.
-    fn line(&mut self, mut line: Vec<u8>) -> io::Result<bool> {
-        self.shown = None;
-        if let Some(at) = find(&line, MESSAGE) {
-            self.push(&line[..at], false)?;
-            self.message(&line[at + MESSAGE.len()..])?;
+    /// A whole line of standard output.
+    fn line(&mut self, mut line: Vec<u8>) {
+        if let Some((mime, mut text)) = self.shown.take()
+            && !line.ends_with(PANIC_OCCURRED)
+        {
+            if line != END_CONTENT {
+                line.push(b'\n');
+                if text.len() < DISPLAY_LIMIT {
+                    text.append(&mut line);
+                }
+                self.shown = Some((mime, text));
+            } else if self.affords(text.len()) {
+                let text = String::from_utf8_lossy(text.strip_suffix(b"\n").unwrap_or(&text));
+                self.send(&Piece::Content(mime, text.into_owned()));
+            }
+        } else if let Some(at) = find(&line, MESSAGE) {
+            self.push(&line[..at], false);
+            self.message(&line[at + MESSAGE.len()..]);
         } else if let Some(marker) = [ERROR_OCCURRED, PANIC_OCCURRED]
             .into_iter()
             .find(|marker| line.ends_with(marker))
         {
-            self.push(&line[..line.len() - marker.len()], false)?;
+            self.push(&line[..line.len() - marker.len()], false);
             self.failed = Some(marker);
         } else if let Some(at) = find(&line, BEGIN_CONTENT) {
-            self.push(&line[..at], false)?;
+            self.push(&line[..at], false);
             let mime = String::from_utf8_lossy(&line[at + BEGIN_CONTENT.len()..]);
             self.shown = Some((mime.into_owned(), Vec::new()));
         } else if let Some(name) = line.strip_prefix(CHANGED_TYPE) {
             let name = String::from_utf8_lossy(name).into_owned();
-            self.send(&Piece::Retyped(name))?;
-            self.control(&line)?;
+            self.send(&Piece::Retyped(name));
+            self.control(&line);
         } else if let Some(at) = find(&line, INPUT) {
-            self.push(&line[..at], false)?;
-            self.control(&line[at..])?;
-            return Ok(true);
+            self.push(&line[..at], false);
+            self.control(&line[at..]);
+            self.asked += 1;
         } else {
             line.push(b'\n');
-            self.push(&line, false)?;
+            self.push(&line, false);
         }
-        Ok(false)
     }
 
-    /// A line of what is being shown by evcxr's markers.
-    fn content(&mut self, line: &[u8]) -> io::Result<()> {
-        if line == END_CONTENT
-            && let Some((mime, text)) = self.shown.take()
-        {
-            if self.affords(text.len())? {
-                let text = String::from_utf8_lossy(text.strip_suffix(b"\n").unwrap_or(&text));
-                self.send(&Piece::Content(mime, text.into_owned()))?;
-            }
-        } else if let Some((_, text)) = &mut self.shown
-            && text.len() < DISPLAY_LIMIT
-        {
-            text.extend_from_slice(line);
-            text.push(b'\n');
-        }
-        Ok(())
-    }
-
-    fn message(&mut self, json: &[u8]) -> io::Result<()> {
+    fn message(&mut self, json: &[u8]) {
         match serde_json::from_slice(json) {
-            Ok(message) if self.affords(json.len())? => self.send(&Piece::Message(message)),
-            Ok(_) => Ok(()),
+            Ok(message) if self.affords(json.len()) => self.send(&Piece::Message(message)),
+            Ok(_) => {}
             Err(_) => self.push(&[json, b"\n"].concat(), false),
         }
     }
 
-    fn stderr(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn stderr(&mut self, bytes: &[u8]) {
         let mut text = std::mem::take(&mut self.err);
         text.extend_from_slice(bytes);
-        self.err = self.push_whole(&text, true)?;
-        Ok(())
+        self.err = self.push_whole(&text, true);
     }
 
-    /// Takes panics and ends of cells.
-    fn events(&mut self, events: &[u8]) -> io::Result<()> {
+    /// Takes panics, begins and ends of cells.
+    fn events(&mut self, events: &[u8]) {
         for line in String::from_utf8_lossy(events).lines() {
-            if line.is_empty() {
-                self.complete()?;
-            } else {
-                self.panics.push(panic_message(line));
+            match line {
+                BEGINS => self.send(&Piece::Runs(true)),
+                "" => self.complete(),
+                panic => self.panics.push(panic_message(panic)),
             }
         }
-        Ok(())
     }
 
     /// A cell has ended: everything goes out, and the counts begin again.
-    fn complete(&mut self) -> io::Result<()> {
-        let failed = self.failed.take();
-        let failure = match failed {
-            Some(PANIC_OCCURRED) => Some(Piece::Failed(
-                "panic".into(),
-                self.panics.pop().unwrap_or_default(),
-            )),
-            Some(_) => Some(Piece::Failed("error".into(), self.take_error())),
-            None => None,
-        };
-        self.end()?;
-        if let (Some(marker), Some(failure)) = (failed, failure) {
-            self.send(&failure)?;
-            self.control(marker)?;
+    fn complete(&mut self) {
+        let failure = self.failed.take().map(|marker| {
+            let (name, text) = match marker {
+                PANIC_OCCURRED => ("panic", self.panics.pop().unwrap_or_default()),
+                _ => ("error", self.take_error()),
+            };
+            (marker, Piece::Failed(name.to_owned(), text))
+        });
+        self.end();
+        self.send(&Piece::Runs(false));
+        if let Some((marker, failure)) = failure {
+            self.send(&failure);
+            self.control(marker);
         }
-        self.control(COMPLETE)?;
-        self.tail.clear();
-        self.written = 0;
-        self.displayed = 0;
-        self.quiet = false;
-        Ok(())
+        self.control(COMPLETE);
+        *self = Self {
+            answers: std::mem::take(&mut self.answers),
+            ..Self::default()
+        };
     }
 
     /// What has waited for more goes out.
-    fn end(&mut self) -> io::Result<()> {
+    fn end(&mut self) {
         self.shown = None;
         let (out, err) = (std::mem::take(&mut self.out), std::mem::take(&mut self.err));
-        self.push(&out, false)?;
-        self.push(&err, true)?;
+        self.push(&out, false);
+        self.push(&err, true);
         // They did not end the cell: their threads were not the cell's, or they were caught.
         for panic in std::mem::take(&mut self.panics) {
-            self.push(format!("panic: {panic}\n").as_bytes(), true)?;
+            self.push(format!("panic: {panic}\n").as_bytes(), true);
         }
-        self.flush()
+        self.flush();
     }
 
     /// How long gathered text may still wait. That of a cell which has failed waits for the cell's end.
@@ -348,18 +323,17 @@ impl<W: Write> Filter<W> {
     }
 
     /// Gathers text, and returns the bytes of a last character that is not whole yet.
-    fn push_whole(&mut self, bytes: &[u8], is_err: bool) -> io::Result<Vec<u8>> {
+    fn push_whole(&mut self, bytes: &[u8], is_err: bool) -> Vec<u8> {
         let last = bytes.utf8_chunks().last();
         let rest = last.map_or(&[][..], |chunk| chunk.invalid());
-        let is_whole =
-            str::from_utf8(rest).map_or_else(|error| error.error_len().is_some(), |_| true);
-        let rest = if is_whole { &[] } else { rest };
-        self.push(&bytes[..bytes.len() - rest.len()], is_err)?;
-        Ok(rest.to_vec())
+        let is_begun = str::from_utf8(rest).is_err_and(|error| error.error_len().is_none());
+        let rest = if is_begun { rest } else { &[] };
+        self.push(&bytes[..bytes.len() - rest.len()], is_err);
+        rest.to_vec()
     }
 
     /// Gathers text.
-    fn push(&mut self, bytes: &[u8], is_err: bool) -> io::Result<()> {
+    fn push(&mut self, bytes: &[u8], is_err: bool) {
         if is_err {
             self.tail.push_str(&String::from_utf8_lossy(bytes));
             if self.tail.len() > 2 * TAIL {
@@ -369,52 +343,48 @@ impl<W: Write> Filter<W> {
         }
         let left = TEXT_LIMIT - self.written;
         if bytes.is_empty() || left == 0 {
-            return Ok(());
+            return;
         }
         let shown = &bytes[..bytes.len().min(left)];
         self.written += shown.len();
-        self.gather(&String::from_utf8_lossy(shown), is_err)?;
+        self.gather(&String::from_utf8_lossy(shown), is_err);
         if self.written == TEXT_LIMIT {
             let megabytes = TEXT_LIMIT >> 20;
             let notice = language(
                 format!("\n[The output of this cell is cut here, after {megabytes} MB.]\n"),
                 format!("\n[Вывод ячейки обрезан здесь, после {megabytes} МБ.]\n"),
             );
-            self.gather(&notice, true)?;
-            self.flush()?;
+            self.gather(&notice, true);
+            self.flush();
         }
-        Ok(())
     }
 
-    fn gather(&mut self, text: &str, is_err: bool) -> io::Result<()> {
+    fn gather(&mut self, text: &str, is_err: bool) {
         if self.text_is_err != is_err || self.text.len() > GATHERED {
-            self.flush()?;
+            self.flush();
         }
         self.text_is_err = is_err;
         self.text.push_str(text);
         self.since.get_or_insert_with(Instant::now);
-        Ok(())
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn flush(&mut self) {
         self.since = None;
         let text = std::mem::take(&mut self.text);
         match text.is_empty() {
-            true => Ok(()),
+            true => {}
             false if self.text_is_err => self.write(&Piece::Err(text)),
             false => self.write(&Piece::Out(text)),
         }
     }
 
     /// Whether this cell may display so much more.
-    fn affords(&mut self, length: usize) -> io::Result<bool> {
-        let seconds = self.refilled.elapsed().as_secs() as usize;
-        if seconds > 0 {
-            self.refilled = Instant::now();
-            self.displayed = self
-                .displayed
-                .saturating_sub(seconds.saturating_mul(DISPLAYS_A_SECOND));
-        }
+    fn affords(&mut self, length: usize) -> bool {
+        let refilled = self.refilled.get_or_insert_with(Instant::now);
+        let seconds = refilled.elapsed().as_secs();
+        *refilled += Duration::from_secs(seconds);
+        let refill = seconds as usize * DISPLAYS_A_SECOND;
+        self.displayed = self.displayed.saturating_sub(refill);
         let affords = length < DISPLAY_LIMIT && self.displayed + length <= DISPLAYS_LIMIT;
         if affords {
             self.displayed += length;
@@ -424,9 +394,9 @@ impl<W: Write> Filter<W> {
                 format!("[A displayed value of {megabytes} MB is not shown: too large.]\n"),
                 format!("[Значение в {megabytes} МБ не показано: слишком велико.]\n"),
             );
-            self.push(notice.as_bytes(), true)?;
+            self.push(notice.as_bytes(), true);
         }
-        Ok(affords)
+        affords
     }
 
     /// Takes the text of a failed `?`, which evcxr's code wrote as the last line of standard error, out of what is yet to
@@ -439,42 +409,42 @@ impl<W: Write> Filter<W> {
                 || line.starts_with("Exception raised from ")
         };
         let mut behind = 0;
-        let mut message = "";
-        for line in self.tail.split_inclusive('\n').rev() {
+        let message = self.tail.split_inclusive('\n').rev().find(|line| {
             behind += line.len();
-            if !is_frame(line) {
-                message = line.trim();
-                break;
-            }
-        }
+            !is_frame(line)
+        });
         if self.text_is_err {
             let keep = self.text.len().saturating_sub(behind);
             self.text.truncate(self.text.floor_char_boundary(keep));
         }
-        message.to_owned()
+        message.unwrap_or_default().trim().to_owned()
     }
 
-    fn send(&mut self, piece: &Piece) -> io::Result<()> {
-        self.flush()?;
-        self.write(piece)
+    fn send(&mut self, piece: &Piece) {
+        self.flush();
+        self.write(piece);
     }
 
-    fn write(&mut self, piece: &Piece) -> io::Result<()> {
+    fn write(&mut self, piece: &Piece) {
         if self.quiet {
-            return Ok(());
+            return;
         }
+        let json = serde_json::to_string(piece).expect("texts and JSON are JSON");
         // evcxr looks for this in the middle of lines too.
-        let json = serde_json::to_string(piece)?;
         let json = json.replace("EVCXR_BEGIN_CONTENT", "EVCXR\\u005fBEGIN_CONTENT");
-        let line = format!("{}{json}\n", char::from(MARK));
-        self.answers.write_all(line.as_bytes())
+        self.answers += &format!("{}{json}\n", char::from(MARK));
     }
 
     /// Passes a line of evcxr's own on.
-    fn control(&mut self, line: &[u8]) -> io::Result<()> {
-        self.flush()?;
-        let line = String::from_utf8_lossy(line);
-        self.answers.write_all(format!("{line}\n").as_bytes())
+    fn control(&mut self, line: &[u8]) {
+        self.flush();
+        self.answers += &String::from_utf8_lossy(line);
+        self.answers.push('\n');
+    }
+
+    /// Lets evcxr read.
+    fn pass(&mut self, answers: &mut File) -> io::Result<()> {
+        answers.write_all(std::mem::take(&mut self.answers).as_bytes())
     }
 }
 
@@ -500,19 +470,37 @@ mod tests {
     use super::*;
 
     const DONE: &str = "EVCXR_EXECUTION_COMPLETE";
+    const ENDED: &str = r#"{"runs":false}"#;
 
-    /// What the kernel would read after these pieces, these panics and the cell's end.
+    /// What the kernel would read after these pieces, these panics and the cell's end, but for the end of its code.
     fn filtered(pieces: &[(&[u8], &[u8])], panics: &str) -> Vec<String> {
-        let mut filter = Filter::new(Vec::new());
+        let mut filter = Filter::default();
         for (out, err) in pieces {
-            assert_eq!(filter.stdout(out).unwrap(), 0);
-            filter.stderr(err).unwrap();
+            filter.stdout(out);
+            assert_eq!(filter.asked, 0);
+            filter.stderr(err);
         }
-        filter.events(format!("{panics}\n").as_bytes()).unwrap();
-        let text = String::from_utf8(filter.answers).unwrap();
-        text.lines()
+        filter.events(format!("{panics}\n").as_bytes());
+        filter
+            .answers
+            .lines()
             .map(|line| line.trim_start_matches('\u{1e}').to_owned())
+            .filter(|line| line != ENDED)
             .collect()
+    }
+
+    #[test]
+    fn the_codes_begin_and_end_are_told_around_its_output() {
+        let mut filter = Filter::default();
+        filter.events(b"begins\n");
+        filter.stdout(b"a\n");
+        filter.events(b"\n");
+        let lines: Vec<&str> = filter
+            .answers
+            .lines()
+            .map(|line| line.trim_start_matches('\u{1e}'))
+            .collect();
+        assert_eq!(lines, [r#"{"runs":true}"#, r#"{"out":"a\n"}"#, ENDED, DONE]);
     }
 
     #[test]

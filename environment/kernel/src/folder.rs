@@ -6,15 +6,14 @@
 //! Where the checkout is another user's and can't be written, as in a class, the copy lies in the user's cache folder and
 //! nothing there is locked: whoever may read a file may lock it, and would keep the others waiting.
 
-use std::ffi::CString;
-use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
+use std::ffi::{CString, OsStr};
+use std::fs::{self, File, Permissions};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, ensure};
@@ -36,22 +35,15 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// Finds the checkout in `SVERTKA_PROJECT`.
+    /// Finds them in the checkout.
     pub fn find() -> Result<Self> {
-        let project = std::env::var_os("SVERTKA_PROJECT")
-            .context("SVERTKA_PROJECT is not set: it names the folder of svertka's sources; environment/lesson sets it")?;
-        let project = PathBuf::from(project);
-        let project = project
-            .canonicalize()
-            .with_context(|| format!("no folder {}", project.display()))?;
-        let root = project.join("target").join("kernel");
-        let made = fs::create_dir_all(&root);
-        let copies = match made {
-            Ok(()) if !writable(&root) => users_copies()?,
-            made => {
-                made.with_context(|| format!("can't create {}", root.display()))?;
-                root.clone()
-            }
+        let project = project()?;
+        let root = project.join("target/kernel");
+        fs::create_dir_all(&root).with_context(|| format!("can't create {}", root.display()))?;
+        let copies = if writable(&root) {
+            root.clone()
+        } else {
+            users_copies()?
         };
         Ok(Self {
             project,
@@ -78,9 +70,8 @@ impl Folders {
     /// Whoever holds it is alone at warming, copying and cleaning.
     fn lock(&self) -> Result<File> {
         let file = File::options()
-            .write(true)
+            .append(true)
             .create(true)
-            .truncate(false)
             .mode(0o600)
             .open(self.copies.join("lock"))?;
         file.lock()?;
@@ -98,8 +89,8 @@ impl Folders {
         let stamp = warm.join(STAMP);
         let fingerprint = self.fingerprint()?;
         // What another compiler made serves no more.
-        let compiler = |text: &str| text.lines().nth(1).map(str::to_owned);
-        if fs::read_to_string(&stamp).is_ok_and(|old| compiler(&old) != compiler(&fingerprint)) {
+        let compiler = fingerprint.lines().nth(1);
+        if fs::read_to_string(&stamp).is_ok_and(|old| old.lines().nth(1) != compiler) {
             fs::remove_dir_all(&warm)?;
         }
         fs::create_dir_all(&warm)?;
@@ -144,25 +135,14 @@ impl Folders {
 
     /// Whether a folder is warmed that fits today's sources, Rust and kernel.
     pub fn is_warm(&self) -> Result<bool> {
-        let found = fs::read_to_string(self.warm().join(STAMP));
-        Ok(self.cell_hooks().exists() && {
-            let text = self.fingerprint()?;
-            found.is_ok_and(|found| found == text)
-        })
+        let found = fs::read_to_string(self.warm().join(STAMP)).unwrap_or_default();
+        Ok(found == self.fingerprint()?)
     }
 
     /// Changes with whatever a warmed folder depends on; the second line with the compiler alone.
     fn fingerprint(&self) -> Result<String> {
         let mut hasher = DefaultHasher::new();
-        let mut files = vec![
-            self.project.join("Cargo.toml"),
-            self.project.join("Cargo.lock"),
-            self.project.join(".cargo/config.toml"),
-            std::env::current_exe()?,
-        ];
-        files.extend(files_in(&self.project.join("src")));
-        files.sort();
-        for file in files {
+        for file in crate_files(&self.project).chain([std::env::current_exe()?]) {
             let about =
                 fs::metadata(&file).with_context(|| format!("can't read {}", file.display()))?;
             // Cargo goes by the time too: a file that was only touched is built again. A container's image keeps whole seconds.
@@ -190,7 +170,7 @@ impl Folders {
         let _lock = self.lock()?;
         self.clean()?;
         let path = self.own();
-        let lock = File::create(lock_of(&path))?;
+        let lock = File::create(path.with_extension("lock"))?;
         lock.try_lock()
             .with_context(|| format!("{} is in use", path.display()))?;
         let copy = Copy { path, _lock: lock };
@@ -208,21 +188,32 @@ impl Folders {
     fn clean(&self) -> Result<()> {
         for entry in fs::read_dir(&self.copies)? {
             let path = entry?.path();
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
+            let name = name_of(&path);
             // The lock's own name leads here too: one whose folder has gone goes.
-            let alive = || {
-                File::open(lock_of(&path))
-                    .is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
-            };
-            if name.starts_with("dead-") || (name.starts_with("run-") && !alive()) {
+            let lock = File::open(path.with_extension("lock"));
+            let is_alive = lock.is_ok_and(|lock| lock.try_lock().is_err());
+            if name.starts_with("dead-") || (name.starts_with("run-") && !is_alive) {
                 remove(&path);
             }
         }
         Ok(())
     }
+}
+
+/// The checkout, which `SVERTKA_PROJECT` names.
+pub fn project() -> Result<PathBuf> {
+    let project = std::env::var_os("SVERTKA_PROJECT")
+        .context("SVERTKA_PROJECT is not set: it names the folder of svertka's sources; environment/lesson sets it")?;
+    let project = PathBuf::from(project);
+    project
+        .canonicalize()
+        .with_context(|| format!("no folder {}", project.display()))
+}
+
+/// The files that the crate is built of.
+pub fn crate_files(checkout: &Path) -> impl Iterator<Item = PathBuf> {
+    let named = ["Cargo.toml", "Cargo.lock", ".cargo/config.toml"].map(|name| checkout.join(name));
+    named.into_iter().chain(files_in(&checkout.join("src")))
 }
 
 /// Whether this user may make files in a folder.
@@ -235,31 +226,22 @@ pub fn writable(folder: &Path) -> bool {
 
 /// Where a user has copies of another's warmed folder; for nobody else to see, since cells are compiled there.
 fn users_copies() -> Result<PathBuf> {
-    let cache = dirs::cache_dir().context("there is no home folder: HOME is not set")?;
-    let folder = cache.join("svertka/kernel");
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&folder)
-        .with_context(|| format!("can't create {}", folder.display()))?;
+    let folder = cache()?.join("kernel");
+    fs::create_dir_all(&folder).with_context(|| format!("can't create {}", folder.display()))?;
     fs::set_permissions(&folder, Permissions::from_mode(0o700))?;
     Ok(folder)
 }
 
-fn lock_of(folder: &Path) -> PathBuf {
-    folder.with_extension("lock")
+/// The user's cache folder of svertka.
+pub fn cache() -> Result<PathBuf> {
+    let cache = dirs::cache_dir().context("there is no home folder: HOME is not set")?;
+    Ok(cache.join("svertka"))
 }
 
 /// A kernel's own build folder.
 pub struct Copy {
-    path: PathBuf,
+    pub path: PathBuf,
     _lock: File,
-}
-
-impl Copy {
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 impl Drop for Copy {
@@ -271,34 +253,29 @@ impl Drop for Copy {
 /// Removes a kernel's folder in the background: whoever restarts a kernel waits for its end, and thousands of files take
 /// a while on a busy machine.
 fn remove(folder: &Path) {
-    let name = folder
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    let dead = folder.with_file_name(name.replacen("run-", "dead-", 1));
-    let moved = fs::rename(folder, &dead);
-    let _ = fs::remove_file(lock_of(folder));
-    if moved.is_err() {
-        return;
-    }
-    // By way of a shell that ends at once: what removes is no child of the kernel's, which an interrupt would look for.
-    let removed = Command::new("sh")
-        .args(["-c", "rm -rf -- \"$1\" &", "svertka-kernel"])
+    let dead = folder.with_file_name(name_of(folder).replacen("run-", "dead-", 1));
+    let _ = fs::rename(folder, &dead);
+    let _ = fs::remove_file(folder.with_extension("lock"));
+    // By way of a shell that ends at once: what removes is no child of the kernel's, which an interrupt would look for. It
+    // keeps no stream open. What it can't remove the next start does.
+    let _ = Command::new("sh")
+        .args(["-c", "rm -rf -- \"$1\" >/dev/null 2>&1 &", "svertka-kernel"])
         .arg(&dead)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
         .process_group(0)
         .status();
-    if removed.is_err() {
-        let _ = fs::remove_dir_all(&dead);
-    }
 }
 
-/// The files in a folder and in those below it.
-pub fn files_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    let entries = WalkDir::new(folder).into_iter().flatten();
+fn name_of(path: &Path) -> &str {
+    let name = path.file_name().and_then(OsStr::to_str);
+    name.unwrap_or_default()
+}
+
+/// The files in a folder and in those below it, always in the same order.
+pub fn files_in(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = WalkDir::new(folder).sort_by_file_name();
     entries
+        .into_iter()
+        .flatten()
         .filter(|entry| entry.file_type().is_file())
         .map(walkdir::DirEntry::into_path)
 }
@@ -310,15 +287,17 @@ fn copy_folder(from: &Path, to: &Path, shared: bool) -> Result<()> {
         let entry = entry?;
         let (source, place) = (entry.path(), entry.path().strip_prefix(from)?);
         let target = to.join(place);
-        if shared && is_one_crates(place) && may_be_linked(place, shared) {
+        let linked = may_be_linked(place, shared);
+        // Linux may forbid hard links to another user's files (`fs.protected_hardlinks`), and there are none from one file
+        // system to another.
+        let link = || fs::hard_link(source, &target).or_else(|_| symlink(source, &target));
+        if shared && linked && is_one_crates(place) {
             // One link instead of a block on disk for each of its small files.
             symlink(source, &target)?;
             entries.skip_current_dir();
         } else if entry.file_type().is_dir() {
             fs::create_dir_all(&target)?;
-        } else if entry.file_type().is_file()
-            && !(may_be_linked(place, shared) && link(source, &target).is_ok())
-        {
+        } else if entry.file_type().is_file() && !(linked && link().is_ok()) {
             fs::copy(source, &target)?;
             // Cargo compares times.
             let modified = entry.metadata()?.modified()?;
@@ -331,35 +310,26 @@ fn copy_folder(from: &Path, to: &Path, shared: bool) -> Result<()> {
 
 /// Whether it is a folder in which cargo has what it knows of one crate, or what one build script made.
 fn is_one_crates(place: &Path) -> bool {
-    let above = place.parent().and_then(Path::file_name);
-    above.is_some_and(|name| name == ".fingerprint" || name == "build")
-}
-
-/// Linux may forbid hard links to another user's files (`fs.protected_hardlinks`), and there are none from one file system to
-/// another.
-fn link(source: &Path, target: &Path) -> io::Result<()> {
-    fs::hard_link(source, target).or_else(|_| symlink(source, target))
+    let above = place.parent().map_or("", name_of);
+    matches!(above, ".fingerprint" | "build")
 }
 
 /// Whether a build's file stays as it is: what the compiler made of the dependencies. Everything else is small; where the folder
 /// is shared, and nobody there edits the crate, all is linked but what belongs to the cells' own crate.
 fn may_be_linked(file: &Path, shared: bool) -> bool {
-    let name = file
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    let kind = file
-        .extension()
-        .and_then(|kind| kind.to_str())
-        .unwrap_or_default();
     let begins = |name: &str, with: &[&str]| with.iter().any(|begin| name.starts_with(begin));
     let of_cells = ["libctx", "ctx", "libcode_"];
     if shared {
-        let mut folders = file.iter().filter_map(|part| part.to_str());
+        let mut folders = file.iter().filter_map(OsStr::to_str);
         return folders.any(|part| matches!(part, "deps" | "build" | ".fingerprint"))
             && folders.all(|part| !begins(part, &of_cells));
     }
-    let ours = begins(name, &of_cells) || name.starts_with("libsvertka");
-    let built = matches!(kind, "rlib" | "rmeta" | "so" | "a" | "o") && !ours;
-    built || (kind.is_empty() && begins(name, &["build-script-", "build_script_"]))
+    let name = name_of(file);
+    match name.rsplit_once('.') {
+        Some((_, "rlib" | "rmeta" | "so" | "a" | "o")) => {
+            !begins(name, &of_cells) && !name.starts_with("libsvertka")
+        }
+        Some(_) => false,
+        None => begins(name, &["build-script-", "build_script_"]),
+    }
 }

@@ -1,5 +1,7 @@
 //! What an interrupt does, which depends on what the cell is doing.
 
+use std::collections::BTreeMap;
+use std::iter::successors;
 use std::process::Child;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,6 +13,8 @@ use crate::sync::lock;
 const AGAIN: Duration = Duration::from_secs(5);
 /// One that comes sooner was sent before anyone could read the warning.
 const TOO_SOON: Duration = Duration::from_millis(300);
+/// Between two looks for compilers to stop.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Interrupts the cell that runs.
 pub struct Interrupter {
@@ -20,9 +24,14 @@ pub struct Interrupter {
 
 #[derive(Default)]
 struct Cell {
+    /// It has been sent, and has not ended.
+    begun: bool,
+    /// Its code runs: it has been compiled.
     runs: bool,
     /// The crate has said that it answers SIGINT itself.
     interruptible: bool,
+    /// Its compilation is to be stopped.
+    stopping: bool,
     /// Its compilation was stopped.
     stopped: bool,
     /// The process was ended by a second interrupt.
@@ -42,7 +51,7 @@ impl Interrupter {
     /// A cell begins.
     pub fn begin(&self) {
         *lock(&self.cell) = Cell {
-            runs: true,
+            begun: true,
             ..Cell::default()
         };
     }
@@ -58,22 +67,46 @@ impl Interrupter {
         lock(&self.cell).interruptible = value;
     }
 
-    /// Interrupts. Returns what there is to tell the learner.
-    pub fn interrupt(&self) -> Option<&'static str> {
+    /// Notes that the cell's code begins or has ended. Returns what there is to tell a learner who wanted to stop it before.
+    pub fn set_running(&self, value: bool) -> Option<&'static str> {
         let mut cell = lock(&self.cell);
-        if !cell.runs {
-            return None;
+        cell.runs = value;
+        let came_too_late = value && std::mem::take(&mut cell.stopping);
+        came_too_late.then(|| self.interrupt_code(&mut cell))?
+    }
+
+    /// Interrupts. Returns what there is to tell the learner.
+    pub fn interrupt(self: &Arc<Self>) -> Option<&'static str> {
+        let mut cell = lock(&self.cell);
+        if cell.runs {
+            return self.interrupt_code(&mut cell);
         }
-        if cell.interruptible {
-            signal(lock(&self.process).id(), libc::SIGINT);
-            return None;
+        if cell.begun && !std::mem::replace(&mut cell.stopping, true) {
+            let me = self.clone();
+            std::thread::spawn(move || me.stop_compilers());
         }
-        let compilers = self.compilers();
-        if !compilers.is_empty() {
-            cell.stopped = true;
-            for process in compilers {
+        None
+    }
+
+    /// Stops what compiles the cell, also what is yet to begin, until its code runs or it has ended.
+    fn stop_compilers(&self) {
+        loop {
+            let mut cell = lock(&self.cell);
+            if !cell.stopping {
+                return;
+            }
+            for process in self.compilers() {
+                cell.stopped = true;
                 signal(process, libc::SIGTERM);
             }
+            drop(cell);
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    fn interrupt_code(&self, cell: &mut Cell) -> Option<&'static str> {
+        if cell.interruptible {
+            signal(lock(&self.process).id(), libc::SIGINT);
             return None;
         }
         match cell.warned.map(|warned| warned.elapsed()) {
@@ -107,7 +140,7 @@ impl Interrupter {
     /// The processes below this one, without the cells' and those below it.
     fn compilers(&self) -> Vec<u32> {
         let cells = lock(&self.process).id();
-        let processes: Vec<(u32, u32)> = std::fs::read_dir("/proc")
+        let parents: BTreeMap<u32, u32> = std::fs::read_dir("/proc")
             .into_iter()
             .flatten()
             .flatten()
@@ -116,17 +149,13 @@ impl Interrupter {
                 Some((process, parent(process)?))
             })
             .collect();
-        let mut found = vec![std::process::id()];
-        let mut next = 0;
-        while next < found.len() {
-            let above = found[next];
-            let below = processes
-                .iter()
-                .filter(|(process, parent)| *parent == above && *process != cells);
-            found.extend(below.map(|(process, _)| process));
-            next += 1;
-        }
-        found.split_off(1)
+        let is_compiler = |process: &u32| {
+            successors(Some(*process), |process| parents.get(process).copied())
+                .take_while(|process| *process != cells)
+                .skip(1)
+                .any(|above| above == std::process::id())
+        };
+        parents.keys().copied().filter(is_compiler).collect()
     }
 }
 

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use jupyter_protocol::{JupyterMessageContent as Content, Media, MediaType, Stdio};
 
 use engine::{Engine, Sink};
@@ -67,8 +67,7 @@ fn warm() -> Result<()> {
     unsafe { environment::prepare(&warm, &folders)? };
     folders.warm_up(|| {
         println!("The crate (about 3 minutes, once)");
-        environment::furnish(&warm)?;
-        Engine::start(&warm, printer())?.preload(&folders.project)?;
+        Engine::start(&warm, &folders.project, printer())?.preload()?;
         environment::keep(&warm)
     })
 }
@@ -88,17 +87,12 @@ fn find_folders() -> Result<Folders> {
 fn run(code: &str) -> Result<()> {
     let folders = find_folders()?;
     let copy = folders.copy()?;
-    environment::furnish(copy.path())?;
-    let mut engine = Engine::start(copy.path(), printer())?;
-    engine.add_crate(&folders.project)?;
-    let outcome = engine.execute(code, 1, &|_, _| String::new());
-    if let Some(text) = outcome.content.get("text/plain") {
+    let mut engine = Engine::start(&copy.path, &folders.project, printer())?;
+    engine.add_crate()?;
+    if let Some(text) = engine.run(code)?.get("text/plain") {
         println!("{}", text.as_str().unwrap_or_default());
     }
-    match outcome.failure {
-        Some(failure) => bail!("{}: {}", failure.ename, failure.evalue),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn serve(connection_file: &str) -> Result<()> {

@@ -1,13 +1,12 @@
 //! Where a notebook lies: the crate is found from a copy of a notebook too, wherever a learner keeps it.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use toml::Table;
 
-use crate::folder::files_in;
+use crate::folder::crate_files;
 
 /// How the notebooks name the project, in whose folder `notebooks` they lie.
 const ABOVE: &str = "..";
@@ -15,38 +14,33 @@ const ABOVE: &str = "..";
 /// Has `:dep svertka = { path = ".." }` lead to the project where the folder above the notebook's is no package at all, or
 /// another checkout of the very same sources, as in a dev container: what is built of them serves.
 /// What it leads to otherwise, and every other path, is the learner's own choice.
-pub fn lead<'a>(code: &'a str, notebook: &Path, project: &Path) -> Cow<'a, str> {
-    if !code.lines().any(names_above) {
-        return code.into();
-    }
+pub fn lead(code: &str, notebook: &Path, project: &Path) -> String {
     let above = notebook.join(ABOVE);
-    if above.join("Cargo.toml").exists() && sources(&above) != sources(project) {
-        return code.into();
-    }
-    let dependency = format!(
-        ":dep svertka = {{ path = {:?} }}",
-        project.display().to_string()
-    );
+    let is_project = || !above.join("Cargo.toml").exists() || sources(&above) == sources(project);
+    let dependency = dependency(project);
     let lines = code.split('\n').map(|line| {
-        if names_above(line) {
+        if names_above(line) && is_project() {
             dependency.as_str()
         } else {
             line
         }
     });
-    lines.collect::<Vec<_>>().join("\n").into()
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The line that makes a checkout's crate a dependency of the cells.
+pub fn dependency(project: &Path) -> String {
+    let path = project.display().to_string();
+    format!(":dep svertka = {{ path = {path:?} }}")
 }
 
 /// What the crate is built of: each file's content by its path in the checkout.
 fn sources(checkout: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
-    let named = ["Cargo.toml", "Cargo.lock", ".cargo/config.toml"].map(|name| checkout.join(name));
-    let folder = checkout.join("src");
-    let files = named.into_iter().chain(files_in(&folder));
     let read = |file: PathBuf| {
         let content = fs::read(&file).ok();
         Some((file.strip_prefix(checkout).ok()?.to_owned(), content))
     };
-    files.filter_map(read).collect()
+    crate_files(checkout).filter_map(read).collect()
 }
 
 /// Whether a line is that one dependency, however it is spaced.
@@ -90,9 +84,9 @@ mod tests {
         }
         let notebooks = copy.join("notebooks");
         fs::create_dir(&notebooks).expect("a folder");
-        let same = lead(CELL, &notebooks, project).into_owned();
+        let same = lead(CELL, &notebooks, project);
         fs::write(copy.join("src/lib.rs"), "// mine").expect("a file");
-        let changed = lead(CELL, &notebooks, project).into_owned();
+        let changed = lead(CELL, &notebooks, project);
         fs::remove_dir_all(&copy).expect("no folder");
         assert!(same.contains(&project.display().to_string()), "{same}");
         assert_eq!(changed, CELL);

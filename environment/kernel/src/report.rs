@@ -26,6 +26,12 @@ pub fn failure(name: &str, value: &str) -> ReplyError {
 
 /// What evcxr or cargo has to say, which may be several lines: the first ones are the reason.
 pub fn failure_of_tool(text: &str) -> ReplyError {
+    if text.starts_with("Couldn't automatically determine type of variable")
+        && let Ok(rustc) = toolchain::rustc()
+        && toolchain::rust_src(&rustc).is_none()
+    {
+        return no_rust_src(&rustc);
+    }
     ReplyError {
         evalue: one_line(text),
         ..failure("error", text)
@@ -33,13 +39,10 @@ pub fn failure_of_tool(text: &str) -> ReplyError {
 }
 
 /// evcxr has panicked.
-pub fn failure_of_kernel() -> ReplyError {
-    failure(
-        "error",
-        language(
-            "The kernel itself failed at this cell; its log says more.",
-            "На этой ячейке сбой в самом ядре; подробности в его журнале.",
-        ),
+pub fn kernel_failed() -> &'static str {
+    language(
+        "The kernel itself failed at this cell; its log says more.",
+        "На этой ячейке сбой в самом ядре; подробности в его журнале.",
     )
 }
 
@@ -55,7 +58,7 @@ pub fn interrupted() -> ReplyError {
 }
 
 /// A variable's type can't be found for want of the standard library's sources.
-pub fn no_rust_src(rustc: &Path) -> ReplyError {
+fn no_rust_src(rustc: &Path) -> ReplyError {
     let command = toolchain::install_rust_src(rustc);
     failure(
         "rust-src",
@@ -74,29 +77,24 @@ pub fn no_rust_src(rustc: &Path) -> ReplyError {
 
 /// The process that runs the cells has ended; `killed` by an interrupt.
 pub fn process_ended(status: &str, killed: bool) -> ReplyError {
-    let status = status.lines().last().unwrap_or_default();
-    let status = status
-        .split_once("with status: ")
-        .map_or(status, |(_, status)| status);
+    let status = status.rsplit("with status: ").next().unwrap_or_default();
     // Hardly anybody else ends it so.
-    if status.contains("SIGKILL") && !killed {
-        return out_of_memory(status);
-    }
-    let said = language(
-        "The process that ran the cell has ended and the variables are lost; the next cell runs in a new one.",
-        "Процесс, выполнявший ячейку, завершился, переменные потеряны; следующая ячейка выполнится в новом.",
-    );
-    failure("crash", &format!("{said} ({status})"))
-}
-
-fn out_of_memory(status: &str) -> ReplyError {
-    let said = language(
-        "Linux has ended the process that ran the cell, as it does when memory runs out. The variables are lost; the next cell \
-         runs in a new process. Fewer images or smaller layers take less.",
-        "Linux завершил процесс, выполнявший ячейку: так он делает, когда не хватает памяти. Переменные потеряны; следующая \
-         ячейка выполнится в новом процессе. Меньше картинок или слои поменьше занимают меньше.",
-    );
-    failure("memory", &format!("{said} ({status})"))
+    let (name, said) = if status.contains("SIGKILL") && !killed {
+        let said = language(
+            "Linux has ended the process that ran the cell, as it does when memory runs out. The variables are lost; the next \
+             cell runs in a new process. Fewer images or smaller layers take less.",
+            "Linux завершил процесс, выполнявший ячейку: так он делает, когда не хватает памяти. Переменные потеряны; \
+             следующая ячейка выполнится в новом процессе. Меньше картинок или слои поменьше занимают меньше.",
+        );
+        ("memory", said)
+    } else {
+        let said = language(
+            "The process that ran the cell has ended and the variables are lost; the next cell runs in a new one.",
+            "Процесс, выполнявший ячейку, завершился, переменные потеряны; следующая ячейка выполнится в новом.",
+        );
+        ("crash", said)
+    };
+    failure(name, &format!("{said} ({status})"))
 }
 
 /// The line that helps of what a panic said: its message, U+001F, its place.
@@ -109,17 +107,14 @@ pub fn panic_message(text: &str) -> String {
         .replace("\\\"", "\"")
         .replace("\\'", "'");
     let words: Vec<&str> = message.split_whitespace().collect();
-    let message = words.join(" ");
-    let ends = [" Exception raised from ", " frame #0: "];
-    let message = ends.iter().fold(message.as_str(), |message, end| {
-        message
-            .split_once(end)
-            .map_or(message, |(before, _)| before)
-    });
+    let mut message = words.join(" ");
+    for end in [" Exception raised from ", " frame #0: "] {
+        message.truncate(message.find(end).unwrap_or(message.len()));
+    }
     // A place in the code that evcxr generated says nothing to a learner.
     let ours = place.is_empty() || place.starts_with("src/lib.rs") || place.contains("/registry/");
     if ours {
-        message.to_owned()
+        message
     } else {
         format!("{message} ({place})")
     }
@@ -150,11 +145,7 @@ pub fn compile_errors(
         traceback.push(draw(error, code));
         match why_gone(error, gone) {
             Some(why) => traceback.push(why),
-            None => traceback.extend(
-                helps(error, code)
-                    .into_iter()
-                    .map(|help| format!("help: {help}")),
-            ),
+            None => traceback.extend(helps(error, code)),
         }
     }
     let first = errors.first();
@@ -169,12 +160,11 @@ pub fn compile_errors(
 /// What helps, but for what is drawn into the cell already. What rustc tells those who have a `Cargo.toml` is no help in a
 /// notebook.
 fn helps(error: &CompilationError, code: &str) -> Vec<String> {
-    let drawn = error
+    let drawn: Vec<&str> = error
         .help_spanned()
         .iter()
-        .filter(|help| help.span.is_some());
-    let drawn: Vec<&str> = drawn
-        .map(|help| help.label.strip_prefix("help: ").unwrap_or(&help.label))
+        .filter(|help| help.span.is_some())
+        .map(|help| help.label.trim_start_matches("help: "))
         .collect();
     let is_new = |help: &String| {
         let first = help.lines().next().unwrap_or_default();
@@ -191,38 +181,27 @@ fn helps(error: &CompilationError, code: &str) -> Vec<String> {
     .iter()
     .any(|begin| message.starts_with(begin));
     if is_unknown && helps.is_empty() && drawn.is_empty() {
-        helps.push(
-            language(
-                "has the cell above that brings this name been run?",
-                "запущена ли ячейка выше, в которой появляется это имя?",
-            )
-            .to_owned(),
+        let above = language(
+            "has the cell above that brings this name been run?",
+            "запущена ли ячейка выше, в которой появляется это имя?",
         );
+        helps.push(above.to_owned());
     }
     if has_decimal_comma(error, code) {
-        helps.push(
-            language(
-                "in code a decimal point is a point: `0.3`, not `0,3`",
-                "в коде дробная часть отделяется точкой: `0.3`, а не `0,3`",
-            )
-            .to_owned(),
+        let point = language(
+            "in code a decimal point is a point: `0.3`, not `0,3`",
+            "в коде дробная часть отделяется точкой: `0.3`, а не `0,3`",
         );
+        helps.push(point.to_owned());
     }
-    helps
+    helps.iter().map(|help| format!("help: {help}")).collect()
 }
 
 /// Whether a comma stands between two digits in the line of an error.
 fn has_decimal_comma(error: &CompilationError, code: &str) -> bool {
-    let span = error
-        .primary_spanned_message()
-        .and_then(|message| message.span);
-    let line = span.and_then(|span| code.lines().nth(span.start_line - 1));
-    line.is_some_and(|line| {
-        let characters: Vec<char> = line.chars().collect();
-        characters
-            .windows(3)
-            .any(|three| three[1] == ',' && three[0].is_ascii_digit() && three[2].is_ascii_digit())
-    })
+    let line = start(error).map_or("", |(row, _)| line(code, row));
+    let mut threes = line.as_bytes().windows(3);
+    threes.any(|three| matches!(three, [b'0'..=b'9', b',', b'0'..=b'9']))
 }
 
 /// What rustc says, without the `fn` of evcxr's that stands behind the cell.
@@ -248,11 +227,13 @@ fn in_one_line(error: &CompilationError, code: &str, gone: &BTreeMap<String, Gon
 }
 
 fn place(error: &CompilationError) -> String {
-    let primary = error.primary_spanned_message();
-    let span = primary.and_then(|message| message.span);
-    span.map_or(String::new(), |span| {
-        format!(" ({}:{})", span.start_line, span.start_column)
-    })
+    start(error).map_or(String::new(), |(row, column)| format!(" ({row}:{column})"))
+}
+
+/// The line and the column where an error begins, counted from 1.
+fn start(error: &CompilationError) -> Option<(usize, usize)> {
+    let span = error.primary_spanned_message()?.span?;
+    Some((span.start_line, span.start_column))
 }
 
 /// Brackets and strings without an end: rustc would point at what evcxr puts around the cell.
@@ -272,9 +253,8 @@ fn unbalanced(code: &str, fault: &Fault) -> ReplyError {
     drawn += &line_of_code(code, row);
     drawn += &pointer(code, row, column..column + 1, "^");
     ReplyError {
-        ename: "compile error".into(),
-        evalue: value,
         traceback: vec![drawn],
+        ..failure("compile error", &value)
     }
 }
 
@@ -353,15 +333,19 @@ fn draw(error: &CompilationError, code: &str) -> String {
     drawn
 }
 
-/// A line of the cell, counted from 1, with its number.
+/// A line of the cell, counted from 1.
+fn line(code: &str, row: usize) -> &str {
+    code.lines().nth(row - 1).unwrap_or_default()
+}
+
+/// A line of the cell with its number.
 fn line_of_code(code: &str, row: usize) -> String {
-    let line = code.lines().nth(row - 1).unwrap_or_default();
-    format!("\n{row:4} │ {line}")
+    format!("\n{row:4} │ {}", line(code, row))
 }
 
 /// A line below that line with marks under these columns, counted from 1: one at least, and none behind the line's end.
 fn pointer(code: &str, row: usize, columns: Range<usize>, mark: &str) -> String {
-    let line = code.lines().nth(row - 1).unwrap_or_default();
+    let line = line(code, row);
     let space = |character| if character == '\t' { '\t' } else { ' ' };
     let indent: String = line.chars().take(columns.start - 1).map(space).collect();
     let end = columns.end.min(line.chars().count() + 1);

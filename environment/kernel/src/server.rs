@@ -28,8 +28,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use zeromq::{SocketRecv, SocketSend};
 
 use crate::building;
-use crate::engine::{Engine, Outcome, display_text, media};
-use crate::environment;
+use crate::engine::{Engine, display_text, media};
 use crate::folder::{Copy, Folders};
 use crate::interrupt::Interrupter;
 use crate::language::language;
@@ -47,14 +46,6 @@ const ON_ITS_WAY: Duration = Duration::from_millis(20);
 const LET_IN: Duration = Duration::from_millis(300);
 /// rust-analyzer goes deep on long cells.
 const STACK: usize = 256 << 20;
-
-/// Waits until then, or for ever.
-async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => std::future::pending().await,
-    }
-}
 
 /// Serves one kernel until it is shut down.
 pub fn serve(connection: ConnectionInfo, folders: Folders) -> Result<()> {
@@ -74,11 +65,9 @@ pub fn serve(connection: ConnectionInfo, folders: Folders) -> Result<()> {
         interrupter.kill_all();
     }
     drop(lock(&running.folder).take());
-    match served {
-        // Not by way of `main`: evcxr may still be waiting in its thread.
-        Ok(()) => std::process::exit(0),
-        Err(error) => Err(error),
-    }
+    served?;
+    // Not by way of `main`: evcxr may still be waiting in its thread.
+    std::process::exit(0)
 }
 
 /// What must end with the kernel, once it is there.
@@ -90,54 +79,53 @@ struct Running {
 
 async fn talk(info: ConnectionInfo, folders: Folders, running: Arc<Running>) -> Result<()> {
     let session = format!("svertka-{}", std::process::id());
-    let bound = "can't listen on the connection file's ports";
-    let iopub = create_kernel_iopub_xpub_connection(&info, &session);
-    let iopub = iopub.await.context(bound)?;
-    let shell = create_kernel_shell_connection(&info, &session);
-    let shell = shell.await.context(bound)?;
-    let control = create_kernel_control_connection(&info, &session);
-    let control = control.await.context(bound)?;
-    let stdin = create_kernel_stdin_connection(&info, &session);
-    let stdin = stdin.await.context(bound)?;
-    let heartbeat = create_kernel_heartbeat_connection(&info);
-    let mut heartbeat = heartbeat.await.context(bound)?;
+    let (iopub, shell, control, stdin, mut heartbeat) = tokio::try_join!(
+        create_kernel_iopub_xpub_connection(&info, &session),
+        create_kernel_shell_connection(&info, &session),
+        create_kernel_control_connection(&info, &session),
+        create_kernel_stdin_connection(&info, &session),
+        create_kernel_heartbeat_connection(&info),
+    )
+    .context("can't listen on the connection file's ports")?;
 
     let (publish, published) = unbounded_channel();
-    let (asks, asked) = unbounded_channel();
+    let (ask, asked) = unbounded_channel();
     let (jobs, work) = blocking::channel();
-    let (ready, is_ready) = oneshot::channel();
-    let answer = Answer::default();
+    let (ready, is_ready) = unbounded_channel();
     let publisher = Publisher {
         to: publish,
         current: Arc::default(),
+        ask,
+        answer: Arc::default(),
     };
     publisher.publish(Status::starting(), None);
     let worker = Worker {
         folders,
         running: running.clone(),
         publisher: publisher.clone(),
-        ready: Some(ready),
+        ready,
     };
     std::thread::Builder::new()
         .stack_size(STACK)
         .spawn(move || worker.work(work))?;
     tokio::spawn(async move { while heartbeat.single_heartbeat().await.is_ok() {} });
     tokio::spawn(publish_all(iopub, published));
-    tokio::spawn(ask_all(stdin, asked, answer.clone()));
+    tokio::spawn(ask_all(stdin, asked, publisher.answer.clone()));
     let mut shell = Shell {
         channel: shell,
         waiting: VecDeque::new(),
+        aborts: false,
         publisher: publisher.clone(),
         jobs,
-        asks,
-        count: 0,
+        count: ExecutionCount::new(0),
     };
     tokio::spawn(async move { shell.serve(is_ready).await });
     let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
-        () = obey(control, publisher, running, answer) => {}
+        () = obey(control, publisher, running) => {}
         _ = terminated.recv() => {}
-        () = orphaned() => {}
+        // Jupyter names itself to the kernels that shall go with it, and to no others.
+        () = orphaned(), if std::env::var_os("JPY_PARENT_PID").is_some() => {}
     }
     // The sockets write what they were given by themselves.
     sleep(Duration::from_millis(100)).await;
@@ -145,11 +133,8 @@ async fn talk(info: ConnectionInfo, folders: Folders, running: Arc<Running>) -> 
 }
 
 /// Comes back when the Jupyter that started the kernel is gone without a word, killed or crashed: with its memory the kernel
-/// would stay for ever. Jupyter names itself to the kernels that shall go with it, and to no others.
+/// would stay for ever.
 async fn orphaned() {
-    if std::env::var_os("JPY_PARENT_PID").is_none() {
-        std::future::pending::<()>().await;
-    }
     let parent = std::os::unix::process::parent_id();
     while std::os::unix::process::parent_id() == parent {
         sleep(Duration::from_secs(1)).await;
@@ -191,10 +176,7 @@ async fn publish_all(
                 Ok(SubscriptionEvent::Subscribe(topic)) => IoPubWelcome::new(topic).into(),
                 _ => continue,
             },
-            message = messages.recv() => match message {
-                Some(message) => message,
-                None => return,
-            },
+            Some(message) = messages.recv() => message,
         };
         if let Ok(Err(error)) = timeout(PATIENCE, iopub.send(message)).await {
             eprintln!("svertka-kernel: a message was not published: {error}");
@@ -202,12 +184,14 @@ async fn publish_all(
     }
 }
 
-/// Publishes on iopub, from any thread.
+/// Publishes on iopub and asks on stdin, from any thread.
 #[derive(Clone)]
 struct Publisher {
     to: UnboundedSender<JupyterMessage>,
     /// The request whose cell runs or ran last: output belongs to it.
     current: Arc<Mutex<Option<JupyterMessage>>>,
+    ask: UnboundedSender<JupyterMessage>,
+    answer: Answer,
 }
 
 impl Publisher {
@@ -218,12 +202,18 @@ impl Publisher {
     fn show(&self, content: impl Into<Content>) {
         self.publish(content, lock(&self.current).as_ref());
     }
-}
 
-/// A cell asks for a line.
-struct Ask {
-    request: JupyterMessage,
-    answer: blocking::Sender<String>,
+    /// Asks for a line, and waits for it.
+    fn ask(&self, prompt: &str, password: bool) -> String {
+        let prompt = prompt.to_owned();
+        let request = InputRequest { prompt, password };
+        let request = JupyterMessage::new(request, lock(&self.current).as_ref());
+        let (answer, answered) = blocking::channel();
+        *lock(&self.answer) = Some(answer);
+        let _ = self.ask.send(request);
+        let line = answered.recv().unwrap_or_default();
+        line.replace(['\n', '\r'], " ")
+    }
 }
 
 /// Where the answer to the last question goes.
@@ -231,15 +221,13 @@ type Answer = Arc<Mutex<Option<blocking::Sender<String>>>>;
 
 async fn ask_all(
     mut stdin: KernelStdinConnection,
-    mut asked: UnboundedReceiver<Ask>,
+    mut asked: UnboundedReceiver<JupyterMessage>,
     answer: Answer,
 ) {
     loop {
         tokio::select! {
-            ask = asked.recv() => {
-                let Some(ask) = ask else { return };
-                *lock(&answer) = Some(ask.answer);
-                if stdin.send(ask.request).await.is_err() {
+            Some(request) = asked.recv() => {
+                if stdin.send(request).await.is_err() {
                     // Whoever sent the cell has gone: an empty line is the answer.
                     *lock(&answer) = None;
                 }
@@ -256,7 +244,7 @@ async fn ask_all(
 }
 
 /// Work for evcxr's thread, which gets to know why evcxr is not there.
-type Job = Box<dyn FnOnce(Result<&mut Engine, &anyhow::Error>) + Send>;
+type Job = Box<dyn FnOnce(Result<&mut Engine, ReplyError>) + Send>;
 
 /// evcxr's thread.
 struct Worker {
@@ -264,43 +252,37 @@ struct Worker {
     running: Arc<Running>,
     publisher: Publisher,
     /// Tells that requests can be answered.
-    ready: Option<oneshot::Sender<()>>,
+    ready: UnboundedSender<()>,
 }
 
 impl Worker {
-    fn work(mut self, jobs: blocking::Receiver<Job>) {
+    fn work(self, jobs: blocking::Receiver<Job>) {
         // A kernel that says why it can't work helps more than one that dies.
-        let mut engine = self.start();
-        if let Err(error) = &engine {
+        let mut engine = self.start().map_err(|error| {
             eprintln!("svertka-kernel: {error:#}");
-        }
-        self.ready();
+            report::failure("kernel", &format!("{error:#}"))
+        });
+        let _ = self.ready.send(());
         for job in jobs {
-            job(engine.as_mut().map_err(|error| &*error));
-        }
-    }
-
-    fn ready(&mut self) {
-        if let Some(ready) = self.ready.take() {
-            let _ = ready.send(());
+            job(engine.as_mut().map_err(|failure| failure.clone()));
         }
     }
 
     /// Starts evcxr in a copy of the warmed folder, which is warmed anew first where it no longer fits.
-    fn start(&mut self) -> Result<Engine> {
+    fn start(&self) -> Result<Engine> {
         if !self.folders.is_warm()? {
             // This takes minutes, which Jupyter would not wait for: the first cell does, and tells.
-            self.ready();
+            let _ = self.ready.send(());
             self.warm()?;
         }
         let copy = self.folders.copy()?;
-        environment::furnish(copy.path())?;
-        let path = copy.path().to_owned();
+        let path = copy.path.clone();
         *lock(&self.running.folder) = Some(copy);
         let publisher = self.publisher.clone();
-        let mut engine = Engine::start(&path, Arc::new(move |shown| publisher.show(shown)))?;
-        let _ = self.running.interrupter.set(engine.interrupter());
-        if let Err(error) = engine.preload(&self.folders.project) {
+        let sink = Arc::new(move |shown| publisher.show(shown));
+        let mut engine = Engine::start(&path, &self.folders.project, sink)?;
+        let _ = self.running.interrupter.set(engine.interrupter.clone());
+        if let Err(error) = engine.preload() {
             eprintln!("svertka-kernel: the crate is not preloaded: {error:#}");
         }
         // SAFETY: it only gives back to the system what is free.
@@ -310,12 +292,8 @@ impl Worker {
 
     /// Has the folder warmed by a process of its own, and tells the cell that waits how far it is.
     fn warm(&self) -> Result<()> {
-        let child = Command::new(std::env::current_exe()?)
-            .arg("--warm")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        let mut warming = Command::new(std::env::current_exe()?);
+        warming.arg("--warm").stdout(Stdio::null());
         let why = language(
             "Rust or svertka has changed since set-up: the crate is compiled anew, about 3 minutes, once.",
             "Rust или svertka изменились после установки: крейт компилируется заново, около 3 минут, один раз.",
@@ -333,7 +311,7 @@ impl Worker {
                     waits
                 });
             });
-            let output = child.wait_with_output();
+            let output = warming.output();
             drop(end);
             output
         })?;
@@ -347,36 +325,39 @@ impl Worker {
 /// The shell channel: one request after the other.
 struct Shell {
     channel: KernelShellConnection,
-    /// Requests that were read while looking for cells to abort.
+    /// Requests that were read before it was their turn.
     waiting: VecDeque<JupyterMessage>,
+    /// A cell has failed: those that wait will not run.
+    aborts: bool,
     publisher: Publisher,
     jobs: blocking::Sender<Job>,
-    asks: UnboundedSender<Ask>,
-    count: usize,
+    count: ExecutionCount,
 }
 
 impl Shell {
-    async fn serve(&mut self, is_ready: oneshot::Receiver<()>) {
+    async fn serve(&mut self, is_ready: UnboundedReceiver<()>) {
         self.wait_until(is_ready).await;
         loop {
             let request = match self.waiting.pop_front() {
                 Some(request) => request,
-                None => read(&mut self.channel).await,
+                None => {
+                    self.aborts = false;
+                    read(&mut self.channel).await
+                }
             };
-            if self.handle(&request).await {
-                self.abort().await;
-            }
+            self.handle(&request).await;
         }
     }
 
     /// While evcxr starts, Jupyter only gets to know what kernel this is: it then shows that it is starting. All else waits.
-    async fn wait_until(&mut self, mut is_ready: oneshot::Receiver<()>) {
+    async fn wait_until(&mut self, mut is_ready: UnboundedReceiver<()>) {
         let mut say_starting = None;
         loop {
+            let then = say_starting.unwrap_or_else(Instant::now);
             let request = tokio::select! {
-                _ = &mut is_ready => break,
+                _ = is_ready.recv() => break,
                 request = read(&mut self.channel) => request,
-                () = until(say_starting) => {
+                () = sleep_until(then), if say_starting.is_some() => {
                     say_starting = None;
                     self.publisher.publish(Status::starting(), None);
                     continue;
@@ -393,17 +374,23 @@ impl Shell {
         self.publisher.publish(Status::idle(), None);
     }
 
-    async fn handle(&mut self, request: &JupyterMessage) -> bool {
+    async fn handle(&mut self, request: &JupyterMessage) {
         self.publisher.publish(Status::busy(), Some(request));
-        let abort = self.answer(request).await;
+        if let Some(content) = self.answer(request).await {
+            reply(&mut self.channel, request, content).await;
+        }
         self.publisher.publish(Status::idle(), Some(request));
-        abort
     }
 
-    /// Answers one request. Returns whether the cells that wait are to be aborted.
-    async fn answer(&mut self, request: &JupyterMessage) -> bool {
-        let content: Content = match &request.content {
-            Content::ExecuteRequest(cell) => return self.execute(request, cell).await,
+    /// What there is to reply to a request.
+    async fn answer(&mut self, request: &JupyterMessage) -> Option<Content> {
+        Some(match &request.content {
+            Content::ExecuteRequest(_) if self.aborts => Content::from(ExecuteReply {
+                status: ReplyStatus::Aborted,
+                execution_count: self.count,
+                ..ExecuteReply::default()
+            }),
+            Content::ExecuteRequest(cell) => self.execute(request, cell).await.into(),
             Content::KernelInfoRequest(_) => kernel_info().into(),
             Content::CompleteRequest(at) => self.complete(at).await.into(),
             Content::InspectRequest(at) => self.inspect(at).await.into(),
@@ -417,136 +404,88 @@ impl Shell {
                     data: Map::new(),
                 };
                 self.publisher.publish(close, Some(request));
-                return false;
+                return None;
             }
-            _ => return false,
-        };
-        reply(&mut self.channel, request, content).await;
-        false
+            _ => return None,
+        })
     }
 
     /// Has evcxr's thread do something. Returns what comes of it, or why evcxr is not there.
     async fn engine<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Engine) -> T + Send + 'static,
-    ) -> Result<T, String> {
+    ) -> Result<T, ReplyError> {
         let (done, result) = oneshot::channel();
         let job: Job = Box::new(move |engine| {
-            let result = engine.map(work).map_err(|error| format!("{error:#}"));
-            let _ = done.send(result);
+            let _ = done.send(engine.map(work));
         });
         let _ = self.jobs.send(job);
-        result
-            .await
-            .unwrap_or_else(|_| Err("evcxr's thread has ended".to_owned()))
+        let ended = |_| Err(report::failure("kernel", "evcxr's thread has ended"));
+        result.await.unwrap_or_else(ended)
     }
 
-    async fn execute(&mut self, request: &JupyterMessage, cell: &ExecuteRequest) -> bool {
+    async fn execute(&mut self, request: &JupyterMessage, cell: &ExecuteRequest) -> ExecuteReply {
         if !cell.silent && cell.store_history {
-            self.count += 1;
+            self.count.increment();
         }
-        let (number, execution_count) = (self.count, ExecutionCount::new(self.count));
+        let execution_count = self.count;
         *lock(&self.publisher.current) = Some(request.clone());
         if !cell.silent {
-            let input = ExecuteInput {
+            self.publisher.show(ExecuteInput {
                 code: cell.code.clone(),
                 execution_count,
-            };
-            self.publisher.publish(input, Some(request));
+            });
         }
-        let ask = self.asking(request, cell.allow_stdin);
         let code = cell.code.clone();
-        let outcome = self.engine(move |engine| engine.execute(&code, number, &ask));
-        let outcome = outcome.await.unwrap_or_else(|error| Outcome {
-            failure: Some(report::failure("kernel", &error)),
-            ..Outcome::default()
-        });
-        if let Some(failure) = outcome.failure {
-            return self.fail(request, failure, cell.stop_on_error).await;
-        }
-        if !outcome.content.is_empty() && !cell.silent {
-            let result = ExecuteResult {
+        let (publisher, allow_stdin) = (self.publisher.clone(), cell.allow_stdin);
+        let ask = move |prompt: &str, password| {
+            if allow_stdin {
+                return publisher.ask(prompt, password);
+            }
+            publisher.show(StreamContent::stderr(language(
+                "This client can't be asked for input: the cell reads an empty line.\n",
+                "Этот клиент не умеет спрашивать: ячейка читает пустую строку.\n",
+            )));
+            String::new()
+        };
+        let run = move |engine: &mut Engine| engine.execute(&code, execution_count.value(), &ask);
+        let content = match self.engine(run).await.flatten() {
+            Ok(content) => content,
+            Err(failure) => return self.fail(failure, cell.stop_on_error).await,
+        };
+        if !content.is_empty() && !cell.silent {
+            self.publisher.show(ExecuteResult {
                 // Jupyter's schema allows no null here.
                 transient: Some(Transient::default()),
-                ..ExecuteResult::new(execution_count, media(outcome.content))
-            };
-            self.publisher.publish(result, Some(request));
+                ..ExecuteResult::new(execution_count, media(content))
+            });
         }
-        let content = ExecuteReply {
+        ExecuteReply {
             execution_count,
             user_expressions: Some(HashMap::new()),
             ..ExecuteReply::default()
-        };
-        reply(&mut self.channel, request, content).await;
-        false
-    }
-
-    /// What asks the client for a line while the cell waits: the prompt, whether a password is asked for.
-    fn asking(
-        &self,
-        request: &JupyterMessage,
-        allow_stdin: bool,
-    ) -> impl Fn(&str, bool) -> String + Send + 'static {
-        let (publisher, asks, request) =
-            (self.publisher.clone(), self.asks.clone(), request.clone());
-        move |prompt, password| {
-            if !allow_stdin {
-                publisher.show(StreamContent::stderr(language(
-                    "This client can't be asked for input: the cell reads an empty line.\n",
-                    "Этот клиент не умеет спрашивать: ячейка читает пустую строку.\n",
-                )));
-                return String::new();
-            }
-            let prompt = prompt.to_owned();
-            let (answer, answered) = blocking::channel();
-            let _ = asks.send(Ask {
-                request: InputRequest { prompt, password }.as_child_of(&request),
-                answer,
-            });
-            let line = answered.recv().unwrap_or_default();
-            line.replace(['\n', '\r'], " ")
         }
     }
 
-    async fn fail(&mut self, request: &JupyterMessage, failure: ReplyError, abort: bool) -> bool {
+    async fn fail(&mut self, failure: ReplyError, abort: bool) -> ExecuteReply {
         if abort {
             // What the client sends once it knows of the failure runs.
             let end = Instant::now() + ON_ITS_WAY;
             while let Ok(request) = timeout_at(end, read(&mut self.channel)).await {
                 self.waiting.push_back(request);
             }
+            self.aborts = true;
         }
-        let shown = ErrorOutput {
+        self.publisher.show(ErrorOutput {
             ename: failure.ename.clone(),
             evalue: failure.evalue.clone(),
             traceback: failure.traceback.clone(),
-        };
-        self.publisher.publish(shown, Some(request));
-        let content = ExecuteReply {
+        });
+        ExecuteReply {
             status: ReplyStatus::Error,
-            execution_count: ExecutionCount::new(self.count),
+            execution_count: self.count,
             error: Some(Box::new(failure)),
             ..ExecuteReply::default()
-        };
-        reply(&mut self.channel, request, content).await;
-        abort
-    }
-
-    /// Tells the cells that were sent before an error that they will not run.
-    async fn abort(&mut self) {
-        for request in std::mem::take(&mut self.waiting) {
-            if !matches!(request.content, Content::ExecuteRequest(_)) {
-                self.waiting.push_back(request);
-                continue;
-            }
-            self.publisher.publish(Status::busy(), Some(&request));
-            let content = ExecuteReply {
-                status: ReplyStatus::Aborted,
-                execution_count: ExecutionCount::new(self.count),
-                ..ExecuteReply::default()
-            };
-            reply(&mut self.channel, &request, content).await;
-            self.publisher.publish(Status::idle(), Some(&request));
         }
     }
 
@@ -595,19 +534,14 @@ impl Shell {
 }
 
 /// The control channel: what can't wait for a cell to end. Comes back when the kernel is to end.
-async fn obey(
-    mut control: KernelControlConnection,
-    publisher: Publisher,
-    running: Arc<Running>,
-    answer: Answer,
-) {
+async fn obey(mut control: KernelControlConnection, publisher: Publisher, running: Arc<Running>) {
     loop {
         let order = read(&mut control).await;
         publisher.publish(Status::busy(), Some(&order));
         match &order.content {
             Content::InterruptRequest(_) => {
                 // A cell that waits for a line gets an empty one.
-                if lock(&answer).take().is_none()
+                if lock(&publisher.answer).take().is_none()
                     && let Some(interrupter) = running.interrupter.get()
                     && let Some(text) = interrupter.interrupt()
                 {

@@ -4,7 +4,7 @@
 //! cell's variable can be made of: the dependencies behind the crate's own and behind `tch`'s types, what is only needed to
 //! build them, and of the standard library all but its three crates.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -17,10 +17,6 @@ use crate::toolchain;
 /// In a build folder: where rust-analyzer looks for the standard library.
 pub const STANDARD_LIBRARY: &str = "rust-src";
 const STANDARD_CRATES: [&str; 3] = ["core", "alloc", "std"];
-
-/// Packages whose dependencies are left out, but for those whose types they show to the cells. What a cell adds by `:dep` is
-/// shown with all that it needs.
-const SHOWN: [(&str, &[&str]); 2] = [("svertka", &["anyhow", "tch"]), ("tch", &[])];
 
 /// Makes the standard library's place, with nothing in it: evcxr's first evaluation, `42`, then loads nothing.
 pub fn hide_standard_library(folder: &Path) -> Result<()> {
@@ -46,76 +42,73 @@ pub fn show_standard_library(folder: &Path) -> Result<()> {
 /// Leaves out of what `cargo metadata` told the packages that rust-analyzer is not shown. What doesn't tell which package needs
 /// which (as with `--no-deps`) stays as it is.
 pub fn leave_out(metadata: &mut Value) {
-    let mut resolved = metadata["resolve"].take();
-    if let (Some(packages), true) = (metadata["packages"].as_array_mut(), resolved.is_object()) {
-        leave_out_packages(packages, &mut resolved);
+    if metadata["resolve"]["root"].is_null() {
+        return;
     }
-    metadata["resolve"] = resolved;
-}
-
-fn leave_out_packages(packages: &mut Vec<Value>, resolved: &mut Value) {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let names: BTreeMap<String, String> = packages
-        .iter()
-        .map(|package| (text(&package["id"]), text(&package["name"])))
-        .collect();
-    for package in packages.iter_mut().filter(|it| it["name"] == "svertka") {
-        // As if it lay beside the sources: below the package's folder there are also the tests, the kernel and libtorch.
-        let targets = package["targets"].as_array();
-        let library = targets.and_then(|all| all.iter().find(|one| one["kind"][0] == "lib"));
-        let beside = library
-            .and_then(|library| library["src_path"].as_str())
-            .map(|file| Path::new(file).with_file_name("Cargo.toml"));
-        if let Some(path) = beside.as_deref().and_then(Path::to_str) {
-            package["manifest_path"] = path.into();
+    let shown = shown(metadata);
+    retain(&mut metadata["packages"], "/id", &shown);
+    retain(&mut metadata["resolve"]["nodes"], "/id", &shown);
+    let packages = metadata["packages"].as_array_mut();
+    for package in packages.into_iter().flatten() {
+        if package["name"] == "svertka" {
+            // As if it lay beside the sources: below the package's folder there are also the tests, the kernel and libtorch.
+            let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
+            package["manifest_path"] = manifest.with_file_name("src/Cargo.toml").to_str().into();
         }
     }
-    let nodes = resolved["nodes"].as_array().map_or(&[][..], Vec::as_slice);
-    let needs: BTreeMap<String, Vec<String>> = nodes
-        .iter()
-        .map(|node| (text(&node["id"]), shown_dependencies(node, &names)))
-        .collect();
-    let mut shown = BTreeSet::new();
-    let mut next = vec![text(&resolved["root"])];
+    let nodes = metadata["resolve"]["nodes"].as_array_mut();
+    for node in nodes.into_iter().flatten() {
+        retain(&mut node["deps"], "/pkg", &shown);
+        retain(&mut node["dependencies"], "", &shown);
+    }
+}
+
+/// Keeps of a list what is shown; `id` points to the package's id in each entry.
+fn retain(list: &mut Value, id: &str, shown: &HashSet<Value>) {
+    if let Some(list) = list.as_array_mut() {
+        list.retain(|entry| entry.pointer(id).is_some_and(|id| shown.contains(id)));
+    }
+}
+
+/// The ids of the packages that are shown.
+fn shown(metadata: &Value) -> HashSet<Value> {
+    let packages = by_id(&metadata["packages"]);
+    let nodes = by_id(&metadata["resolve"]["nodes"]);
+    let name = |id: &Value| packages[id]["name"].as_str().unwrap_or_default();
+    let mut shown = HashSet::new();
+    let mut next = vec![&metadata["resolve"]["root"]];
     while let Some(id) = next.pop() {
-        if shown.insert(id.clone()) {
-            next.extend(needs.get(&id).into_iter().flatten().cloned());
+        if !shown.insert(id.clone()) {
+            continue;
         }
-    }
-    let is_shown = |id: &Value| shown.contains(id.as_str().unwrap_or_default());
-    packages.retain(|package| is_shown(&package["id"]));
-    if let Some(nodes) = resolved["nodes"].as_array_mut() {
-        nodes.retain(|node| is_shown(&node["id"]));
-        for node in nodes {
-            if let Some(all) = node["deps"].as_array_mut() {
-                all.retain(|dependency| is_shown(&dependency["pkg"]));
-            }
-            if let Some(all) = node["dependencies"].as_array_mut() {
-                all.retain(is_shown);
+        for dependency in list(&nodes[id]["deps"]) {
+            let needed = &dependency["pkg"];
+            // `null` is the kind of what is neither for the build nor for tests.
+            let mut kinds = list(&dependency["dep_kinds"]);
+            if kinds.any(|kind| kind["kind"].is_null()) && is_shown_with(name(id), name(needed)) {
+                next.push(needed);
             }
         }
     }
+    shown
 }
 
-/// The ids of a package's dependencies that it is shown with.
-fn shown_dependencies(node: &Value, names: &BTreeMap<String, String>) -> Vec<String> {
-    let name = |id: &Value| names.get(id.as_str()?).map(String::as_str);
-    let only = SHOWN
-        .iter()
-        .find(|(package, _)| name(&node["id"]) == Some(package))
-        .map(|(_, only)| only);
-    let dependencies = node["deps"].as_array().map_or(&[][..], Vec::as_slice);
-    dependencies
-        .iter()
-        .filter(|dependency| {
-            // `null` is the kind of what is neither for the build nor for tests.
-            let kinds = dependency["dep_kinds"].as_array();
-            kinds.is_none_or(|kinds| kinds.iter().any(|kind| kind["kind"].is_null()))
-        })
-        .map(|dependency| &dependency["pkg"])
-        .filter(|id| only.is_none_or(|only| name(id).is_some_and(|name| only.contains(&name))))
-        .filter_map(|id| Some(id.as_str()?.to_owned()))
-        .collect()
+fn by_id(all: &Value) -> HashMap<&Value, &Value> {
+    list(all).map(|one| (&one["id"], one)).collect()
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// Whether a package's dependency is shown for its sake. With the crate and `tch` are those alone whose types they show to the
+/// cells; what a cell adds by `:dep` is shown with all that it needs.
+fn is_shown_with(package: &str, dependency: &str) -> bool {
+    match (package, dependency) {
+        ("svertka", "anyhow" | "tch") => true,
+        ("svertka" | "tch", _) => false,
+        _ => true,
+    }
 }
 
 #[cfg(test)]

@@ -13,13 +13,17 @@ pub fn rustc() -> Result<PathBuf> {
     if let Some(rustc) = std::env::var_os(RUSTC) {
         return Ok(rustc.into());
     }
-    let asked = Command::new("rustup").args(["which", "rustc"]).output();
-    match asked {
-        Ok(answer) if answer.status.success() => {
-            Ok(String::from_utf8_lossy(&answer.stdout).trim().into())
-        }
-        _ => real("rustc"),
+    match told(Command::new("rustup").args(["which", "rustc"])) {
+        Some(rustc) => Ok(rustc),
+        None => real("rustc"),
     }
+}
+
+/// The path that a command answers with.
+fn told(command: &mut Command) -> Option<PathBuf> {
+    let answer = command.output().ok()?;
+    let path = String::from_utf8_lossy(&answer.stdout);
+    answer.status.success().then(|| path.trim().into())
 }
 
 /// The program of this name that would run if this one did not stand before it.
@@ -33,19 +37,15 @@ pub fn real(name: &str) -> Result<PathBuf> {
 
 /// The folder of a rustc's toolchain, where rustup has put it.
 pub fn toolchain(rustc: &Path) -> Option<&Path> {
-    rustc.ancestors().find(|folder| {
-        folder
-            .parent()
-            .is_some_and(|above| above.ends_with("toolchains"))
-    })
+    let toolchain = rustc.ancestors().nth(2)?;
+    let above = toolchain.parent()?;
+    above.ends_with("toolchains").then_some(toolchain)
 }
 
 /// The folder of the standard library's sources, without which rust-analyzer finds hardly a type; if there is one.
 pub fn rust_src(rustc: &Path) -> Option<PathBuf> {
-    let asked = Command::new(rustc).args(["--print", "sysroot"]).output();
-    let answer = asked.ok()?;
-    let sysroot = String::from_utf8_lossy(&answer.stdout);
-    let library = Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library");
+    let sysroot = told(Command::new(rustc).args(["--print", "sysroot"]))?;
+    let library = sysroot.join("lib/rustlib/src/rust/library");
     library.join("std/src/lib.rs").is_file().then_some(library)
 }
 
