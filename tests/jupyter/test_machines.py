@@ -144,6 +144,18 @@ CXXFLAGS = "-O0"
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("linker, script", [("lld", "exit 1"), ("mold", 'shift\nexec "$@"')])
+def test_another_linker_on_the_path_changes_nothing(linker, script, tmp_path):
+    """evcxr takes one that it finds, and tries out lld with a cell of its own more: nobody listened to that one."""
+    program = tmp_path / linker
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    kernel = Watched(tmp_path, name=kernels.NAME, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert kernel.ok(use(kernels.PROJECT) + "\n1 + 1").result == "2"
+    assert kernel.compiled() <= {"ctx"}
+    kernel.stop()
+
+
 def test_the_users_settings_change_nothing(project, tmp_path):
     """Variables, cargo's settings in the home folder, above the project and beside the notebook, evcxr's beside it."""
     home, notebooks, above = tmp_path / "home", tmp_path / "notebooks", project.parent

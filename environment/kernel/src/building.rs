@@ -26,7 +26,7 @@ pub fn end(folder: &Path) {
     let _ = fs::remove_file(folder.join(PROGRESS));
 }
 
-/// Looks at what cargo does in a build folder until `end` is closed. `show` gets each new text, and whether it is not the
+/// Looks at what cargo does in a build folder until `ended` is closed. `show` gets each new text, and whether it is not the
 /// first, and returns whether there was anybody to show it to.
 pub fn watch(folder: &Path, ended: &Receiver<()>, show: impl Fn(&str, bool) -> bool) {
     let begun = Instant::now();

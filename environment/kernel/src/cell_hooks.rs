@@ -48,5 +48,7 @@ pub extern "C" fn svertka_cell_runs(runs: bool) {
     if let Some(flusher) = FLUSHER.get() {
         flusher.unpark();
     }
-    let _ = std::io::stdout().flush();
+    if !runs {
+        let _ = std::io::stdout().flush();
+    }
 }

@@ -3,7 +3,7 @@
 //!
 //! It does what `evcxr::runtime_hook` would do, with three differences: a process of its own (`filter`) stands between
 //! the cells' output and evcxr; evcxr's commands have a pipe of their own, so that a cell that reads standard input can't
-//! swallow them; and the end of a cell is told by a pipe that no cell can write to.
+//! swallow them; and a cell's begin and end are told by a pipe that no cell can write to.
 
 use std::ffi::c_void;
 use std::fs::File;
@@ -23,7 +23,7 @@ pub const CELL_HOOKS: &str = "SVERTKA_CELL_HOOKS";
 /// Names the folder that cells work in. evcxr is started in another, lest it take settings from a file in this one.
 pub const WORKING_FOLDER: &str = "SVERTKA_WORKING_FOLDER";
 
-/// A file in evcxr's folder: the next process that runs cells begins with evcxr's own trial cell.
+/// A file in evcxr's folder: while it is there evcxr starts, and runs trial cells of its own.
 pub const TRIAL: &str = "svertka-trial";
 
 type Store = *mut c_void;
@@ -39,13 +39,12 @@ pub fn run() -> ! {
 }
 
 /// Starts the filter and takes its pipes for the standard streams. Returns where evcxr's commands come from, and where
-/// the ends of cells are told.
+/// the begins and ends of cells are told.
 fn prepare() -> Result<(File, PipeWriter)> {
     if let Some(folder) = std::env::var_os(WORKING_FOLDER) {
         std::env::set_current_dir(folder)?;
     }
-    let trial = std::env::var_os("EVCXR_TMPDIR").map(|folder| Path::new(&folder).join(TRIAL));
-    let quiet = trial.is_some_and(|trial| std::fs::remove_file(trial).is_ok());
+    let trial = Path::new(&std::env::var_os("EVCXR_TMPDIR").unwrap_or_default()).join(TRIAL);
     // Programs that a cell starts inherit none of these.
     let commands = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let answers = File::from(io::stdout().as_fd().try_clone_to_owned()?);
@@ -77,7 +76,7 @@ fn prepare() -> Result<(File, PipeWriter)> {
                 input: input.1,
                 commands,
                 answers,
-                quiet,
+                trial,
             })
         }
         _ => {
@@ -109,11 +108,11 @@ fn run_cells(commands: File, mut events: PipeWriter) -> Result<()> {
             .strip_prefix("LOAD_AND_RUN ")
             .and_then(|words| words.rsplit_once(' '))
             .with_context(|| format!("no command: {line}"))?;
+        // In one piece: an empty line would end the cell. Loading its library runs code already.
+        events.write_all(format!("{}\n", filter::BEGINS).as_bytes())?;
         // SAFETY: evcxr generated this function with this type, and gets back the store that the last one returned.
         let cell: extern "C" fn(Store) -> Store = unsafe { function(library, name)? };
         cell_runs(true);
-        // In one piece: an empty line would end the cell.
-        events.write_all(format!("{}\n", filter::BEGINS).as_bytes())?;
         store = cell(store);
         cell_runs(false);
         events.write_all(b"\n")?;

@@ -15,6 +15,7 @@ use jupyter_protocol::{
 use serde_json::{Map, Value};
 
 use crate::building;
+use crate::cells;
 use crate::environment;
 use crate::filter::Piece;
 use crate::interrupt::Interrupter;
@@ -64,6 +65,7 @@ impl Engine {
         std::env::set_current_dir(folder)?;
         let started = CommandContext::new();
         std::env::set_current_dir(working)?;
+        std::fs::remove_file(folder.join(cells::TRIAL))?;
         let (context, outputs) =
             started.map_err(|error| anyhow!("evcxr doesn't start: {error}"))?;
         sources::show_standard_library(folder)?;
@@ -106,7 +108,10 @@ impl Engine {
 
     /// Evaluates the cell of this number; `input` answers its requests (prompt, whether a password).
     pub fn execute(&mut self, code: &str, number: usize, input: Input) -> Outcome {
-        self.interrupter.begin();
+        // What the kernel evaluates while it starts has no number, and is nobody's to stop.
+        if number > 0 {
+            self.interrupter.begin();
+        }
         let before = self.variables();
         let types = syntax::types(code);
         let mut retyped = self.drop_retyped(&types);
@@ -165,7 +170,7 @@ impl Engine {
             input_reader: &|request| input(&request.prompt, request.is_password),
         };
         let (end, ended) = bounded::<()>(0);
-        std::thread::scope(|scope| {
+        let evaluated = std::thread::scope(|scope| {
             let end_heard = ended.clone();
             let listening = scope.spawn(move || listen(lines, &end_heard, sink, interrupter));
             scope.spawn(move || {
@@ -178,7 +183,10 @@ impl Engine {
             drop(end);
             let result = result.unwrap_or_else(|| Err(report::kernel_failed().into()));
             (result, listening.join().unwrap_or_default())
-        })
+        });
+        // A process that has crashed didn't tell.
+        interrupter.set_running(false);
+        evaluated
     }
 
     /// `killed`: an interrupt has ended the cells' process.
@@ -223,7 +231,10 @@ impl Engine {
             .collect();
         if !lost.is_empty() {
             let drop = format!("drop(({},));", lost.join(", "));
-            let _ = self.evaluate(&drop, &|_, _| String::new());
+            let (dropped, _) = self.evaluate(&drop, &|_, _| String::new());
+            if dropped.is_err() {
+                return Vec::new();
+            }
             let names = lost.join("`, `");
             let text = language(
                 format!("`{names}`: lost, since the type is defined anew.\n"),

@@ -9,6 +9,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -87,8 +88,9 @@ pub struct Ends {
     pub commands: File,
     /// What evcxr reads.
     pub answers: File,
-    /// The first cell is evcxr's own trial, made before anyone listens: its output would block evcxr for ever.
-    pub quiet: bool,
+    /// While this file is there evcxr starts, and nobody listens: what its trial cells show would block it for ever. There are two
+    /// of them where it finds a linker called lld.
+    pub trial: PathBuf,
 }
 
 /// Filters until the cells' process has ended or evcxr has gone.
@@ -102,7 +104,7 @@ pub fn run(ends: Ends) -> ! {
 
 fn pump(mut ends: Ends) -> io::Result<()> {
     let mut filter = Filter {
-        quiet: ends.quiet,
+        quiet: ends.trial.exists(),
         ..Filter::default()
     };
     let watch = |pipe: &PipeReader| libc::pollfd {
@@ -118,6 +120,7 @@ fn pump(mut ends: Ends) -> io::Result<()> {
         if unsafe { libc::poll(pipes.as_mut_ptr(), pipes.len() as libc::nfds_t, wait) } < 0 {
             continue;
         }
+        filter.quiet = filter.quiet && ends.trial.exists();
         // They are read before the text, so that nothing written before a cell's end can come after it.
         let mut events = None;
         if pipes[2].revents != 0 {
@@ -164,7 +167,7 @@ fn answer_input(commands: &mut File, input: &mut PipeWriter) -> io::Result<()> {
     input.write_all(&line)
 }
 
-/// The filter itself, without pipes. Nothing of it outlives a cell but what evcxr has yet to read.
+/// The filter itself, without pipes. Of what a cell did nothing outlives it but what evcxr has yet to read.
 #[derive(Default)]
 struct Filter {
     /// What evcxr is to read.
@@ -299,6 +302,7 @@ impl Filter {
         self.control(COMPLETE);
         *self = Self {
             answers: std::mem::take(&mut self.answers),
+            quiet: self.quiet,
             ..Self::default()
         };
     }

@@ -70,8 +70,8 @@ impl Interrupter {
     /// Notes that the cell's code begins or has ended. Returns what there is to tell a learner who wanted to stop it before.
     pub fn set_running(&self, value: bool) -> Option<&'static str> {
         let mut cell = lock(&self.cell);
-        cell.runs = value;
-        let came_too_late = value && std::mem::take(&mut cell.stopping);
+        cell.runs = value && cell.begun;
+        let came_too_late = cell.runs && std::mem::take(&mut cell.stopping);
         came_too_late.then(|| self.interrupt_code(&mut cell))?
     }
 
@@ -95,7 +95,7 @@ impl Interrupter {
             if !cell.stopping {
                 return;
             }
-            for process in self.compilers() {
+            for process in self.compilers().into_iter().filter(is_evcxrs) {
                 cell.stopped = true;
                 signal(process, libc::SIGTERM);
             }
@@ -157,6 +157,14 @@ impl Interrupter {
         };
         parents.keys().copied().filter(is_compiler).collect()
     }
+}
+
+/// Whether evcxr, or cargo for it, has started a process. rust-analyzer's own calls are let alone: from one that was killed it
+/// would believe that the cells have no dependencies.
+fn is_evcxrs(process: &u32) -> bool {
+    let environment = std::fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+    let mut variables = environment.split(|byte| *byte == 0);
+    variables.any(|variable| variable.starts_with(b"EVCXR_CORE_EXTERN="))
 }
 
 fn signal(process: u32, signal: i32) {
