@@ -140,16 +140,16 @@ def test_a_compilation_is_stopped(kernel):
 
 
 def test_one_that_has_not_begun_is_stopped_too(kernel):
-    """evcxr looks at so long a cell for a second before it has it compiled."""
+    """evcxr looks at so long a cell for a while before it has it compiled."""
     kernel.ok("let before_it: i32 = 8;")
     compiling = []
 
     def seen(message):
         if message["content"].get("execution_state") == "busy":
             # More than one: whoever sees nothing happen presses again, and must not lose the variables.
-            for delay in (0.1, 0.5):
+            for delay in (0.05, 0.1):
                 later(kernel, delay)
-            threading.Timer(0.1, lambda: compiling.append(is_compiling(kernel))).start()
+            threading.Timer(0.05, lambda: compiling.append(is_compiling(kernel))).start()
 
     cell = kernel.run(SLOW + "f1(3)", seen=seen)
     assert compiling == [False]
