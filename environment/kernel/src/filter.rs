@@ -277,7 +277,8 @@ impl Filter {
     fn events(&mut self, events: &[u8]) {
         for line in String::from_utf8_lossy(events).lines() {
             match line {
-                BEGINS => self.send(&Piece::Runs(true)),
+                // Of a quick cell the text is here before this: it waits on, for it may be a failed `?`'s.
+                BEGINS => self.write(&Piece::Runs(true)),
                 "" => self.complete(),
                 panic => self.panics.push(panic_message(panic)),
             }
@@ -505,6 +506,16 @@ mod tests {
             .map(|line| line.trim_start_matches('\u{1e}'))
             .collect();
         assert_eq!(lines, [r#"{"runs":true}"#, r#"{"out":"a\n"}"#, ENDED, DONE]);
+    }
+
+    #[test]
+    fn a_quick_cells_error_is_not_shown_twice() {
+        let mut filter = Filter::default();
+        filter.stderr(b"too bad\n");
+        filter.stdout(b"EVCXR_ERROR_OCCURRED\n");
+        filter.events(b"begins\n\n");
+        assert!(!filter.answers.contains(r#""err""#), "{}", filter.answers);
+        assert!(filter.answers.contains(r#"{"failed":["error","too bad"]}"#));
     }
 
     #[test]
