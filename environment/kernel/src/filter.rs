@@ -434,7 +434,8 @@ impl Filter {
         if self.quiet {
             return;
         }
-        let json = serde_json::to_string(piece).expect("texts and JSON are JSON");
+        // Texts and JSON can always be written as JSON.
+        let json = serde_json::to_string(piece).unwrap_or_default();
         // evcxr looks for this in the middle of lines too.
         let json = json.replace("EVCXR_BEGIN_CONTENT", "EVCXR\\u005fBEGIN_CONTENT");
         self.answers += &format!("{}{json}\n", char::from(MARK));
